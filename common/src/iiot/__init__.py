@@ -1,0 +1,1 @@
+"""Shared code of the testbed: protocol cores (pure) and the edges to MQTT, Kafka and HTTP."""

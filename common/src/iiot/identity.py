@@ -1,0 +1,30 @@
+"""The rule for device ids: one name serves as LwM2M endpoint, MQTT client id, certificate CN and edge node id."""
+
+from iiot.errors import InvalidValueError
+
+SERVICES = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "testbed")
+"""Identities of the testbed's own MQTT clients."""
+
+_RESERVED = frozenset({"bs", "rd", *SERVICES})
+_ALLOWED = "1 to 64 printable characters without / + # and not starting with $, except " + ", ".join(sorted(_RESERVED))
+
+
+def check_device_id(text: str) -> str:
+    """Return `text` when it may name a device.
+
+    An id is one MQTT topic level and a certificate's common name, so wildcards, separators and
+    control characters are refused; `bs` and `rd` are topic levels of the LwM2M MQTT binding.
+
+    Raises:
+        InvalidValueError: `text` is not a legal device id.
+    """
+    legal = (
+        1 <= len(text) <= 64
+        and text.isprintable()
+        and not text.startswith("$")
+        and not any(c in "/+#" for c in text)
+        and text not in _RESERVED
+    )
+    if not legal:
+        raise InvalidValueError("device id", text, _ALLOWED)
+    return text

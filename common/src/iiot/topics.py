@@ -1,0 +1,14 @@
+"""Names of the Kafka topics: the interface towards stream processing."""
+
+SPARKPLUG_DATA = "iot.telemetry.sparkplug.data"
+LWM2M_REGISTRATION = "iot.telemetry.lwm2m.registration"
+LWM2M_UPDATES = "iot.telemetry.lwm2m.updates"
+LWM2M_HTTP = "iot.telemetry.lwm2m.http"
+LWM2M_WEBSOCKET = "iot.telemetry.lwm2m.websocket"
+
+TELEMETRY = (SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES, LWM2M_HTTP, LWM2M_WEBSOCKET)
+
+
+def dlq(topic: str) -> str:
+    """Name of the dead-letter sibling of a topic."""
+    return f"{topic}.dlq"
