@@ -1,0 +1,77 @@
+"""The life of a service process: settings, logs, signals, event loop, orderly end."""
+
+import asyncio
+import importlib.metadata
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import uvloop
+from prometheus_client import CollectorRegistry, Info
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from iiot import telemetry
+from iiot.errors import SettingsError
+from iiot.settings import ServiceSettings, effective, load
+
+S = TypeVar("S", bound=ServiceSettings)
+
+EXIT_BAD_SETTINGS = 2
+
+
+class Service:
+    """What a running service shares with its parts.
+
+    Attributes:
+        name: the service's name, as in `lwm2m-server`.
+        registry: Prometheus registry, with process metrics already in it.
+        stopping: set when SIGTERM or SIGINT arrived; `main` returns soon after.
+        log: logger of the service.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.registry = CollectorRegistry()
+        self.stopping = asyncio.Event()
+        self.log = telemetry.get_logger(name)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+
+
+def run(name: str, settings_type: type[S], main: Callable[[S, Service], Awaitable[None]]) -> None:
+    """Run `main` until it returns; the whole of a service's `__main__`.
+
+    Prints the effective settings, exports them as `<name>_info`, and turns SIGTERM and SIGINT into
+    `Service.stopping`. Bad settings end the process with status 2 and a line per variable.
+    """
+    try:
+        settings = load(settings_type)
+    except SettingsError as exc:
+        for line in exc.problems:
+            print(f"{name}: {line}", file=sys.stderr)  # noqa: T201 - no logging before settings
+        raise SystemExit(EXIT_BAD_SETTINGS) from exc
+    telemetry.configure_logging(name, settings.log_level, settings.log_format)
+    uvloop.run(_supervise(name, settings, main))
+
+
+async def _supervise(name: str, settings: S, main: Callable[[S, Service], Awaitable[None]]) -> None:
+    service = Service(name)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, service.stopping.set)
+    values = effective(settings)
+    service.log.info("starting", version=_version(), **values)
+    info = Info(name.replace("-", "_"), "Version and effective settings", registry=service.registry)
+    info.info({"version": _version(), **{key.lower(): value for key, value in values.items()}})
+    await main(settings, service)
+    service.log.info("stopped")
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("iiot")
+    except importlib.metadata.PackageNotFoundError:
+        return "source"

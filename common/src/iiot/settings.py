@@ -1,0 +1,78 @@
+"""Typed settings of a service, read from environment variables; a bad value stops the service at start."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from iiot.errors import SettingsError
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs; a field `log_level` is the variable `LOG_LEVEL`."""
+
+    model_config = SettingsConfigDict(env_prefix="", case_sensitive=False, extra="ignore", frozen=True)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: coloured lines on a terminal, JSON elsewhere."""
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=0, ge=0, le=65535)
+    """0 lets the system choose a free port."""
+
+
+class MqttSettings(BaseSettings):
+    """How to reach the broker. Mix into a service's settings."""
+
+    mqtt_host: str = Field(default="localhost", min_length=1)
+    mqtt_port: int = Field(default=8883, ge=1, le=65535)
+    mqtt_tls: bool = True
+    mqtt_ca: Path | None = None
+    """PEM file of the authorities that may vouch for the broker."""
+    mqtt_cert: Path | None = None
+    mqtt_key: Path | None = None
+    mqtt_version: Literal["5", "3.1.1"] = "5"
+    mqtt_keepalive: int = Field(default=30, ge=5, le=65535)
+    """Seconds; the broker declares a silent client dead after 1.5 times this."""
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach Kafka. Mix into a service's settings."""
+
+    kafka_brokers: str = Field(default="localhost:9092", min_length=3)
+    """Comma-separated `host:port` list."""
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings_type: type[S], **overrides: Any) -> S:
+    """Read the settings from the environment.
+
+    Args:
+        settings_type: the settings class.
+        overrides: field values that win over the environment (tests).
+
+    Raises:
+        SettingsError: with a line for each bad variable.
+    """
+    try:
+        return settings_type(**overrides)
+    except ValidationError as exc:
+        raise SettingsError([_problem(error) for error in exc.errors()]) from exc
+
+
+def effective(settings: BaseSettings) -> Mapping[str, str]:
+    """The values in force by variable name, secrets masked."""
+    return {
+        name.upper(): "********" if isinstance(value, SecretStr) else str(value)
+        for name, value in settings.model_dump().items()
+    }
+
+
+def _problem(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"]).upper() or "settings"
+    allowed = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name}={error['input']!r}: {allowed}"

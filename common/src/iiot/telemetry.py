@@ -1,0 +1,161 @@
+"""What every service shows of itself: logs, Prometheus metrics, health, and its HTTP server."""
+
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+MAX_BODY_BYTES = 1 << 20
+"""Largest accepted request body."""
+
+Logger = structlog.stdlib.BoundLogger
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """Whether a service does its job now, and the figures that `/api/health` shows beside it."""
+
+    healthy: bool
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+HealthCheck = Callable[[], HealthReport]
+
+
+def configure_logging(service: str, level: str, log_format: str) -> None:
+    """Send one line per event to stderr: JSON for machines, coloured text on a terminal.
+
+    Args:
+        service: name put on every line.
+        level: lowest level shown.
+        log_format: `json`, `console`, or `auto` (console on a terminal).
+    """
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    renderer: Any = (
+        structlog.processors.JSONRenderer(serializer=_dumps_text)
+        if as_json
+        else structlog.dev.ConsoleRenderer()
+    )
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # The MQTT library logs every packet; its connection events are reported by iiot.mqtt.
+    logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def get_logger(name: str) -> Logger:
+    """A structured logger: `log.info("event", key=value)`."""
+    logger: Logger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def json_response(data: object, status: int = 200) -> web.Response:
+    """Answer with `data` as JSON."""
+    return web.Response(body=orjson.dumps(data), status=status, content_type="application/json")
+
+
+def problem(status: int, detail: str, **extra: object) -> web.HTTPException:
+    """An error answer as problem+json (RFC 9457), to be raised by a handler.
+
+    Args:
+        status: HTTP status code.
+        detail: what is wrong with this request, for a person.
+        extra: further members, such as `field`, `value`, `allowed`.
+    """
+    error = _STATUS_ERRORS.get(status, web.HTTPInternalServerError)
+    body = {"type": "about:blank", "title": error().reason, "status": status, "detail": detail, **extra}
+    return error(text=json.dumps(body), content_type="application/problem+json")
+
+
+def make_app(registry: CollectorRegistry, health: HealthCheck) -> web.Application:
+    """An application that answers `/metrics` and `/api/health`, with JSON errors and bounded bodies."""
+    app = web.Application(middlewares=[_errors_as_problems], client_max_size=MAX_BODY_BYTES)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def show_health(_: web.Request) -> web.Response:
+        report = health()
+        body = {
+            "status": "healthy" if report.healthy else "unhealthy",
+            "timestamp": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
+            **report.details,
+        }
+        return json_response(body, status=200 if report.healthy else 503)
+
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/api/health", show_health)
+    return app
+
+
+@asynccontextmanager
+async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve `app` while the context lasts; yields the bound port (useful with port 0)."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, backlog=1024)
+        await site.start()
+        bound: int = runner.addresses[0][1]
+        get_logger("iiot.http").info("http_listening", host=host, port=bound)
+        yield bound
+    finally:
+        await runner.cleanup()
+
+
+@web.middleware
+async def _errors_as_problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as exc:
+        if exc.status < 400 or exc.content_type == "application/problem+json":
+            raise
+        raise problem(exc.status, f"{request.method} {request.path}: {exc.reason}") from exc
+    except Exception as exc:
+        get_logger("iiot.http").exception("request_failed", method=request.method, path=request.path)
+        raise problem(500, "internal error; see the service's log") from exc
+
+
+def _dumps_text(event: object, **_: object) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+_STATUS_ERRORS: dict[int, type[web.HTTPException]] = {
+    error.status_code: error
+    for error in vars(web).values()
+    if isinstance(error, type) and issubclass(error, web.HTTPError) and error.status_code >= 400
+}
