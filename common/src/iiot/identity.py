@@ -1,4 +1,4 @@
-"""The rule for device ids: one name serves as LwM2M endpoint, MQTT client id, certificate CN and edge node id."""
+"""The device id: one name for LwM2M endpoint, MQTT client, certificate CN and Sparkplug edge node."""
 
 from iiot.errors import InvalidValueError
 
@@ -6,7 +6,7 @@ SERVICES = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "testbed")
 """Identities of the testbed's own MQTT clients."""
 
 _RESERVED = frozenset({"bs", "rd", *SERVICES})
-_ALLOWED = "1 to 64 printable characters without / + # and not starting with $, except " + ", ".join(sorted(_RESERVED))
+_ALLOWED = "1 to 64 printable characters without / + #, no $ in front, not " + ", ".join(sorted(_RESERVED))
 
 
 def check_device_id(text: str) -> str:

@@ -1,0 +1,398 @@
+"""One MQTT network connection: publish, subscribe, acknowledge in order."""
+
+# ruff: noqa: SLF001 - gmqtt's transport and protocol objects are used below their client class
+
+import asyncio
+import struct
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gmqtt.client import Message as GmqttMessage
+from gmqtt.mqtt.connection import MQTTConnection
+from gmqtt.mqtt.constants import MQTTCommands, MQTTv50, MQTTv311
+from gmqtt.mqtt.handler import MQTTConnectError as GmqttConnectError
+from gmqtt.mqtt.package import Package
+from gmqtt.mqtt.utils import ConnectionState, IdGenerator
+
+from iiot.errors import MqttConnectError, MqttError, SubscribeRefusedError
+from iiot.mqtt.options import ConnectOptions, Subscription
+from iiot.mqtt.tls import tls_context
+from iiot.mqtt.wire import encode_publish, encode_subscribe, parse_properties, skip_properties
+from iiot.telemetry import get_logger
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for TCP, TLS and CONNACK together; also for a SUBACK."""
+REASON_WITH_WILL: Final = 0x04
+_MAX_IDS: Final = 65_535
+_FAILURE: Final = 0x80
+_PUBACK: Final = struct.Struct("!BBH")
+_DISCONNECT_REASONS: Final = {
+    0x00: "closed by the broker",
+    0x81: "malformed packet",
+    0x82: "protocol error",
+    0x87: "not authorised",
+    0x8B: "broker shutting down",
+    0x8D: "keep-alive timeout",
+    0x8E: "session taken over by another connection with this client id",
+    0x93: "receive maximum exceeded",
+    0x95: "packet too large",
+}
+
+log = get_logger(__name__)
+
+
+class Message:
+    """A message from the broker; QoS 1 messages must be acknowledged with `ack`."""
+
+    __slots__ = ("_connection", "_done", "_mid", "duplicate", "payload", "qos", "retain", "topic")
+
+    def __init__(self, topic: str, payload: bytes, header: int, mid: int, connection: "Connection") -> None:
+        self.topic = topic
+        self.payload = payload
+        self.qos = (header >> 1) & 3
+        self.retain = bool(header & 1)
+        self.duplicate = bool(header & 8)
+        self._mid = mid
+        self._connection = connection
+        self._done = False
+
+    def ack(self) -> None:
+        """Acknowledge a QoS 1 message; nothing to do for QoS 0.
+
+        PUBACKs leave in order of arrival (MQTT 5 §4.6): one waits until all before it are acknowledged.
+        After a connection loss the broker sends the message again, so a late `ack` is harmless.
+        """
+        if self._done:
+            return
+        self._done = True
+        if self.qos:
+            self._connection._acknowledge(self)
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    topic: str
+    payload: bytes
+    retain: bool
+    waiter: asyncio.Future[None] | None
+
+
+MessageHandler = Callable[[Message], None]
+
+
+class Connection:
+    """One network connection, from CONNACK to the closing of the socket; it never reconnects itself.
+
+    Attributes:
+        session_present: the broker had kept this client's session.
+        refused: QoS 1 publishes that the broker refused, usually by its access control.
+    """
+
+    def __init__(self, options: ConnectOptions, on_message: MessageHandler) -> None:
+        self.session_present = False
+        self.refused = 0
+        self.id_generator = IdGenerator(max=_MAX_IDS)
+        self._options = options
+        self._on_message = on_message
+        self._is_v5 = options.settings.mqtt_version == "5"
+        self._transport: Any = None
+        self._connack: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._window = _MAX_IDS - 1
+        self._in_flight: dict[int, _Outgoing] = {}
+        self._waiting: deque[_Outgoing] = deque()
+        self._subacks: dict[int, asyncio.Future[tuple[int, ...]]] = {}
+        self._unacknowledged: deque[Message] = deque()
+        self._pubacks = bytearray()
+        self._dispatch: dict[int, Callable[[int, bytes], None]] = {
+            MQTTCommands.CONNACK: self._handle_connack,
+            MQTTCommands.PUBLISH: self._handle_publish,
+            MQTTCommands.PUBACK: self._handle_puback,
+            MQTTCommands.SUBACK: self._handle_suback,
+            MQTTCommands.DISCONNECT: self._handle_disconnect,
+        }
+
+    @classmethod
+    async def open(cls, options: ConnectOptions, on_message: MessageHandler) -> "Connection":
+        """Connect and wait for CONNACK.
+
+        Args:
+            options: what to put into CONNECT.
+            on_message: called in the event loop for every message, in order; must not raise.
+
+        Raises:
+            MqttConnectError: unreachable, TLS failed, refused, or no answer within `CONNECT_TIMEOUT`.
+        """
+        connection = cls(options, on_message)
+        where = f"{options.settings.mqtt_host}:{options.settings.mqtt_port}"
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await connection._connect()
+        except (OSError, TimeoutError, MqttError) as exc:
+            await connection._close("connect failed")
+            reason = str(exc) or f"no answer within {CONNECT_TIMEOUT:g} s"
+            raise MqttConnectError(f"{where}: {reason}") from exc
+        return connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the socket is usable."""
+        return not self._closed.done() and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def in_flight(self) -> int:
+        """QoS 1 publishes without PUBACK, sent or still waiting for the broker's window."""
+        return len(self._in_flight) + len(self._waiting)
+
+    async def subscribe(self, *subscriptions: Subscription) -> None:
+        """Send all filters in one SUBSCRIBE and wait for the SUBACK.
+
+        Raises:
+            SubscribeRefusedError: the broker refused at least one filter.
+            MqttError: the connection closed, or no answer came in time.
+        """
+        self._check_open()
+        mid = self.id_generator.next_id()
+        waiter: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
+        self._subacks[mid] = waiter
+        self._write(encode_subscribe(mid, subscriptions, self._is_v5))
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                codes = await waiter
+        except TimeoutError as exc:
+            raise MqttError(f"no SUBACK within {CONNECT_TIMEOUT:g} s") from exc
+        finally:
+            self._subacks.pop(mid, None)
+        refused = [s.topic_filter for s, code in zip(subscriptions, codes, strict=False) if code >= _FAILURE]
+        if refused:
+            raise SubscribeRefusedError(f"the broker refused to subscribe {', '.join(refused)}")
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
+        """Publish without waiting. QoS 1 beyond the broker's Receive Maximum waits here, in order.
+
+        Raises:
+            MqttError: the connection is closed.
+        """
+        self._check_open()
+        if qos == 0:
+            self._write(encode_publish(topic, payload, 0, retain, None, self._is_v5))
+        else:
+            self._enqueue(_Outgoing(topic, payload, retain, None))
+
+    async def publish_acked(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the error names the topic
+    ) -> None:
+        """Publish with QoS 1 and return when the broker acknowledged it.
+
+        Raises:
+            MqttError: refused by the broker, connection closed, or no PUBACK within `timeout` seconds.
+        """
+        self._check_open()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Outgoing(topic, payload, retain, waiter))
+        try:
+            async with asyncio.timeout(timeout):
+                await waiter
+        except TimeoutError as exc:
+            raise MqttError(f"no PUBACK for {topic} within {timeout:g} s") from exc
+
+    def unacknowledged(self) -> list[tuple[str, bytes]]:
+        """QoS 1 publishes without PUBACK, in order: after a loss the caller may send them anew."""
+        return [(out.topic, out.payload) for out in (*self._in_flight.values(), *self._waiting)]
+
+    async def drain(self) -> None:
+        """Wait while the socket's write buffer is above its high-water mark."""
+        with suppress(ConnectionError):
+            await self._transport._protocol._drain_helper()
+
+    async def wait_closed(self) -> str:
+        """Wait until the connection is gone; the reason in words."""
+        return await asyncio.shield(self._closed)
+
+    async def disconnect(self, *, send_will: bool = False) -> None:
+        """Say DISCONNECT and close.
+
+        Args:
+            send_will: have the broker publish the will all the same (MQTT 5, reason code 0x04).
+        """
+        if self.is_open:
+            self._flush_pubacks()
+            self._transport.send_disconnect(reason_code=REASON_WITH_WILL if send_will else 0)
+        await self._close("disconnected")
+
+    # What MQTTConnection and MQTTProtocol ask of their packet handler.
+
+    @property
+    def current_connection(self) -> Any:
+        """The transport whose packets count."""
+        return self._transport
+
+    def set_connection(self, transport: Any) -> None:
+        """Called by the transport when it is made."""
+        self._transport = transport
+
+    def __call__(self, package: Package) -> None:
+        """Handle one packet from the broker."""
+        handler = self._dispatch.get(package.cmd & 0xF0)
+        if handler is None:
+            return
+        try:
+            handler(package.cmd, package.data)
+        except (struct.error, IndexError, ValueError) as exc:
+            log.warning("mqtt_malformed_packet", command=package.cmd, error=str(exc))
+            self._transport._transport.abort()
+
+    async def _connect(self) -> None:
+        options, settings = self._options, self._options.settings
+        state = ConnectionState(protocol_version=MQTTv50 if self._is_v5 else MQTTv311)
+        self._transport = await MQTTConnection.create_connection(
+            settings.mqtt_host,
+            settings.mqtt_port,
+            tls_context(settings),
+            options.clean_start,
+            settings.mqtt_keepalive,
+            connection_state=state,
+            package_handler=self,
+        )
+        properties: dict[str, int] = {}
+        if self._is_v5 and options.session_expiry:
+            properties["session_expiry_interval"] = options.session_expiry
+        if self._is_v5 and options.receive_maximum is not None:
+            properties["receive_maximum"] = options.receive_maximum
+        will = options.will and GmqttMessage(
+            options.will.topic, options.will.payload, qos=options.will.qos, retain=options.will.retain
+        )
+        username = options.username.encode() if options.username is not None else None
+        await self._transport.auth(options.client_id, username, None, will_message=will, **properties)
+        await self._connack
+
+    def _handle_connack(self, _: int, data: bytes) -> None:
+        flags, code = data[0], data[1]
+        if self._connack.done():
+            return
+        if code:
+            self._connack.set_exception(MqttConnectError(str(GmqttConnectError(code))))
+            return
+        self.session_present = bool(flags & 1)
+        properties = parse_properties(data[2:]) if self._is_v5 else {}
+        self._window = max(1, min(properties.get("receive_maximum", _MAX_IDS), _MAX_IDS) - 1)
+        if "server_keep_alive" in properties:
+            self._transport.keepalive = properties["server_keep_alive"]
+        self._connack.set_result(None)
+
+    def _handle_publish(self, header: int, data: bytes) -> None:
+        end = 2 + (data[0] << 8 | data[1])
+        topic = data[2:end].decode("utf-8", "replace")
+        mid = 0
+        if header & 0x06:
+            mid = data[end] << 8 | data[end + 1]
+            end += 2
+        if self._is_v5:
+            end = skip_properties(data, end)
+        message = Message(topic, data[end:], header, mid, self)
+        if mid:
+            self._unacknowledged.append(message)
+        try:
+            self._on_message(message)
+        except Exception:  # one bad message must not stop the stream of the others
+            log.exception("mqtt_message_handler_failed", topic=topic, size=len(message.payload))
+            message.ack()
+
+    def _acknowledge(self, message: Message) -> None:
+        pending = self._unacknowledged
+        if not pending or pending[0] is not message:
+            return
+        if not self._pubacks:
+            asyncio.get_running_loop().call_soon(self._flush_pubacks)
+        while pending and pending[0]._done:
+            self._pubacks += _PUBACK.pack(MQTTCommands.PUBACK, 2, pending.popleft()._mid)
+
+    def _flush_pubacks(self) -> None:
+        if self._pubacks and self.is_open:
+            self._write(bytes(self._pubacks))
+        self._pubacks.clear()
+
+    def _enqueue(self, outgoing: _Outgoing) -> None:
+        if len(self._in_flight) < self._window:
+            self._send(outgoing)
+        else:
+            self._waiting.append(outgoing)
+
+    def _send(self, outgoing: _Outgoing) -> None:
+        mid = self.id_generator.next_id()
+        self._in_flight[mid] = outgoing
+        self._write(encode_publish(outgoing.topic, outgoing.payload, 1, outgoing.retain, mid, self._is_v5))
+
+    def _handle_puback(self, _: int, data: bytes) -> None:
+        mid = data[0] << 8 | data[1]
+        code = data[2] if len(data) > 2 else 0
+        outgoing = self._in_flight.pop(mid, None)
+        if outgoing is None:
+            return
+        self.id_generator.free_id(mid)
+        if code >= _FAILURE:
+            self._refuse(outgoing, code)
+        elif outgoing.waiter is not None and not outgoing.waiter.done():
+            outgoing.waiter.set_result(None)
+        if self._waiting:
+            self._send(self._waiting.popleft())
+
+    def _refuse(self, outgoing: _Outgoing, code: int) -> None:
+        self.refused += 1
+        reason = _DISCONNECT_REASONS.get(code, f"reason code 0x{code:02x}")
+        log.warning(
+            "mqtt_publish_refused", client_id=self._options.client_id, topic=outgoing.topic, reason=reason
+        )
+        if outgoing.waiter is not None and not outgoing.waiter.done():
+            outgoing.waiter.set_exception(MqttError(f"publish to {outgoing.topic} refused: {reason}"))
+
+    def _handle_suback(self, _: int, data: bytes) -> None:
+        mid = data[0] << 8 | data[1]
+        start = skip_properties(data, 2) if self._is_v5 else 2
+        self.id_generator.free_id(mid)
+        waiter = self._subacks.get(mid)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(tuple(data[start:]))
+
+    def _handle_disconnect(self, _: int, data: bytes) -> None:
+        code = data[0] if data else None
+        reason = (
+            "connection lost" if code is None else _DISCONNECT_REASONS.get(code, f"reason code 0x{code:02x}")
+        )
+        self._mark_closed(reason)
+
+    def _mark_closed(self, reason: str) -> None:
+        if self._closed.done():
+            return
+        self._closed.set_result(reason)
+        error = MqttError(f"connection closed: {reason}")
+        waiters: list[asyncio.Future[Any] | None] = [self._connack, *self._subacks.values()]
+        waiters += [out.waiter for out in (*self._in_flight.values(), *self._waiting)]
+        for waiter in waiters:
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+                waiter.exception()  # a waiter that nobody awaits any more is no error
+
+    async def _close(self, reason: str) -> None:
+        self._mark_closed(reason)
+        if self._transport is not None:
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._transport.close()
+
+    def _check_open(self) -> None:
+        if not self.is_open:
+            raise MqttError(
+                f"connection closed: {self._closed.result() if self._closed.done() else 'closing'}"
+            )
+
+    def _write(self, data: bytes | bytearray) -> None:
+        self._transport.send_package(data)
