@@ -6,7 +6,7 @@ SERVICES = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "testbed")
 """Identities of the testbed's own MQTT clients."""
 
 _RESERVED = frozenset({"bs", "rd", *SERVICES})
-_ALLOWED = "1 to 64 printable characters without / + #, no $ in front, not " + ", ".join(sorted(_RESERVED))
+_ALLOWED = "1 to 64 bytes of printable UTF-8 without / + #, no $ in front, not " + ", ".join(sorted(_RESERVED))
 
 
 def check_device_id(text: str) -> str:
@@ -19,8 +19,8 @@ def check_device_id(text: str) -> str:
         InvalidValueError: `text` is not a legal device id.
     """
     legal = (
-        1 <= len(text) <= 64
-        and text.isprintable()
+        text.isprintable()
+        and 1 <= len(text.encode()) <= 64
         and not text.startswith("$")
         and not any(c in "/+#" for c in text)
         and text not in _RESERVED
