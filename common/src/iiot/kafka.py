@@ -8,7 +8,8 @@ from typing import Any, Final, Self
 
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from iiot.errors import KafkaError
 from iiot.telemetry import get_logger
@@ -20,7 +21,7 @@ FLUSH_TIMEOUT: Final = 4.0
 """Seconds that closing waits for what is in flight; SIGTERM is to be handled within 5 s."""
 ADMIN_TIMEOUT: Final = 30.0
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, str | bytes | None]]
 DeliveryHandler = Callable[[str | None], None]
 
 log = get_logger(__name__)
@@ -73,7 +74,7 @@ class KafkaSink:
             self._poll_timer.cancel()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + FLUSH_TIMEOUT
-        while self._producer.poll(0) or (self.in_flight and loop.time() < deadline):
+        while self._producer.poll(0) or (self.in_flight and loop.time() < deadline):  # noqa: ASYNC110 - no event
             await asyncio.sleep(POLL_BUSY)
         if self.in_flight:
             log.warning("kafka_flush_incomplete", undelivered=self.in_flight)
