@@ -1,0 +1,202 @@
+"""Fields and values in the bodies of the JSON profile: checked on the way in, strict on the way out."""
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from iiot.errors import DecodeError, InvalidValueError
+from iiot.lwm2m.datatypes import INT_MIN, UINT_MAX
+from iiot.lwm2m.message import Link, ObjectLink, Record, Refusal, Value
+from iiot.lwm2m.path import ROOT, Path
+
+_QUOTED = 100
+"""Characters of a refused value that its sender gets back."""
+
+
+def integer(body: Mapping[str, Any], field: str, low: int, high: int) -> int | None:
+    """An optional whole number; one written as `3600.0` counts.
+
+    Raises:
+        InvalidValueError: something else stands there.
+    """
+    value = body.get(field)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
+        return value
+    raise InvalidValueError(field, value, f"an integer from {low} to {high}")
+
+
+def text(body: Mapping[str, Any], field: str, longest: int = 255) -> str | None:
+    """An optional string; a number is taken as its digits.
+
+    Raises:
+        InvalidValueError: something else, or longer than `longest` characters.
+    """
+    value = body.get(field)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if value is None or (isinstance(value, str) and len(value) <= longest):
+        return value
+    raise InvalidValueError(field, value, f"a string of at most {longest} characters")
+
+
+def records(body: Mapping[str, Any]) -> tuple[Record, ...]:
+    """The values of a message: `values` maps paths to values, `records` lists values with their times in ms.
+
+    A mapping in place of a value holds what lies below the path: `{"/3/0/6": {"0": 1, "1": 5}}`.
+
+    Raises:
+        InvalidValueError: a wrong path or value.
+    """
+    values = body.get("values")
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise InvalidValueError("values", values, "an object of paths and values")
+    found = [record for path, value in values.items() for record in flatten(Path.parse(path), value)]
+    history = body.get("records", [])
+    if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
+        raise InvalidValueError("records", history, 'a list of {"path", "value", "timestamp"}')
+    for entry in history:
+        path, time = Path.parse(text(entry, "path") or ""), integer(entry, "timestamp", 0, 2**53)
+        seconds = None if time is None else time / 1000
+        found += (Record(record.path, record.value, seconds) for record in flatten(path, entry.get("value")))
+    return tuple(found)
+
+
+def flatten(path: Path, value: object) -> Iterable[Record]:
+    """The records at or below `path`; null is a record without a value.
+
+    Raises:
+        InvalidValueError: a list, a value above the resource level, an id out of range.
+    """
+    if isinstance(value, dict):
+        for number, below in value.items():
+            yield from flatten(path / _id(path, number), below)
+    elif not path.is_value:
+        raise InvalidValueError(str(path), value, "an object of ids below it: only resources hold values")
+    elif value is None or isinstance(value, str | bool | int | float):
+        yield Record(path, value)
+    else:
+        raise InvalidValueError(str(path), value, "a string, number or boolean")
+
+
+def links_and_records(objects: object) -> tuple[tuple[Link, ...], tuple[Record, ...]]:
+    """The object list of a registration, and the values that came with it.
+
+    Raises:
+        InvalidValueError: not `{object: {instance: {resource: value}}}`; an object may also carry `ver`.
+    """
+    if not isinstance(objects, dict):
+        raise InvalidValueError("objects", objects, '{"object": {"instance": {"resource": value}}}')
+    links: list[Link] = []
+    found: list[Record] = []
+    for number, instances in objects.items():
+        path = Path.of(_id(ROOT, number))
+        if not isinstance(instances, dict):
+            raise InvalidValueError(f"objects{path}", instances, "an object of instances")
+        version = text(instances, "ver")
+        if version is not None or len(instances) == 0:
+            links.append(Link(path, {} if version is None else {"ver": version}))
+        for instance, resources in instances.items():
+            if instance == "ver":
+                continue
+            child = path / _id(path, instance)
+            if not isinstance(resources, dict):
+                raise InvalidValueError(f"objects{child}", resources, "an object of resources")
+            links.append(Link(child))
+            found += flatten(child, resources)
+    return tuple(links), tuple(found)
+
+
+def objects(links: Iterable[Link], values: Iterable[Record]) -> dict[str, Any]:
+    """The inverse of `links_and_records`."""
+    tree: dict[str, Any] = {}
+    for link in links:
+        node = _descend(tree, link.path)
+        if "ver" in link.attributes:
+            node["ver"] = link.attributes["ver"]
+    for record in values:
+        _descend(tree, record.path.parent)[str(record.path.ids[-1])] = json_value(record)
+    return tree
+
+
+def bodies(values: Iterable[Record]) -> dict[str, Any]:
+    """The `values` of records that hold now, and the `records` of those with a time."""
+    current: dict[str, Any] = {}
+    history: list[dict[str, Any]] = []
+    for record in values:
+        if record.time is None:
+            current[str(record.path)] = json_value(record)
+        else:
+            entry = {"path": str(record.path), "value": json_value(record)}
+            history.append(entry | {"timestamp": round(record.time * 1000)})
+    body: dict[str, Any] = {"values": current} if current or not history else {}
+    return body | {"records": history} if history else body
+
+
+def json_value(record: Record) -> str | int | float | bool | None:
+    """A value as JSON can say it: bytes as base64, an object link as text.
+
+    Raises:
+        InvalidValueError: JSON has no such number.
+    """
+    value = record.value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidValueError(str(record.path), value, "a finite number")
+    if isinstance(value, int) and not INT_MIN <= value <= UINT_MAX:
+        raise InvalidValueError(str(record.path), value, "a 64-bit integer")
+    return plain(value)
+
+
+def plain(value: Value | None) -> str | int | float | bool | None:
+    """Bytes as base64 text and object links as `o:i`, anything else as it is."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value) if isinstance(value, ObjectLink) else value
+
+
+def error(body: Mapping[str, Any]) -> str | Refusal | None:
+    """The reason that a response carries, as text or as the refusal of one field."""
+    value = body.get("error")
+    if isinstance(value, dict):
+        return Refusal(str(value.get("field", "")), value.get("value"), str(value.get("allowed", "")))
+    return None if value is None else str(value)
+
+
+def error_body(reason: str | Refusal) -> Any:
+    """The reason as JSON; a refused value is cut to a length that is safe to send back."""
+    if not isinstance(reason, Refusal):
+        return reason
+    value = reason.value
+    fits = not isinstance(value, int) or INT_MIN <= value <= UINT_MAX
+    if not (value is None or (isinstance(value, bool | float | int) and fits)):
+        value = str(value)[:_QUOTED]
+    return {"field": reason.field, "value": value, "allowed": reason.allowed}
+
+
+def attribute_link(entry: object) -> Link:
+    """A link of a Discover answer: `{"path": "/3/0/9", "pmin": 10}`.
+
+    Raises:
+        DecodeError: not an object.
+        InvalidValueError: a wrong path.
+    """
+    if not isinstance(entry, dict):
+        raise DecodeError("links: expected a list of objects with a path")
+    attributes = {str(name): value for name, value in entry.items() if name != "path"}
+    return Link(Path.parse(text(entry, "path") or ""), attributes)
+
+
+def _id(parent: Path, number: object) -> int:
+    if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) <= 5:
+        return int(number)
+    raise InvalidValueError(f"id below {parent}", number, "an integer from 0 to 65535")
+
+
+def _descend(tree: dict[str, Any], path: Path) -> dict[str, Any]:
+    for number in path.ids:
+        tree = tree.setdefault(str(number), {})
+    return tree

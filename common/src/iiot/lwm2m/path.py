@@ -1,0 +1,108 @@
+"""Paths of the LwM2M resource tree: object, object instance, resource, resource instance (Core 7.3)."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from iiot.errors import InvalidValueError
+
+MAX_ID = 65535
+"""Reserved as an instance id: "no instance" in object links and in Create (Core 7.3)."""
+
+_LEVELS = ("object", "instance", "resource", "resource instance")
+_ALLOWED = "/object[/instance[/resource[/resource instance]]] with ids 0..65535, instance ids 0..65534"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Path:
+    """A node of the tree, as the ids from its object down to itself; no ids at all is the root `/`."""
+
+    ids: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, *ids: int) -> "Path":
+        """A path from trusted ids, as in `Path.of(3303, 0, 5700)`.
+
+        Raises:
+            InvalidValueError: there are more than four ids, or one is out of range.
+        """
+        if not _legal(ids):
+            raise InvalidValueError("path", "/" + "/".join(map(str, ids)), _ALLOWED)
+        return cls(ids)
+
+    @classmethod
+    def parse(cls, text: str) -> "Path":
+        """Read `/3/0/0`; a trailing slash and a missing leading one are tolerated.
+
+        Raises:
+            InvalidValueError: the text names no node of the tree.
+        """
+        return _parse(text)
+
+    def __str__(self) -> str:
+        return "/" + "/".join(map(str, self.ids))
+
+    def __truediv__(self, child: int) -> "Path":
+        return Path.of(*self.ids, child)
+
+    @property
+    def level(self) -> str:
+        """`root`, `object`, `instance`, `resource` or `resource instance`."""
+        return _LEVELS[len(self.ids) - 1] if self.ids else "root"
+
+    @property
+    def object_id(self) -> int | None:
+        """The object's id, None for the root."""
+        return self.ids[0] if self.ids else None
+
+    @property
+    def instance_id(self) -> int | None:
+        """The object instance's id, None above that level."""
+        return self.ids[1] if len(self.ids) > 1 else None
+
+    @property
+    def resource_id(self) -> int | None:
+        """The resource's id, None above that level."""
+        return self.ids[2] if len(self.ids) > 2 else None
+
+    @property
+    def resource_instance_id(self) -> int | None:
+        """The resource instance's id, None above that level."""
+        return self.ids[3] if len(self.ids) > 3 else None
+
+    @property
+    def is_value(self) -> bool:
+        """True for a resource or a resource instance: only these hold a value."""
+        return len(self.ids) >= 3
+
+    @property
+    def parent(self) -> "Path":
+        """The node one level up; the root is its own parent."""
+        return Path(self.ids[:-1])
+
+    def contains(self, other: "Path") -> bool:
+        """True when `other` is this node or lies below it."""
+        return other.ids[: len(self.ids)] == self.ids
+
+
+ROOT = Path()
+
+
+def _legal(ids: tuple[int, ...]) -> bool:
+    reserved = any(number == MAX_ID for number in ids[1::2])
+    return len(ids) <= 4 and not reserved and all(0 <= number <= MAX_ID for number in ids)
+
+
+@lru_cache(maxsize=16384)
+def _parse(text: str) -> Path:
+    body = text.strip().strip("/")
+    if not body:
+        if text.strip() != "/":
+            raise InvalidValueError("path", text, _ALLOWED)
+        return ROOT
+    parts = body.split("/")
+    if not all(part.isascii() and part.isdigit() and len(part) <= 5 for part in parts):
+        raise InvalidValueError("path", text, _ALLOWED)
+    ids = tuple(map(int, parts))
+    if not _legal(ids):
+        raise InvalidValueError("path", text, _ALLOWED)
+    return Path(ids)
