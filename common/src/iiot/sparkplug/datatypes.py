@@ -1,0 +1,295 @@
+"""Sparkplug datatypes and how their values travel (specification 3.0, sections 6.4.16 and 6.4.17).
+
+A value travels in a *carrier*: one member of the protobuf oneof `value`. Carriers of integers are
+unsigned, so negative numbers travel as two's complement in the low N bits of the type. Peers differ
+in what they put above these bits; decoding ignores it, which accepts all of them.
+
+Values in Python: int, float, bool, str, bytes; DateTime is int (UTC, ms since 1970); UUID is str;
+arrays are tuples. DataSet and Template are in `composite` and `payload`.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+from iiot.errors import DecodeError, InvalidValueError
+
+
+class DataType(IntEnum):
+    """Codes of the specification. 20 and 21 occur in property sets only."""
+
+    UNKNOWN = 0
+    INT8 = 1
+    INT16 = 2
+    INT32 = 3
+    INT64 = 4
+    UINT8 = 5
+    UINT16 = 6
+    UINT32 = 7
+    UINT64 = 8
+    FLOAT = 9
+    DOUBLE = 10
+    BOOLEAN = 11
+    STRING = 12
+    DATE_TIME = 13
+    TEXT = 14
+    UUID = 15
+    DATA_SET = 16
+    BYTES = 17
+    FILE = 18
+    TEMPLATE = 19
+    PROPERTY_SET = 20
+    PROPERTY_SET_LIST = 21
+    INT8_ARRAY = 22
+    INT16_ARRAY = 23
+    INT32_ARRAY = 24
+    INT64_ARRAY = 25
+    UINT8_ARRAY = 26
+    UINT16_ARRAY = 27
+    UINT32_ARRAY = 28
+    UINT64_ARRAY = 29
+    FLOAT_ARRAY = 30
+    DOUBLE_ARRAY = 31
+    BOOLEAN_ARRAY = 32
+    STRING_ARRAY = 33
+    DATE_TIME_ARRAY = 34
+
+    @property
+    def label(self) -> str:
+        """The specification's spelling, such as `Int8` or `DateTimeArray`."""
+        return _LABELS[self]
+
+
+def _label(name: str) -> str:
+    return name.title().replace("_", "").replace("Uint", "UInt").replace("Uuid", "UUID")
+
+
+_LABELS = {member: _label(member.name) for member in DataType}
+_BY_CODE: dict[int, DataType] = {member.value: member for member in DataType}
+
+ArrayValue: TypeAlias = tuple[int, ...] | tuple[float, ...] | tuple[bool, ...] | tuple[str, ...]
+CarrierValue: TypeAlias = bool | int | float | str | bytes
+ScalarValue: TypeAlias = CarrierValue | ArrayValue
+
+# Half a step above the largest Float: from here on a number would round to infinity.
+_FLOAT_LIMIT = 3.4028235677973366e38
+
+
+def datatype_of(code: int) -> DataType:
+    """The datatype with this code.
+
+    Raises:
+        DecodeError: the specification has no such code.
+    """
+    try:
+        return _BY_CODE[code]
+    except KeyError:
+        raise DecodeError(f"unknown datatype {code}") from None
+
+
+def encode_value(datatype: DataType, value: Any, field: str = "value") -> CarrierValue:
+    """Turn a value into what goes into its carrier `CARRIERS[datatype]`.
+
+    Raises:
+        InvalidValueError: the datatype cannot hold the value; `field` names it.
+    """
+    codec = _CODECS.get(datatype)
+    if codec is None:
+        raise InvalidValueError(field, value, f"a datatype with a plain value, not {datatype.label}")
+    try:
+        return codec.encode(value)
+    except (ValueError, TypeError, OverflowError, struct.error, AttributeError):
+        raise InvalidValueError(field, value, f"{codec.allowed} ({datatype.label})") from None
+
+
+def decode_value(datatype: DataType, raw: Any) -> ScalarValue:
+    """Turn a carrier's content into the value of this datatype.
+
+    Raises:
+        DecodeError: the content does not fit the datatype.
+    """
+    codec = _CODECS.get(datatype)
+    if codec is None:
+        raise DecodeError(f"a {datatype.label} is not a plain value")
+    try:
+        return codec.decode(raw)
+    except (ValueError, TypeError, struct.error) as exc:
+        raise DecodeError(f"{raw!r:.80} is not a {datatype.label}: {exc}") from None
+
+
+class _Codec(NamedTuple):
+    carrier: str
+    allowed: str
+    encode: Callable[[Any], CarrierValue]
+    decode: Callable[[Any], ScalarValue]
+
+
+def _integer(bits: int, *, signed: bool, carrier: str) -> _Codec:
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    mask = (1 << bits) - 1
+
+    def encode(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError
+        return value & mask
+
+    def decode(raw: Any) -> int:
+        if type(raw) is not int:
+            raise TypeError("not an integer carrier")
+        number = raw & mask
+        return number - mask - 1 if number > high else number
+
+    return _Codec(carrier, f"an integer from {low} to {high}", encode, decode)
+
+
+def _encode_float(value: Any) -> float:
+    number = _encode_double(value)
+    if math.isfinite(number) and abs(number) >= _FLOAT_LIMIT:
+        raise ValueError
+    return number
+
+
+def _encode_double(value: Any) -> float:
+    if type(value) is float:
+        return value
+    if type(value) is not int:
+        raise TypeError
+    return float(value)
+
+
+def _decode_float(raw: Any) -> float:
+    if type(raw) is not float:
+        raise TypeError("not a floating-point carrier")
+    return raw
+
+
+def _encode_bool(value: Any) -> bool:
+    if type(value) is not bool:
+        raise TypeError
+    return value
+
+
+def _decode_bool(raw: Any) -> bool:
+    if type(raw) is bool or (type(raw) is int and raw <= 1):  # some peers send Booleans in int_value
+        return bool(raw)
+    raise TypeError("not a Boolean carrier")
+
+
+def _encode_text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError
+    if not value.isascii():
+        value.encode()
+    return value
+
+
+def _decode_text(raw: Any) -> str:
+    if type(raw) is not str:  # protobuf hands out bytes when the text is not UTF-8
+        raise TypeError("not a text carrier with valid UTF-8")
+    return raw
+
+
+def _encode_uuid(value: Any) -> str:
+    UUID(value)
+    return str(value)
+
+
+def _bytes(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise TypeError("not bytes")
+    return value
+
+
+def _packed(letter: str, allowed: str) -> _Codec:
+    """Arrays of fixed-size numbers: packed, little-endian."""
+    size = struct.calcsize(f"<{letter}")
+
+    def decode(raw: Any) -> tuple[Any, ...]:
+        if len(_bytes(raw)) % size:
+            raise ValueError(f"the length is not a multiple of {size}")
+        return struct.unpack(f"<{len(raw) // size}{letter}", raw)
+
+    return _Codec(
+        "bytes_value",
+        f"a list of {allowed}",
+        lambda values: struct.pack(f"<{len(values)}{letter}", *values),
+        decode,
+    )
+
+
+def _encode_bools(values: Sequence[Any]) -> bytes:
+    """A little-endian count of 32 bits, then the bits, most significant bit first."""
+    bits = "".join("01"[_encode_bool(value)] for value in values)
+    padded = bits.ljust(-len(bits) // 8 * -8, "0")
+    return struct.pack("<I", len(bits)) + int(padded or "0", 2).to_bytes(len(padded) // 8, "big")
+
+
+def _decode_bools(raw: Any) -> tuple[bool, ...]:
+    (count,) = struct.unpack_from("<I", _bytes(raw))
+    packed = raw[4:]
+    if count > len(packed) * 8:
+        raise ValueError(f"{count} values announced, {len(packed) * 8} present")
+    return tuple(bool(packed[i >> 3] & (0x80 >> (i & 7))) for i in range(count))
+
+
+def _encode_strings(values: Sequence[Any]) -> bytes:
+    if isinstance(values, str) or any("\0" in value for value in values):
+        raise ValueError
+    return b"".join(value.encode() + b"\0" for value in values)
+
+
+def _decode_strings(raw: Any) -> tuple[str, ...]:
+    texts = _bytes(raw).split(b"\0")
+    if texts.pop():
+        raise ValueError("the last text does not end with NUL")
+    return tuple(text.decode() for text in texts)
+
+
+_INT, _LONG = "int_value", "long_value"
+_TEXT = _Codec("string_value", "text", _encode_text, _decode_text)
+_BYTES = _Codec("bytes_value", "bytes", _bytes, _bytes)
+
+_CODECS: dict[DataType, _Codec] = {
+    DataType.INT8: _integer(8, signed=True, carrier=_INT),
+    DataType.INT16: _integer(16, signed=True, carrier=_INT),
+    DataType.INT32: _integer(32, signed=True, carrier=_INT),
+    DataType.INT64: _integer(64, signed=True, carrier=_LONG),
+    DataType.UINT8: _integer(8, signed=False, carrier=_INT),
+    DataType.UINT16: _integer(16, signed=False, carrier=_INT),
+    DataType.UINT32: _integer(32, signed=False, carrier=_INT),
+    DataType.UINT64: _integer(64, signed=False, carrier=_LONG),
+    DataType.FLOAT: _Codec("float_value", "a number of 32 bits", _encode_float, _decode_float),
+    DataType.DOUBLE: _Codec("double_value", "a number", _encode_double, _decode_float),
+    DataType.BOOLEAN: _Codec("boolean_value", "true or false", _encode_bool, _decode_bool),
+    DataType.STRING: _TEXT,
+    DataType.DATE_TIME: _integer(64, signed=False, carrier=_LONG),
+    DataType.TEXT: _TEXT,
+    DataType.UUID: _Codec("string_value", "a UUID", _encode_uuid, _decode_text),
+    DataType.BYTES: _BYTES,
+    DataType.FILE: _BYTES,
+    DataType.INT8_ARRAY: _packed("b", "integers from -128 to 127"),
+    DataType.INT16_ARRAY: _packed("h", "integers from -32768 to 32767"),
+    DataType.INT32_ARRAY: _packed("i", "integers of 32 bits"),
+    DataType.INT64_ARRAY: _packed("q", "integers of 64 bits"),
+    DataType.UINT8_ARRAY: _packed("B", "integers from 0 to 255"),
+    DataType.UINT16_ARRAY: _packed("H", "integers from 0 to 65535"),
+    DataType.UINT32_ARRAY: _packed("I", "unsigned integers of 32 bits"),
+    DataType.UINT64_ARRAY: _packed("Q", "unsigned integers of 64 bits"),
+    DataType.FLOAT_ARRAY: _packed("f", "numbers of 32 bits"),
+    DataType.DOUBLE_ARRAY: _packed("d", "numbers"),
+    DataType.BOOLEAN_ARRAY: _Codec("bytes_value", "a list of Booleans", _encode_bools, _decode_bools),
+    DataType.STRING_ARRAY: _Codec("bytes_value", "texts without NUL", _encode_strings, _decode_strings),
+    DataType.DATE_TIME_ARRAY: _packed("Q", "times in ms since 1970"),
+}
+
+CARRIERS: dict[DataType, str] = {
+    **{datatype: codec.carrier for datatype, codec in _CODECS.items()},
+    DataType.DATA_SET: "dataset_value",
+    DataType.TEMPLATE: "template_value",
+    DataType.PROPERTY_SET: "propertyset_value",
+    DataType.PROPERTY_SET_LIST: "propertysets_value",
+}
+"""The protobuf field in which values of each datatype travel."""
