@@ -180,7 +180,7 @@ def _object(fields: Fields, common: Mapping[int, Resource]) -> Object:
         raise fields.error("id", f"got {number}, allowed: 0 to {MAX_ID}")
     resources: dict[int, Resource] = {}
     for shared in fields.take("common", list, []):
-        if shared not in common:
+        if not isinstance(shared, int) or shared not in common:
             raise fields.error("common", f"got {shared!r}, allowed: {', '.join(map(str, common))}")
         resources[shared] = common[shared]
     resources |= _resources(fields)
@@ -235,7 +235,7 @@ def _range(fields: Fields, kind: Type) -> tuple[float, float] | None:
     if not bounds:
         return None
     numbers = [bound for bound in bounds if type(bound) in (int, float)]
-    if len(bounds) != 2 or len(numbers) != 2 or numbers[0] > numbers[1]:
+    if len(bounds) != 2 or len(numbers) != 2 or not numbers[0] <= numbers[1]:
         raise fields.error("range", f"got {bounds!r}, allowed: [low, high]")
     if not (kind.is_number or kind is Type.STRING):
         raise fields.error("range", f"does not apply to type {kind}")
