@@ -120,10 +120,10 @@ def test_takes_what_stands_for_a_value(kind, value, result):
     [
         (Type.FLOAT, "3"), (Type.FLOAT, True), (Type.FLOAT, math.inf), (Type.FLOAT, math.nan),
         (Type.FLOAT, 10**400), (Type.INTEGER, 3.5), (Type.INTEGER, 2**63), (Type.INTEGER, False),
-        (Type.UNSIGNED, -1), (Type.BOOLEAN, 2), (Type.BOOLEAN, "true"), (Type.BOOLEAN, []), (Type.INTEGER, math.inf),
+        (Type.UNSIGNED, -1), (Type.BOOLEAN, 2), (Type.BOOLEAN, "true"), (Type.BOOLEAN, []),
         (Type.OPAQUE, "%"), (Type.OPAQUE, "a"), (Type.OPAQUE, 1), (Type.OPAQUE, "\u00e9"),
         (Type.TIME, "noon"), (Type.TIME, math.nan), (Type.OBJLNK, "66"), (Type.OBJLNK, "66:65536"),
-        (Type.OBJLNK, 66), (Type.STRING, 1), (Type.NONE, None),
+        (Type.OBJLNK, 66), (Type.STRING, 1), (Type.NONE, None), (Type.INTEGER, math.inf),
     ],
 )  # fmt: skip
 def test_refuses_what_does_not(kind, value):
