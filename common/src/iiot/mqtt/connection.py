@@ -147,6 +147,11 @@ class Connection:
         """QoS 1 publishes without PUBACK, sent or still waiting for the broker's window."""
         return len(self._in_flight) + len(self._waiting)
 
+    @property
+    def is_congested(self) -> bool:
+        """Whether the broker takes less than is written: the socket's buffer is above its high-water mark."""
+        return bool(self._transport._protocol._paused)
+
     async def subscribe(self, *subscriptions: Subscription) -> None:
         """Send all filters in one SUBSCRIBE and wait for the SUBACK.
 
@@ -267,11 +272,10 @@ class Connection:
             properties["session_expiry_interval"] = options.session_expiry
         if self._is_v5 and options.receive_maximum is not None:
             properties["receive_maximum"] = options.receive_maximum
-        will = options.will and GmqttMessage(
-            options.will.topic, options.will.payload, qos=options.will.qos, retain=options.will.retain
-        )
+        will = options.will() if callable(options.will) else options.will
+        last_words = will and GmqttMessage(will.topic, will.payload, qos=will.qos, retain=will.retain)
         username = options.username.encode() if options.username is not None else None
-        await self._transport.auth(options.client_id, username, None, will_message=will, **properties)
+        await self._transport.auth(options.client_id, username, None, will_message=last_words, **properties)
         await self._connack
 
     def _handle_connack(self, _: int, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """What goes into CONNECT and SUBSCRIBE."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from iiot.settings import MqttSettings
@@ -22,6 +23,8 @@ class ConnectOptions:
     Attributes:
         session_expiry: seconds that the broker keeps the session after the socket closed (MQTT 5).
         receive_maximum: QoS 1 messages that the broker may send ahead of our acknowledgements (MQTT 5).
+        will: a function is asked when the CONNECT is about to leave, so that an attempt which reaches
+            no broker takes no bdSeq.
     """
 
     client_id: str
@@ -29,7 +32,7 @@ class ConnectOptions:
     clean_start: bool = True
     session_expiry: int = 0
     receive_maximum: int | None = None
-    will: Will | None = None
+    will: Will | Callable[[], Will] | None = None
     username: str | None = None
 
 
