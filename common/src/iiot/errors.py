@@ -31,6 +31,10 @@ class DecodeError(IiotError):
     """Bytes that are not a message of the expected kind."""
 
 
+class SessionStateError(IiotError):
+    """A message was asked for that the state of the session does not allow, such as data before birth."""
+
+
 class MqttError(IiotError):
     """An MQTT operation failed, or the connection is gone."""
 

@@ -1,0 +1,80 @@
+"""What births say about names, aliases and datatypes, for readers that keep no values.
+
+DATA and CMD messages leave datatypes out and may replace names by aliases; only the births of the
+same edge node tell what is meant (specification 3.0, sections 6.4.6 and 6.4.7).
+"""
+
+from dataclasses import dataclass, field
+from sys import intern
+from typing import NamedTuple
+
+from iiot.errors import DecodeError
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.payload import Payload
+from iiot.sparkplug.topic import MessageType, Topic
+
+
+class Definition(NamedTuple):
+    """Name and datatype of a metric."""
+
+    name: str
+    datatype: DataType
+
+
+@dataclass(slots=True)
+class _Unit:
+    by_name: dict[str, Definition] = field(default_factory=dict)
+    by_alias: dict[int, Definition] = field(default_factory=dict)
+
+
+class BirthCatalog:
+    """Definitions of every edge node and device whose birth was seen."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[str, str], dict[str | None, _Unit]] = {}
+        self._shared: dict[Definition, Definition] = {}
+
+    def learn(self, topic: Topic, payload: Payload) -> None:
+        """Take in a birth; other messages change nothing.
+
+        An NBIRTH replaces all that was known of the edge node, its devices included.
+        """
+        if topic.message_type is MessageType.NBIRTH:
+            units = self._nodes[topic.group, topic.edge_node] = {}
+        elif topic.message_type is MessageType.DBIRTH:
+            units = self._nodes.setdefault((topic.group, topic.edge_node), {})
+        else:
+            return
+        unit = units[topic.device] = _Unit()
+        for metric in payload.metrics:
+            if metric.name is None or metric.datatype is None:
+                continue
+            definition = Definition(intern(metric.name), metric.datatype)
+            definition = self._shared.setdefault(definition, definition)
+            unit.by_name[definition.name] = definition
+            if metric.alias is not None:
+                unit.by_alias[metric.alias] = definition
+
+    def resolve(self, topic: Topic, payload: Payload) -> list[str]:
+        """Complete names, datatypes and values of the payload's metrics, in place.
+
+        Returns:
+            One line for each metric that stays incomplete: no birth told of it, or its value does
+            not fit the birth's datatype.
+        """
+        unit = self._nodes.get((topic.group, topic.edge_node), {}).get(topic.device, _Unit())
+        problems = []
+        for metric in payload.metrics:
+            if metric.name is not None:
+                definition = unit.by_name.get(metric.name)
+            else:
+                definition = unit.by_alias.get(-1 if metric.alias is None else metric.alias)
+            if definition is None:
+                if metric.name is None or metric.datatype is None:
+                    problems.append(f"{metric.name or f'alias {metric.alias}'}: not in a birth")
+                continue
+            try:
+                metric.resolve(*definition)
+            except DecodeError as exc:
+                problems.append(f"{definition.name}: {exc}")
+        return problems
