@@ -1,0 +1,1 @@
+"""Bridge from MQTT to Kafka: a PUBACK leaves only after Kafka's delivery report, so nothing is lost."""

@@ -1,0 +1,215 @@
+"""From an MQTT message to a Kafka record: key, value, headers; one encoder per MQTT topic, reused."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import orjson
+
+from iiot.errors import DecodeError, InvalidValueError
+from iiot.identity import check_device_id
+from iiot.kafka import Headers
+from iiot.sparkplug.births import BirthCatalog
+from iiot.sparkplug.payload import Payload, decode_payload
+from iiot.sparkplug.topic import MessageType, Topic, parse_topic
+from mqtt_redpanda_bridge.birth_store import BirthStore
+from mqtt_redpanda_bridge.events import EventHeaders
+from mqtt_redpanda_bridge.metric_json import metric_to_json
+from mqtt_redpanda_bridge.routes import Format, Route
+
+JSON: Final = "application/json"
+PROTOBUF: Final = "application/x-protobuf"
+DEAD_LETTER_BYTES: Final = 64 * 1024
+"""How much of a payload a dead letter carries."""
+MAX_REASON: Final = 500
+_BIRTHS = (MessageType.NBIRTH, MessageType.DBIRTH)
+_COMMANDS = (MessageType.NCMD, MessageType.DCMD)
+_OPERATIONS = {
+    "reg": "register",
+    "dereg": "deregister",
+    "update": "update",
+    "send": "send",
+    "notify": "notify",
+    "resp": "response",
+}
+_WITH_TOKEN = ("notify", "resp")
+
+
+@dataclass(slots=True)
+class Context:
+    """What encoders share.
+
+    Attributes:
+        births: names and datatypes learnt so far.
+        birth_store: where births are kept over restarts, if anywhere.
+        non_conformant: messages on the short Sparkplug topic form.
+        unresolved: metrics passed on without a name or datatype, because no birth told them.
+    """
+
+    births: BirthCatalog = field(default_factory=BirthCatalog)
+    birth_store: BirthStore | None = None
+    non_conformant: int = 0
+    unresolved: int = 0
+
+
+class Encoder(Protocol):
+    """Turns the payloads of one MQTT topic into records with one key."""
+
+    key: bytes
+
+    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """Value and headers of the record.
+
+        Args:
+            payload: as received.
+            now_ms: the time for messages that carry none, UTC ms.
+
+        Raises:
+            DecodeError: the payload is not what the route's format says.
+        """
+
+
+def open_encoder(route: Route, topic: str, context: Context) -> Encoder:
+    """The encoder for an MQTT topic of a route.
+
+    Raises:
+        DecodeError: the topic is not one of the route's format.
+    """
+    return _ENCODERS[route.format](route, topic, context)
+
+
+class _Sparkplug:
+    """What both Sparkplug formats do: check topic and payload, learn from births, name the event."""
+
+    def __init__(self, route: Route, topic: str, context: Context, content_type: str) -> None:
+        parsed = parse_topic(topic, accept_short_form=True)
+        if not isinstance(parsed, Topic) or parsed.message_type in _COMMANDS:
+            raise DecodeError(f"topic {topic!r}: not a birth, data or death of an edge node or device")
+        self.topic = parsed
+        self.context = context
+        self.key = (parsed.edge_node if route.key == "device" else route.key_of(topic)).encode()
+        kind = f"iot.sparkplug.{parsed.message_type.lower()}"
+        self.headers = EventHeaders(topic, kind, parsed.edge_node, content_type)
+        self.is_birth = parsed.message_type in _BIRTHS
+
+    def decode(self, payload: bytes) -> Payload:
+        message = decode_payload(payload)
+        if self.topic.short_form:
+            self.context.non_conformant += 1
+        if self.is_birth:
+            self.context.births.learn(self.topic, message)
+            if self.context.birth_store is not None:
+                self.context.birth_store.put(self.topic, payload)
+        return message
+
+    def headers_of(self, message: Payload, now_ms: int) -> Headers:
+        if message.timestamp is None:
+            return self.headers.at(None, now_ms)
+        # seq grows with every message, so with the time it tells messages of a topic apart.
+        identity = None if message.seq is None else f"{message.timestamp}-{message.seq}"
+        return self.headers.at(identity, message.timestamp)
+
+
+class SparkplugJson(_Sparkplug):
+    """Sparkplug B payloads as JSON, metric names and types resolved through births."""
+
+    def __init__(self, route: Route, topic: str, context: Context) -> None:
+        super().__init__(route, topic, context, JSON)
+        described = {
+            "topic": topic,
+            "group": self.topic.group,
+            "edge_node": self.topic.edge_node,
+            "device": self.topic.device,
+            "message_type": self.topic.message_type,
+        }
+        self._opening = orjson.dumps(described)[:-1] + b","
+
+    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """See `Encoder.encode`."""
+        message = self.decode(payload)
+        time_ms = now_ms if message.timestamp is None else message.timestamp
+        if not self.is_birth:
+            self.context.unresolved += len(self.context.births.resolve(self.topic, message))
+        metrics = [metric_to_json(metric, time_ms) for metric in message.metrics]
+        body = orjson.dumps({"seq": message.seq, "timestamp": time_ms, "metrics": metrics})
+        return self._opening + body[1:], self.headers_of(message, now_ms)
+
+
+class SparkplugProtobuf(_Sparkplug):
+    """Sparkplug B payloads as they are, once they proved to be such."""
+
+    def __init__(self, route: Route, topic: str, context: Context) -> None:
+        super().__init__(route, topic, context, PROTOBUF)
+
+    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """See `Encoder.encode`."""
+        return payload, self.headers_of(self.decode(payload), now_ms)
+
+
+class Lwm2mJson:
+    """LwM2M JSON profile: the payload in an envelope with endpoint and operation."""
+
+    def __init__(self, route: Route, topic: str, _: Context) -> None:
+        prefix, *levels = topic.split("/")
+        operation = _OPERATIONS.get(levels[1]) if len(levels) > 1 else None
+        if prefix != "lwm2m" or operation is None or len(levels) != 2 + (levels[1] in _WITH_TOKEN):
+            raise DecodeError(f"topic {topic!r}: not an uplink topic of the LwM2M JSON profile")
+        try:
+            endpoint = check_device_id(levels[0])
+        except InvalidValueError as exc:
+            raise DecodeError(f"topic {topic!r}: {exc}") from exc
+        self.key = (endpoint if route.key == "device" else route.key_of(topic)).encode()
+        self._headers = EventHeaders(topic, f"iot.lwm2m.{operation}", endpoint, JSON)
+        described = {"endpoint": endpoint, "operation": operation, "topic": topic}
+        self._opening = orjson.dumps(described)[:-1] + b","
+
+    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """See `Encoder.encode`. An empty payload, legal in `update` and `dereg`, is an empty object."""
+        try:
+            content = orjson.loads(payload) if payload else {}
+        except orjson.JSONDecodeError as exc:
+            raise DecodeError(f"not JSON: {exc}") from exc
+        if not isinstance(content, dict):
+            raise DecodeError(f"a JSON object was expected, got {type(content).__name__}")
+        sent, seq = content.get("timestamp"), content.get("seq")
+        time_ms = sent if type(sent) is int else now_ms
+        # The payload's own bytes: valid JSON may be nested deeper than the serializer goes.
+        value = b'%s"timestamp":%d,"payload":%s}' % (self._opening, time_ms, payload or b"{}")
+        return value, self._headers.at(str(seq) if type(seq) is int else None, time_ms)
+
+
+class Raw:
+    """Payloads as they are."""
+
+    def __init__(self, route: Route, topic: str, _: Context) -> None:
+        key = route.key_of(topic)
+        self.key = key.encode()
+        self._headers = EventHeaders(topic, "iot.mqtt.message", key, "application/octet-stream")
+
+    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """See `Encoder.encode`."""
+        return payload, self._headers.at(None, now_ms)
+
+
+_ENCODERS: dict[Format, Callable[[Route, str, Context], Encoder]] = {
+    Format.SPARKPLUG_JSON: SparkplugJson,
+    Format.SPARKPLUG_PROTOBUF: SparkplugProtobuf,
+    Format.LWM2M_JSON: Lwm2mJson,
+    Format.RAW: Raw,
+}
+
+
+def dead_letter(topic: str, payload: bytes, reason: str, subject: str, now_ms: int) -> tuple[bytes, Headers]:
+    """Value and headers of the record that tells of a message nobody could deliver."""
+    reason = reason[:MAX_REASON]
+    value = orjson.dumps(
+        {
+            "topic": topic,
+            "reason": reason,
+            "size": len(payload),
+            "payload_base64": base64.b64encode(payload[:DEAD_LETTER_BYTES]).decode(),
+        }
+    )
+    headers = EventHeaders(topic, "iot.dead-letter", subject, JSON).at(None, now_ms)
+    return value, [*headers, ("error", reason)]

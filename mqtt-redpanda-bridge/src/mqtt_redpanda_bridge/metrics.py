@@ -1,0 +1,91 @@
+"""The bridge's figures for Prometheus, read from the pump when asked: counting stays cheap."""
+
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Protocol, TypeVar
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from mqtt_redpanda_bridge.pump import LATENCY_BUCKETS, Pump, RouteCounters
+
+F = TypeVar("F", CounterMetricFamily, GaugeMetricFamily)
+
+_BY_ROUTE = (
+    ("received", "MQTT messages taken from the broker"),
+    ("redelivered", "Received messages that the broker marked as sent before"),
+    ("delivered", "Messages whose record Kafka confirmed"),
+    ("dead_lettered", "Messages whose dead letter Kafka confirmed"),
+    ("received_bytes", "MQTT payload bytes received"),
+    ("delivered_bytes", "Kafka value bytes delivered"),
+)
+
+
+class Links(Protocol):
+    """State of the two connections."""
+
+    mqtt_connected: bool
+    mqtt_connects: int
+    sessions_lost: int
+
+    @property
+    def kafka_connected(self) -> bool:
+        """Whether Kafka takes records."""
+
+
+class BridgeCollector(Collector):
+    """All metrics of the bridge; received = delivered + dead_lettered + in_flight, per route."""
+
+    def __init__(self, pump: Pump, links: Links) -> None:
+        self._pump = pump
+        self._links = links
+
+    def collect(self) -> Iterator[Metric]:
+        """The current values; called in the event loop, so between two messages."""
+        pump, links = self._pump, self._links
+        for field, text in _BY_ROUTE:
+            yield _by_route(CounterMetricFamily(f"bridge_{field}", text, labels=["route"]), pump, field)
+        in_flight = GaugeMetricFamily(
+            "bridge_in_flight", "Messages received and not settled", labels=["route"]
+        )
+        yield _by_route(in_flight, pump, "in_flight")
+        yield _latency(pump)
+        context = pump.context
+        for name, text, value in (
+            ("unmatched", "Messages that no route took", pump.unmatched),
+            ("kafka_errors", "Records that Kafka failed or refused", pump.kafka_errors),
+            ("non_conformant", "Messages on the short Sparkplug topic form", context.non_conformant),
+            ("unresolved_metrics", "Metrics passed on without name or datatype", context.unresolved),
+            ("mqtt_connects", "Connections to the broker", links.mqtt_connects),
+            ("sessions_lost", "Connections for which the broker had lost the queue", links.sessions_lost),
+        ):
+            yield CounterMetricFamily(f"bridge_{name}", text, value=value)
+        for name, text, value in (
+            ("in_flight_bytes", "MQTT payload bytes received and not settled", pump.in_flight_bytes),
+            ("stalled", "Messages that wait for a retry", len(pump.stalled)),
+            ("mqtt_connected", "1 while connected to the broker", links.mqtt_connected),
+            ("kafka_connected", "1 while Kafka is reachable", links.kafka_connected),
+        ):
+            yield GaugeMetricFamily(f"bridge_{name}", text, value=value)
+
+
+def _by_route(family: F, pump: Pump, field: str) -> F:
+    for route, counters in pump.counters.items():
+        family.add_metric([route], getattr(counters, field))
+    return family
+
+
+def _latency(pump: Pump) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(
+        "bridge_delivery_seconds", "From MQTT receipt to Kafka's delivery report", labels=["route"]
+    )
+    for route, counters in pump.counters.items():
+        family.add_metric([route], _buckets(counters), counters.latency_sum)
+    return family
+
+
+def _buckets(counters: RouteCounters) -> list[tuple[str, float]]:
+    bounds = [*map(floatToGoString, LATENCY_BUCKETS), "+Inf"]
+    return list(zip(bounds, accumulate(counters.latency_counts), strict=True))

@@ -1,0 +1,282 @@
+"""The bridge's core: every message from MQTT ends as a delivered record, and only then is acknowledged.
+
+`received = delivered + dead_lettered + in_flight` holds for each route whenever the event loop is free.
+Nothing here knows sockets or clocks; the surroundings enter as arguments and callbacks.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from iiot.errors import DecodeError, KafkaError
+from iiot.kafka import DeliveryHandler, Headers, is_refusal
+from iiot.telemetry import get_logger
+from iiot.topics import dlq
+from mqtt_redpanda_bridge.encode import Context, Encoder, dead_letter, open_encoder
+from mqtt_redpanda_bridge.routes import Route, RouteTable
+
+LATENCY_BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+)  # fmt: skip
+"""Upper bounds, in seconds, for the time from MQTT receipt to Kafka's delivery report."""
+MAX_LANES: Final = 32_768
+"""MQTT topics whose encoder is kept; beyond that all are forgotten and found again."""
+
+log = get_logger(__name__)
+
+
+class Incoming(Protocol):
+    """A message from the broker, as `iiot.mqtt.Message`."""
+
+    topic: str
+    payload: bytes
+    duplicate: bool
+
+    def ack(self) -> None:
+        """Let the broker forget the message."""
+
+
+class Outlet(Protocol):
+    """Where records go, as `iiot.kafka.KafkaSink`."""
+
+    def produce(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, on_delivery: DeliveryHandler
+    ) -> None:
+        """Take a record; `on_delivery` hears None or the error. `KafkaError`: the record is not taken."""
+
+
+@dataclass(slots=True)
+class RouteCounters:
+    """What happened on a route; bytes are those of MQTT payloads and of Kafka values."""
+
+    received: int = 0
+    redelivered: int = 0
+    delivered: int = 0
+    dead_lettered: int = 0
+    in_flight: int = 0
+    received_bytes: int = 0
+    delivered_bytes: int = 0
+    latency_sum: float = 0.0
+    latency_counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
+
+
+class Lane:
+    """An MQTT topic's way: its route, and its encoder or the reason why it has none."""
+
+    __slots__ = ("counters", "encoder", "illegal", "route")
+
+    def __init__(self, topic: str, route: Route, counters: RouteCounters, context: Context) -> None:
+        self.route = route
+        self.counters = counters
+        self.encoder: Encoder | None = None
+        self.illegal = ""
+        try:
+            self.encoder = open_encoder(route, topic, context)
+        except DecodeError as exc:
+            self.illegal = str(exc)
+
+
+class Delivery:
+    """A message in flight and the record made of it; called with Kafka's delivery report."""
+
+    __slots__ = (
+        "_pump",
+        "headers",
+        "is_dead_letter",
+        "key",
+        "lane",
+        "message",
+        "number",
+        "since",
+        "topic",
+        "value",
+    )
+
+    def __init__(self, pump: "Pump", lane: Lane, message: Incoming, number: int, since: float) -> None:
+        self._pump = pump
+        self.lane = lane
+        self.message = message
+        self.number = number
+        self.since = since
+        self.topic = lane.route.topic
+        self.key = b""
+        self.value = b""
+        self.headers: Headers = []
+        self.is_dead_letter = False
+
+    def __call__(self, error: str | None) -> None:
+        """Take the delivery report."""
+        if error is None:
+            self._pump.settle(self)
+        else:
+            self._pump.fail(self, error)
+
+
+class Pump:
+    """Moves messages; the callbacks are told of changes that the surroundings act on.
+
+    Attributes:
+        outlet: replaced when a producer can never deliver again.
+        counters: by route name.
+        unmatched: messages that no route took; acknowledged, since there is no place for them.
+        in_flight_bytes: payload bytes received and not settled.
+        kafka_errors: delivery reports and refusals that were errors.
+        last_error: the latest of them.
+        stalled: deliveries that wait for `retry`, because Kafka failed one of them.
+        closing: leave new messages to the broker.
+        under_pressure: more than `max_bytes` are in flight, or were and have not halved.
+        on_idle: nothing is in flight any more.
+        on_stall: Kafka failed a record for a reason that may pass; call `retry` later.
+        on_pressure: told of each change of `under_pressure`.
+    """
+
+    def __init__(
+        self,
+        table: RouteTable,
+        context: Context,
+        outlet: Outlet,
+        *,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        max_bytes: int,
+    ) -> None:
+        self.outlet = outlet
+        self.context = context
+        self.counters = {route.name: RouteCounters() for route in table.routes}
+        self.unmatched = 0
+        self.in_flight = 0
+        self.in_flight_bytes = 0
+        self.kafka_errors = 0
+        self.last_error = ""
+        self.stalled: list[Delivery] = []
+        self.closing = False
+        self.on_idle: Callable[[], None] = _ignore
+        self.on_stall: Callable[[], None] = _ignore
+        self.on_pressure: Callable[[bool], None] = _ignore
+        self._table = table
+        self._lanes: dict[str, Lane] = {}
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._max_bytes = max_bytes
+        self.under_pressure = False
+        self._number = 0
+
+    def handle(self, message: Incoming) -> None:
+        """Take one message from the broker."""
+        if self.closing:
+            return
+        lane = self._lanes.get(message.topic) or self._open(message.topic)
+        if lane is None:
+            self.unmatched += 1
+            message.ack()
+            return
+        size = len(message.payload)
+        counters = lane.counters
+        counters.received += 1
+        counters.received_bytes += size
+        counters.redelivered += message.duplicate
+        counters.in_flight += 1
+        self.in_flight += 1
+        self.in_flight_bytes += size
+        self._number += 1
+        delivery = Delivery(self, lane, message, self._number, self._clock())
+        self._encode(delivery)
+        self._send(delivery)
+        if self.in_flight_bytes > self._max_bytes and not self.under_pressure:
+            self.under_pressure = True
+            self.on_pressure(True)
+
+    def settle(self, delivery: Delivery) -> None:
+        """Kafka has the record: count it and acknowledge the message."""
+        counters, message = delivery.lane.counters, delivery.message
+        if delivery.is_dead_letter:
+            counters.dead_lettered += 1
+        else:
+            counters.delivered += 1
+            counters.delivered_bytes += len(delivery.value)
+            latency = self._clock() - delivery.since
+            counters.latency_sum += latency
+            counters.latency_counts[bisect_left(LATENCY_BUCKETS, latency)] += 1
+        counters.in_flight -= 1
+        self.in_flight -= 1
+        self.in_flight_bytes -= len(message.payload)
+        message.ack()
+        if self.under_pressure and self.in_flight_bytes <= self._max_bytes // 2:
+            self.under_pressure = False
+            self.on_pressure(False)
+        if not self.in_flight:
+            self.on_idle()
+
+    def fail(self, delivery: Delivery, error: str) -> None:
+        """Kafka does not have the record: dead-letter what it will never take, keep the rest for `retry`."""
+        self.kafka_errors += 1
+        self.last_error = error
+        if is_refusal(error) and not delivery.is_dead_letter:
+            self._bury(delivery, error)
+            self._send(delivery)
+            return
+        self.stalled.append(delivery)
+        if len(self.stalled) == 1:
+            log.warning("kafka_delivery_failed", topic=delivery.topic, error=error)
+            self.on_stall()
+
+    def retry(self) -> None:
+        """Produce again what Kafka failed and what arrived since, in order of arrival."""
+        waiting = sorted(self.stalled, key=lambda delivery: delivery.number)
+        self.stalled = []
+        for delivery in waiting:
+            self._send(delivery)
+
+    def _open(self, topic: str) -> Lane | None:
+        if len(self._lanes) >= MAX_LANES:
+            self._lanes.clear()
+        route = self._table.match(topic)
+        if route is None:
+            return None
+        lane = self._lanes[topic] = Lane(topic, route, self.counters[route.name], self.context)
+        return lane
+
+    def _encode(self, delivery: Delivery) -> None:
+        lane, message = delivery.lane, delivery.message
+        encoder = lane.encoder
+        if encoder is None:
+            self._bury(delivery, f"illegal topic: {lane.illegal}")
+            return
+        now_ms = int(self._wall_clock() * 1000)
+        try:
+            delivery.value, delivery.headers = encoder.encode(message.payload, now_ms)
+            delivery.key = encoder.key
+        except DecodeError as exc:
+            self._bury(delivery, f"undecodable: {exc}")
+        except Exception as exc:  # a payload that trips over a bug must not stop the others
+            log.exception("message_encoding_failed", topic=message.topic, size=len(message.payload))
+            self._bury(delivery, f"internal error: {exc!r}")
+
+    def _bury(self, delivery: Delivery, reason: str) -> None:
+        lane, message = delivery.lane, delivery.message
+        log.debug("dead_letter", topic=message.topic, size=len(message.payload), reason=reason)
+        delivery.key = lane.encoder.key if lane.encoder else message.topic.encode()
+        delivery.value, delivery.headers = dead_letter(
+            message.topic,
+            message.payload,
+            reason,
+            delivery.key.decode(),
+            int(self._wall_clock() * 1000),
+        )
+        delivery.topic = dlq(lane.route.topic)
+        delivery.is_dead_letter = True
+
+    def _send(self, delivery: Delivery) -> None:
+        if self.stalled:
+            # Overtaking what waits would break the order per device.
+            self.stalled.append(delivery)
+            return
+        try:
+            self.outlet.produce(delivery.topic, delivery.key, delivery.value, delivery.headers, delivery)
+        except KafkaError as exc:
+            self.fail(delivery, str(exc))
+
+
+def _ignore(*_: object) -> None:
+    pass

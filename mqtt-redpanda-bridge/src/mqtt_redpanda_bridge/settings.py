@@ -1,0 +1,50 @@
+"""Settings of the bridge, from environment variables."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from iiot.errors import SettingsError
+from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
+from mqtt_redpanda_bridge.routes import load_routes
+
+
+class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
+    """Everything that can be set, with the defaults of the testbed."""
+
+    http_port: int = Field(default=8082, ge=0, le=65535)
+    mqtt_client_id: str = Field(default="mqtt-redpanda-bridge", min_length=1, max_length=64)
+    """Names the broker's queue for this bridge: keep it over restarts, never use it twice at a time."""
+    session_expiry: int = Field(default=7 * 86_400, ge=60, le=0xFFFF_FFFE)
+    """Seconds that the broker queues for an absent bridge."""
+    receive_maximum: int = Field(default=4_000, ge=1, le=65_535)
+    """Messages in flight: the most that a kill of the bridge can duplicate."""
+    max_in_flight_bytes: int = Field(default=64 << 20, ge=1 << 20)
+    """Payload bytes in flight beyond which the bridge stops reading from the broker."""
+    routes_file: Path | None = None
+    """YAML file with routes; None: the built-in ones."""
+    births_file: Path | None = None
+    """SQLite file that keeps metric names and datatypes over restarts; None: they are learnt anew."""
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
+    """Of record batches. Readers need the codec's library for all but none and gzip."""
+    create_topics: bool = True
+    """Create missing Kafka topics, also when one is deleted while the bridge runs."""
+    topic_partitions: int = Field(default=6, ge=1, le=1_000)
+    topic_retention_hours: int = Field(default=24, ge=1)
+
+    @field_validator("routes_file")
+    @classmethod
+    def _routes_are_right(cls, path: Path | None) -> Path | None:
+        try:
+            load_routes(path)
+        except SettingsError as exc:
+            raise ValueError(str(exc)) from exc
+        return path
+
+    @field_validator("births_file")
+    @classmethod
+    def _births_file_can_be_written(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.parent.is_dir():
+            raise ValueError(f"must be in a directory that exists; {path.parent} does not")
+        return path

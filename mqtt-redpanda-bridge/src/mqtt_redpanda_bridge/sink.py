@@ -1,0 +1,102 @@
+"""The Kafka side: a producer that is replaced when it breaks, and topics that exist."""
+
+import asyncio
+from types import TracebackType
+from typing import Final, Self
+
+from iiot.errors import KafkaError
+from iiot.kafka import DeliveryHandler, Headers, KafkaSink, TopicSpec, ensure_topics
+from iiot.telemetry import get_logger
+from iiot.topics import dlq
+from mqtt_redpanda_bridge.routes import RouteTable
+from mqtt_redpanda_bridge.settings import BridgeSettings
+
+RETRY_DELAY: Final = 1.0
+"""Seconds before what Kafka failed is produced again."""
+DEAD_LETTER_RETENTION_HOURS: Final = 7 * 24
+
+log = get_logger(__name__)
+
+
+def topic_specs(table: RouteTable, settings: BridgeSettings) -> list[TopicSpec]:
+    """The Kafka topics that the routes write to, each with its dead-letter sibling."""
+    hours = settings.topic_retention_hours
+    names = dict.fromkeys(route.topic for route in table.routes)
+    return [
+        spec
+        for name in names
+        for spec in (
+            TopicSpec(name, settings.topic_partitions, _retention(hours)),
+            TopicSpec(dlq(name), 1, _retention(max(hours, DEAD_LETTER_RETENTION_HOURS))),
+        )
+    ]
+
+
+class Sink:
+    """A `KafkaSink` that `renew` replaces. Also makes sure that the topics exist."""
+
+    def __init__(self, settings: BridgeSettings, specs: list[TopicSpec]) -> None:
+        self._settings = settings
+        self._specs = specs if settings.create_topics else []
+        self._producer: KafkaSink | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start a producer."""
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Deliver what can be delivered in a few seconds, and stop."""
+        if self._producer is not None:
+            await self._producer.__aexit__(kind, exc, trace)
+
+    @property
+    def connected(self) -> bool:
+        """Whether Kafka was reachable when last heard of."""
+        return self._producer is not None and self._producer.connected and self._producer.fatal is None
+
+    def produce(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, on_delivery: DeliveryHandler
+    ) -> None:
+        """See `KafkaSink.produce`."""
+        if self._producer is None:
+            raise KafkaError("_STATE: the producer is being replaced")
+        self._producer.produce(topic, key, value, headers, on_delivery)
+
+    async def mend(self) -> None:
+        """Before a retry: create topics that are gone, replace a producer that can never deliver again."""
+        await asyncio.sleep(RETRY_DELAY)
+        await self.create_topics()
+        broken = self._producer
+        if broken is not None and broken.fatal is not None:
+            log.warning("kafka_producer_replaced", reason=broken.fatal)
+            # The reports of all it holds come as errors and join what waits for the retry.
+            self._producer = None
+            await broken.__aexit__(None, None, None)
+            await self._open()
+
+    async def create_topics(self) -> bool:
+        """Create missing topics; False when Kafka cannot be asked now."""
+        if not self._specs:
+            return True
+        try:
+            created = await ensure_topics(self._settings.kafka_brokers, self._specs)
+        except KafkaError as exc:
+            log.warning("kafka_topics_unchecked", error=str(exc))
+            return False
+        if created:
+            log.info("kafka_topics_created", topics=created)
+        return True
+
+    async def _open(self) -> None:
+        settings = self._settings
+        # Java clients' partitioner: a device has the same partition number in topics of other writers.
+        overrides = {"partitioner": "murmur2_random", "compression.type": settings.compression}
+        producer = KafkaSink(settings.kafka_brokers, settings.mqtt_client_id, **overrides)
+        self._producer = await producer.__aenter__()
+
+
+def _retention(hours: int) -> dict[str, str]:
+    return {"retention.ms": str(hours * 3_600_000)}
