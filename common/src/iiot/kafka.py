@@ -21,6 +21,8 @@ FLUSH_TIMEOUT: Final = 4.0
 """Seconds that closing waits for what is in flight; SIGTERM is to be handled within 5 s."""
 ADMIN_TIMEOUT: Final = 30.0
 
+_REFUSALS: Final = ("MSG_SIZE_TOO_LARGE", "INVALID_RECORD", "_BAD_MSG", "INVALID_MSG_SIZE")
+
 Headers = list[tuple[str, str | bytes | None]]
 DeliveryHandler = Callable[[str | None], None]
 
@@ -52,7 +54,6 @@ class KafkaSink:
                 "acks": "all",
                 "message.timeout.ms": 0,
                 "linger.ms": 5,
-                "compression.type": "lz4",
                 "queue.buffering.max.messages": 200_000,
                 "reconnect.backoff.max.ms": 2_000,
                 "statistics.interval.ms": 1_000,
@@ -84,18 +85,22 @@ class KafkaSink:
     ) -> None:
         """Hand a message over; `on_delivery` is called later, in the event loop, with None or the error.
 
+        Errors read `NAME: text`; `is_refusal` tells those that no retry can mend.
+
         Raises:
             KafkaError: larger than Kafka takes, or the local queue is full; the message is not taken.
         """
 
         def report(error: ClientError | None, _: object) -> None:
             self.in_flight -= 1
-            on_delivery(None if error is None else error.str())
+            on_delivery(None if error is None else _describe(error))
 
         try:
             self._producer.produce(topic, value, key, headers=headers, on_delivery=report)
-        except (KafkaException, BufferError) as exc:
-            raise KafkaError(f"{topic}: {exc}") from exc
+        except KafkaException as exc:
+            raise KafkaError(_describe(exc.args[0])) from exc
+        except BufferError as exc:
+            raise KafkaError(f"_QUEUE_FULL: {exc}") from exc
         self.in_flight += 1
 
     def _poll(self) -> None:
@@ -116,6 +121,15 @@ class KafkaSink:
             log.warning("kafka_unreachable", error=error.str())
 
 
+def is_refusal(error: str) -> bool:
+    """Whether an error of `KafkaSink.produce` or a delivery report blames the record itself."""
+    return error.startswith(_REFUSALS)
+
+
+def _describe(error: ClientError) -> str:
+    return f"{error.name()}: {error.str()}"
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """A topic to create: partitions and topic-level configuration such as `retention.ms`."""
@@ -131,10 +145,6 @@ async def ensure_topics(brokers: str, specs: Sequence[TopicSpec], *, replication
     Raises:
         KafkaError: unreachable within `ADMIN_TIMEOUT` seconds, or a topic was refused.
     """
-    return await asyncio.to_thread(_ensure_topics, brokers, specs, replication)
-
-
-def _ensure_topics(brokers: str, specs: Sequence[TopicSpec], replication: int) -> list[str]:
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
     topics = [
         NewTopic(s.name, num_partitions=s.partitions, replication_factor=replication, config=s.config)
@@ -143,7 +153,8 @@ def _ensure_topics(brokers: str, specs: Sequence[TopicSpec], replication: int) -
     created: list[str] = []
     for name, future in admin.create_topics(topics, operation_timeout=ADMIN_TIMEOUT).items():
         try:
-            future.result(ADMIN_TIMEOUT)
+            async with asyncio.timeout(ADMIN_TIMEOUT):
+                await asyncio.wrap_future(future)
             created.append(name)
         except KafkaException as exc:
             if exc.args[0].code() != ClientError.TOPIC_ALREADY_EXISTS:

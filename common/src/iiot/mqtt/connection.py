@@ -218,6 +218,15 @@ class Connection:
         with suppress(ConnectionError):
             await self._transport._protocol._drain_helper()
 
+    def set_paused(self, paused: bool) -> None:
+        """Stop or resume reading from the socket: the broker keeps what follows.
+
+        PINGRESPs wait as well, so a pause of more than two keep-alive times ends the connection.
+        """
+        if self.is_open:
+            transport = self._transport._transport
+            (transport.pause_reading if paused else transport.resume_reading)()
+
     async def wait_closed(self) -> str:
         """Wait until the connection is gone; the reason in words."""
         return await asyncio.shield(self._closed)

@@ -44,3 +44,5 @@ class Subscription:
     qos: int = 1
     no_local: bool = False
     retain_as_published: bool = False
+    retain_handling: int = 0
+    """Retained messages: 0 at each SUBSCRIBE, 1 when the subscription is new, 2 never."""

@@ -30,6 +30,7 @@ def encode_subscribe(mid: int, subscriptions: tuple[Subscription, ...], is_v5: b
         options = subscription.qos
         if is_v5:
             options |= subscription.no_local << 2 | subscription.retain_as_published << 3
+            options |= subscription.retain_handling << 4
         body += struct.pack("!H", len(name)) + name + bytes((options,))
     return bytes((MQTTCommands.SUBSCRIBE | 2,)) + encode_length(len(body)) + body
 
