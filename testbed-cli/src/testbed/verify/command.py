@@ -1,0 +1,89 @@
+"""`./testbed verify`: measure a window and say whether anything was lost."""
+
+import asyncio
+from typing import Annotated, Final
+
+import orjson
+import typer
+from pydantic import Field
+from pydantic_settings import BaseSettings
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from iiot.errors import IiotError, KafkaError, SettingsError
+from iiot.settings import KafkaSettings, load
+from testbed.verify import report, window
+from testbed.verify.devices import SimulatorsError
+
+EXIT_LOST: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NOT_RUNNING: Final = 3
+EXIT_NOTHING_SENT: Final = 4
+
+
+class VerifySettings(KafkaSettings, BaseSettings):
+    """Where to look; the defaults are the ports of a testbed on this machine."""
+
+    simulators: str = Field(default="localhost:8083", min_length=3)
+    """Comma-separated `host:port`; a name stands for all its addresses, so for a scaled service."""
+
+
+def verify(
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of the window.")] = 60.0,
+    patience: Annotated[
+        float, typer.Option(min=0.5, help="Seconds without an arrival until what is missing counts as lost.")
+    ] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Account in Kafka for every message that every device sends during a window.
+
+    Exit status: 0 everything arrived; 1 something was lost; 2 wrong usage; 3 the testbed is not running;
+    4 no device sent anything.
+    """
+    console, errors = Console(), Console(stderr=True)
+    try:
+        settings = load(VerifySettings)
+        plan = window.Plan(settings.kafka_brokers, settings.simulators, seconds, patience)
+        result = _measure(plan, errors)
+    except IiotError as exc:
+        status, hint = _explain(exc)
+        errors.print(f"verify: {exc}{hint}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(status) from exc
+    if as_json:
+        typer.echo(orjson.dumps(report.as_json(result), option=orjson.OPT_INDENT_2))
+    else:
+        console.print(report.as_table(result))
+    if result.verdict.lost:
+        raise typer.Exit(EXIT_LOST)
+
+
+def _measure(plan: window.Plan, console: Console) -> window.Result:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=plan.seconds, note="")
+
+        def show(progress: window.Progress) -> None:
+            waiting = progress.phase == "waiting"
+            bar.update(
+                task,
+                description="waiting for the last messages" if waiting else "measuring",
+                completed=plan.seconds if waiting else progress.elapsed,
+                note=f"{progress.delivered:,} records",
+            )
+
+        return asyncio.run(window.measure(plan, show))
+
+
+def _explain(error: IiotError) -> tuple[int, str]:
+    if isinstance(error, KafkaError | SimulatorsError):
+        return EXIT_NOT_RUNNING, ". Is the testbed running? Start it with ./testbed up"
+    if isinstance(error, window.NothingSentError):
+        return EXIT_NOTHING_SENT, ". See ./testbed status"
+    if isinstance(error, SettingsError):
+        return EXIT_USAGE, ""
+    raise error

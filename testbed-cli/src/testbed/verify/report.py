@@ -1,0 +1,78 @@
+"""The verdict for people (a table) and for scripts (JSON)."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from testbed.verify.histogram import Histogram
+from testbed.verify.ledger import PathTotals, Verdict
+from testbed.verify.window import Result
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result by stable names; latencies in ms, null when nothing was measured."""
+    verdict = result.verdict
+    return {
+        **_figures(verdict),
+        "paths": {name: _figures(totals) for name, totals in verdict.paths.items()},
+        "devices": verdict.devices,
+        "seconds": round(result.seconds, 3),
+        "missing": [missing._asdict() for missing in verdict.missing],
+        "problems": result.problems,
+    }
+
+
+def as_table(result: Result) -> RenderableType:
+    """The result as a table, a line for each run of missing numbers, and one line that says it all."""
+    verdict = result.verdict
+    table = Table(
+        title=f"{verdict.devices} devices, {result.seconds:.0f} s, "
+        f"{verdict.sent / result.seconds:,.1f} messages/s sent"
+    )
+    table.add_column("path")
+    for column in ("sent", "delivered", "lost", "duplicated", "reordered", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="right")
+    for name, totals in verdict.paths.items():
+        table.add_row(name, *_cells(totals))
+    table.add_section()
+    table.add_row("messages", *_cells(verdict), style="bold")
+    lines: list[RenderableType] = [table]
+    lines += [
+        Text(f"missing: {m.device} on {m.path}: {m.last - m.first + 1:,} from number {m.first}", style="red")
+        for m in verdict.missing
+    ]
+    lines += [Text(f"note: {problem}", style="yellow") for problem in result.problems]
+    if verdict.lost:
+        lines.append(Text(f"{verdict.lost:,} of {verdict.sent:,} messages are LOST", style="bold red"))
+    else:
+        lines.append(Text(f"All {verdict.sent:,} messages arrived on every path", style="bold green"))
+    return Group(*lines)
+
+
+def _figures(totals: Verdict | PathTotals) -> dict[str, Any]:
+    return {
+        "sent": totals.sent,
+        "delivered": totals.delivered,
+        "lost": totals.lost,
+        "duplicated": totals.duplicated,
+        "reordered": totals.reordered,
+        "latency_ms": {"p50": totals.latency.quantile(0.5), "p99": totals.latency.quantile(0.99)},
+    }
+
+
+def _cells(totals: Verdict | PathTotals) -> list[str | Text]:
+    counts: list[str | Text] = [
+        f"{totals.sent:,}",
+        f"{totals.delivered:,}",
+        Text(f"{totals.lost:,}", style="bold red" if totals.lost else ""),
+        Text(f"{totals.duplicated:,}", style="yellow" if totals.duplicated else ""),
+        Text(f"{totals.reordered:,}", style="yellow" if totals.reordered else ""),
+    ]
+    return [*counts, _ms(totals.latency, 0.5), _ms(totals.latency, 0.99)]
+
+
+def _ms(latency: Histogram, q: float) -> str:
+    value = latency.quantile(q)
+    return "-" if value is None else f"{value:,}"
