@@ -6,7 +6,8 @@ SERVICES = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "testbed")
 """Identities of the testbed's own MQTT clients."""
 
 _RESERVED = frozenset({"bs", "rd", *SERVICES})
-_ALLOWED = "1 to 64 bytes of printable UTF-8 without / + #, no $ in front, not " + ", ".join(sorted(_RESERVED))
+_NAMES = ", ".join(sorted(_RESERVED))
+_ALLOWED = f"1 to 64 bytes of printable UTF-8 without / + #, no $ in front, not {_NAMES}"
 
 
 def check_device_id(text: str) -> str:

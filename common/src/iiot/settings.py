@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -61,7 +61,7 @@ def load(settings_type: type[S], **overrides: Any) -> S:
     try:
         return settings_type(**overrides)
     except ValidationError as exc:
-        raise SettingsError([_problem(error) for error in exc.errors()]) from exc
+        raise SettingsError([_problem(settings_type, error) for error in exc.errors()]) from exc
 
 
 def effective(settings: BaseSettings) -> Mapping[str, str]:
@@ -72,7 +72,12 @@ def effective(settings: BaseSettings) -> Mapping[str, str]:
     }
 
 
-def _problem(error: Any) -> str:
+def _problem(settings_type: type[BaseSettings], error: Any) -> str:
+    field = settings_type.model_fields.get(str(error["loc"][0])) if error["loc"] else None
     name = ".".join(str(part) for part in error["loc"]).upper() or "settings"
+    if error["type"] == "missing":
+        return f"{name}: required, but not set"
+    secret = field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
+    value = "********" if secret else repr(error["input"])
     allowed = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{name}={error['input']!r}: {allowed}"
+    return f"{name}={value}: {allowed}"

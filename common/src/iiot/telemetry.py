@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -94,9 +95,19 @@ def problem(status: int, detail: str, **extra: object) -> web.HTTPException:
         detail: what is wrong with this request, for a person.
         extra: further members, such as `field`, `value`, `allowed`.
     """
-    error = _STATUS_ERRORS.get(status, web.HTTPInternalServerError)
-    body = {"type": "about:blank", "title": error().reason, "status": status, "detail": detail, **extra}
-    return error(text=json.dumps(body), content_type="application/problem+json")
+    return _Problem(status, detail, extra)
+
+
+class _Problem(web.HTTPException):
+    def __init__(
+        self, status: int, detail: str, extra: Mapping[str, object], headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status_code = status
+        title = HTTPStatus(status).phrase
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+        super().__init__(
+            headers=headers, reason=title, text=json.dumps(body), content_type="application/problem+json"
+        )
 
 
 def make_app(registry: CollectorRegistry, health: HealthCheck) -> web.Application:
@@ -144,7 +155,9 @@ async def _errors_as_problems(
     except web.HTTPException as exc:
         if exc.status < 400 or exc.content_type == "application/problem+json":
             raise
-        raise problem(exc.status, f"{request.method} {request.path}: {exc.reason}") from exc
+        # Some errors say more in a header: which methods are allowed, when to come again.
+        headers = {name: exc.headers[name] for name in ("Allow", "Retry-After") if name in exc.headers}
+        raise _Problem(exc.status, f"{request.method} {request.path}: {exc.reason}", {}, headers) from exc
     except Exception as exc:
         get_logger("iiot.http").exception("request_failed", method=request.method, path=request.path)
         raise problem(500, "internal error; see the service's log") from exc
@@ -152,10 +165,3 @@ async def _errors_as_problems(
 
 def _dumps_text(event: object, **_: object) -> str:
     return orjson.dumps(event, default=str).decode()
-
-
-_STATUS_ERRORS: dict[int, type[web.HTTPException]] = {
-    error.status_code: error
-    for error in vars(web).values()
-    if isinstance(error, type) and issubclass(error, web.HTTPError) and error.status_code >= 400
-}
