@@ -1,0 +1,1 @@
+"""The command line of the testbed: starts, watches, checks and stops it."""

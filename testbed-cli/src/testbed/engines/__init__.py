@@ -1,0 +1,1 @@
+"""Ways to run the testbed's parts: containers (`docker`) or plain processes (`native`)."""

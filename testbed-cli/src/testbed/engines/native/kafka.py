@@ -1,0 +1,137 @@
+"""Apache Kafka in KRaft mode as a process: one node that is broker and controller."""
+
+import base64
+import hashlib
+import shutil
+import subprocess
+import tempfile
+import uuid
+from importlib import resources
+from pathlib import Path
+
+from testbed.engines.native.errors import PartError
+from testbed.engines.native.process import Command
+
+_POM = resources.files("testbed.engines.native") / "kafka-pom.xml"
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://{bind}:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://{advertised}:{port}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+auto.create.topics.enable=false
+# When a record was stored is the broker's own knowledge; the device's time is in the value.
+log.message.timestamp.type=LogAppendTime
+# One node: internal topics cannot have more than one replica.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def libraries(cache: Path) -> Path:
+    """Directory of Kafka's jars, fetched from Maven Central at first use.
+
+    Args:
+        cache: the testbed's cache directory; one subdirectory per version of the pom.
+
+    Raises:
+        PartError: Maven could not fetch them.
+    """
+    pom = _POM.read_text()
+    target = cache / f"kafka-{hashlib.sha256(pom.encode()).hexdigest()[:12]}"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".kafka-") as work:
+        (Path(work) / "pom.xml").write_text(pom)
+        # -C: a file whose checksum does not match is an error.
+        maven = ("mvn", "-B", "-q", "-C", "dependency:copy-dependencies", "-DoutputDirectory=libs")
+        result = subprocess.run(maven, cwd=work, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            reason = next(
+                (line for line in result.stdout.splitlines() if "[ERROR]" in line), result.stderr.strip()
+            )
+            raise PartError(
+                "kafka", f"Maven could not fetch the jars (is the network there?): {reason[:300]}"
+            )
+        try:
+            (Path(work) / "libs").rename(target)
+        except OSError:  # another process was first
+            if not target.is_dir():
+                raise
+    return target
+
+
+def prepare(
+    directory: Path,
+    jars: Path,
+    *,
+    port: int = 9092,
+    controller_port: int = 9093,
+    bind: str = "127.0.0.1",
+    advertised: str = "127.0.0.1",
+) -> Command:
+    """Write the node's configuration, format its storage when new, and return how to start it.
+
+    Args:
+        directory: working directory; keeps the data over restarts.
+        jars: what `libraries` returned.
+        port: the Kafka API.
+        controller_port: the KRaft controller, on loopback only.
+        bind: address to listen on.
+        advertised: host name that clients are told to use.
+
+    Raises:
+        PartError: the storage could not be formatted.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    data = directory.resolve() / "data"
+    properties = directory / "server.properties"
+    properties.write_text(
+        _PROPERTIES.format(
+            port=port, controller_port=controller_port, bind=bind, advertised=advertised, data=data
+        )
+    )
+    classpath = f"{jars.resolve()}/*"
+    if not (data / "meta.properties").exists():
+        _format(directory, classpath)
+    return Command(
+        (
+            "java",
+            "-Xms128m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+            "-cp",
+            classpath,
+            "kafka.Kafka",
+            "server.properties",
+        ),
+        cwd=directory,
+    )
+
+
+def _format(directory: Path, classpath: str) -> None:
+    shutil.rmtree(directory / "data", ignore_errors=True)
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    tool = ("java", "-XX:TieredStopAtLevel=1", "-cp", classpath, "kafka.tools.StorageTool")
+    result = subprocess.run(
+        (*tool, "format", "-t", cluster, "-c", "server.properties"),
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise PartError("kafka", f"the storage could not be formatted: {result.stderr.strip()[-300:]}")

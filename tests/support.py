@@ -1,0 +1,89 @@
+"""What tests share besides fixtures: free ports, bounded waiting, the real broker's particulars."""
+
+import asyncio
+import inspect
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from iiot import certs
+from iiot.identity import SERVICES
+from iiot.settings import MqttSettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A running Mosquitto."""
+
+    tls_port: int
+    plain_port: int
+    websocket_port: int
+    certs: Path
+    log: Path
+    host: str = "localhost"
+
+    def identity(self, name: str) -> certs.Identity:
+        """Certificate files of a service or a device."""
+        return certs.service_identity(self.certs, name) if name in SERVICES else certs.issue(self.certs, name)
+
+    def client_settings(self, name: str) -> MqttSettings:
+        """Settings with which a service or device of this name connects over TLS."""
+        files = self.identity(name)
+        return MqttSettings(
+            mqtt_host=self.host,
+            mqtt_port=self.tls_port,
+            mqtt_ca=files.ca,
+            mqtt_cert=files.cert,
+            mqtt_key=files.key,
+        )
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(probe: Callable[[], T], what: str, seconds: float = 10.0, interval: float = 0.05) -> T:
+    """Call `probe` until it returns something true; its last value or error explains a time-out."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            last = value = probe()
+            if value:
+                return value
+        except (OSError, AssertionError) as exc:
+            last = exc
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s, last: {last!r}")
+        time.sleep(interval)
+
+
+async def eventually(
+    probe: Callable[[], T | Awaitable[T]], what: str, seconds: float = 10.0, interval: float = 0.02
+) -> T:
+    """Like `wait_until` inside an event loop; `probe` may be a coroutine function."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            value = probe()
+            last = value = await value if inspect.isawaitable(value) else value
+            if value:
+                return value
+        except (OSError, AssertionError) as exc:
+            last = exc
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s, last: {last!r}")
+        await asyncio.sleep(interval)
+
+
+def accepts_connections(port: int) -> bool:
+    """Whether something listens on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
