@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-WRAP = 256
+from iiot.sparkplug.sequence import MODULO, successor
 
 
 class BdSeqStore:
@@ -25,12 +25,14 @@ class BdSeqStore:
         beside.replace(path)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
 
-    def next(self, edge_node: str) -> int:
-        """The number for this edge node's next CONNECT, 0 for its first ever; recorded before it returns."""
-        number = (self._last.get(edge_node, -1) + 1) % WRAP
+    def upcoming(self, edge_node: str) -> int:
+        """The number for this edge node's next CONNECT, 0 for its first ever."""
+        return successor(self._last[edge_node]) if edge_node in self._last else 0
+
+    def record(self, edge_node: str, number: int) -> None:
+        """Keep the number of the CONNECT that is about to leave."""
         self._last[edge_node] = number
         os.write(self._file, (json.dumps({edge_node: number}) + "\n").encode())
-        return number
 
     def close(self) -> None:
         """Close the file."""
@@ -49,5 +51,5 @@ def _read(path: Path) -> dict[str, int]:
         except ValueError:
             continue
         if isinstance(entry, dict):
-            last |= {k: v for k, v in entry.items() if isinstance(v, int) and 0 <= v < WRAP}
+            last |= {k: v for k, v in entry.items() if isinstance(v, int) and 0 <= v < MODULO}
     return last

@@ -6,8 +6,11 @@ value for value.
 """
 
 import math
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from pydantic import Field
+
+from device_simulator.yamlfile import StrictModel
 
 DAY = 86_400.0
 """Seconds."""
@@ -42,40 +45,36 @@ def noise(key: int, index: int) -> float:
     return (((z & 0xFFFFFFFF) + (z >> 32)) * 2.0**-32 - 1.0) * _TRIANGULAR_TO_UNIT
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a signal looks like, in its own unit.
-
-    Attributes:
-        base: mean over a long time.
-        spread: each device's own offset, at most this much up or down.
-        daily: half the difference between the highest and the lowest hour of a day.
-        peak_hour: UTC hour of the highest value.
-        wander: size of the slow, irregular movement (weather, occupancy).
-        wander_hours: its longer period; a shorter one, not in step with it, is mixed in.
-        drift_per_year: how far a sensor of this kind ages away from the truth, at most.
-        noise: standard deviation of the noise of one reading.
-        duty: share of the time at which the machine runs; 1 is always.
-        duty_minutes: how long it stays in one state at least.
-        idle: the signal's share that is left when it does not run.
-    """
+class Shape(StrictModel):
+    """What a signal looks like, in its own unit."""
 
     base: float
-    spread: float = 0.0
-    daily: float = 0.0
-    peak_hour: float = 15.0
-    wander: float = 0.0
-    wander_hours: float = 30.0
-    drift_per_year: float = 0.0
-    noise: float = 0.0
-    duty: float = 1.0
-    duty_minutes: float = 10.0
-    idle: float = 0.0
+    """Mean over a long time."""
+    spread: float = Field(default=0.0, ge=0)
+    """Each device's own offset, at most this much up or down."""
+    daily: float = Field(default=0.0, ge=0)
+    """Half the difference between the highest and the lowest hour of a day."""
+    peak_hour: float = Field(default=15.0, ge=0, lt=24)
+    """UTC hour of the highest value."""
+    wander: float = Field(default=0.0, ge=0)
+    """Size of the slow, irregular movement (weather, occupancy)."""
+    wander_hours: float = Field(default=30.0, gt=0)
+    """Its longer period; a shorter one, not in step with it, is mixed in."""
+    drift_per_year: float = Field(default=0.0, ge=0)
+    """How far a sensor of this kind ages away from the truth in a year, at most."""
+    noise: float = Field(default=0.0, ge=0)
+    """Standard deviation of the noise of one reading."""
+    duty: float = Field(default=1.0, gt=0, le=1)
+    """Share of the time at which the machine runs; 1 is always."""
+    duty_minutes: float = Field(default=10.0, gt=0)
+    """How long it stays in one state at least."""
+    idle: float = Field(default=0.0, ge=0)
+    """The signal's share that is left when it does not run."""
 
     @property
     def lowest(self) -> float:
-        """A bound from below on the smooth part, for checking that a meter cannot run backwards."""
-        return self.base - abs(self.spread) - abs(self.daily) - abs(self.wander)
+        """A bound from below on the smooth part: a meter that adds it up must not run backwards."""
+        return self.base - self.spread - self.daily - self.wander
 
 
 class Wave:

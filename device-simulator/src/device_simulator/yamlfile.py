@@ -23,8 +23,13 @@ class StrictModel(BaseModel):
 M = TypeVar("M", bound=StrictModel)
 
 
-def load_yaml(path: Path, model: type[M]) -> M:
+def load_yaml(path: Path, model: type[M], context: object = None) -> M:
     """Read and check one file.
+
+    Args:
+        path: the file.
+        model: what it must hold.
+        context: handed to the model's validators.
 
     Raises:
         SettingsError: with a line `file:line: field: got value, allowed: what` for each mistake.
@@ -40,7 +45,7 @@ def load_yaml(path: Path, model: type[M]) -> M:
         line = mark.line + 1 if mark else 1
         raise SettingsError([f"{path}:{line}: not YAML: {getattr(exc, 'problem', None) or exc}"]) from exc
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=context)
     except ValidationError as exc:
         raise SettingsError([_complaint(path, root, error) for error in exc.errors()]) from exc
 

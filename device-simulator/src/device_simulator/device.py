@@ -1,0 +1,229 @@
+"""One device's connection: the order of its messages, its two streams, commands, reconnect and clean stop."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+from device_simulator.bdseq import BdSeqStore
+from device_simulator.ledger import Stream
+from device_simulator.lwm2m_client import Lwm2mClient, Publication
+from device_simulator.metrics import Stats
+from device_simulator.profile import DevicePlan
+from device_simulator.schedule import Schedule, Series
+from device_simulator.settings import SimulatorSettings
+from device_simulator.sparkplug_node import SparkplugNode
+from device_simulator.state import DeviceState, World
+from device_simulator.tree import Tree
+from iiot.errors import DecodeError, MqttError
+from iiot.lwm2m import json_profile
+from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, Will
+from iiot.settings import MqttSettings
+from iiot.sparkplug.topic import NAMESPACE
+from iiot.telemetry import get_logger
+
+FAREWELL_TIMEOUT: Final = 3.0
+"""s that a stopping device waits for the broker to acknowledge its last messages."""
+
+log = get_logger(__name__)
+
+
+class Device:
+    """A simulated device over all its connections.
+
+    Attributes:
+        streams: the ledger's streams of this device.
+        client: its LwM2M side.
+        connection: the MQTT connection in use, None between two.
+    """
+
+    def __init__(
+        self,
+        plan: DevicePlan,
+        settings: SimulatorSettings,
+        world: World,
+        tree: Tree[DeviceState],
+        schedule: Schedule,
+        stats: Stats,
+        bd_seqs: BdSeqStore,
+        first_number: int,
+    ) -> None:
+        group = plan.group
+        self.id = plan.id
+        self._world = world
+        self._schedule = schedule
+        self._stats = stats
+        self._bd_seqs = bd_seqs
+        self._burst = group.burst
+        self._telemetry_interval = group.telemetry_interval or settings.telemetry_interval
+        self._lwm2m_interval = group.lwm2m_interval or settings.lwm2m_interval
+        self._state = DeviceState(plan, world, self._telemetry_interval, settings.lwm2m_lifetime)
+        self.streams = (
+            Stream(plan.id, "sparkplug", first_number),
+            Stream(plan.id, "lwm2m", first_number),
+        )
+        self._node = SparkplugNode(
+            settings.sparkplug_group,
+            self._state,
+            tree,
+            self.streams[0],
+            world,
+            bd_seqs.upcoming(plan.id),
+        )
+        self.client = Lwm2mClient(self._state, tree, self.streams[1], world, settings.lwm2m_update_every)
+        self.connection: Connection | None = None
+        self._series: tuple[Series, ...] = ()
+        self._unacknowledged: list[Publication] = []
+        self._leaving = asyncio.Event()
+        self._stopping = False
+        self._connects = 0
+
+    def options(self, mqtt: MqttSettings) -> ConnectOptions:
+        """What goes into a CONNECT: the NDEATH of the coming session is the will (Sparkplug 3.0 §5.4)."""
+        return ConnectOptions(client_id=self.id, settings=mqtt, will=self._next_will)
+
+    async def session(self, connection: Connection) -> None:
+        """Live on one connection, until the device is told to leave, or reboots.
+
+        Raises:
+            MqttError: the connection was lost, or the broker refused a subscription.
+        """
+        filters = [*self._node.edge.subscriptions, *json_profile.down_filters(self.id)]
+        await connection.subscribe(*(Subscription(topic_filter, qos=1) for topic_filter in filters))
+        self.connection = connection
+        try:
+            self._introduce()
+            await self._leaving.wait()
+            await self._say_farewell(connection)
+        finally:
+            self._pause()
+            self._unacknowledged = [
+                (topic, payload)
+                for topic, payload in connection.unacknowledged()
+                if not topic.startswith(NAMESPACE)
+            ]
+            self.connection = None
+
+    def stop(self) -> None:
+        """Leave in good order and do not come back."""
+        self._stopping = True
+        self._leaving.set()
+
+    def receive(self, message: Message) -> None:
+        """Act on a message of a host application or the LwM2M server."""
+        if self.connection is None:
+            message.ack()  # not introduced yet, or saying farewell
+            return
+        now = self._world.monotonic()
+        protocol = "sparkplug" if message.topic.startswith(NAMESPACE) else "lwm2m"
+        try:
+            if protocol == "sparkplug":
+                refused = self._node.refused
+                self._publish(self._node.receive(message.topic, message.payload, now))
+                if self._state.update_wanted:
+                    self._publish([self.client.update(now)], qos=1)
+                result = "done" if refused == self._node.refused else "refused"
+            else:
+                self._publish(self.client.receive(message.topic, message.payload, now), qos=1)
+                self._publish(self._node.node_changes())
+                result = "done"
+        except DecodeError as exc:
+            result = "refused"
+            log.warning("command_refused", device=self.id, topic=message.topic, reason=str(exc))
+        except MqttError as exc:
+            log.info("answer_lost", device=self.id, topic=message.topic, reason=str(exc))
+            return
+        finally:
+            message.ack()
+        self._stats.commands[protocol, result] += 1
+        if self._state.reboot_wanted:
+            self._leaving.set()
+
+    def _next_will(self) -> Will:
+        self._bd_seqs.record(self.id, self._node.edge.upcoming_bd_seq)
+        will = self._node.edge.next_will()
+        return Will(will.topic, will.payload, will.qos)
+
+    def _introduce(self) -> None:
+        # One piece without an await, so that nothing comes between the births and their order is kept.
+        now = self._world.monotonic()
+        state = self._state
+        if not self._connects or state.reboot_wanted:
+            state.boot(now)
+        state.reboot_wanted = False
+        if not self._stopping:
+            self._leaving.clear()
+        self._stats.reconnects += bool(self._connects)
+        self._connects += 1
+        self._publish(self._node.births(now))
+        self._publish([self.client.register(now)], qos=1)
+        self._stats.resent += len(self._unacknowledged)
+        self._publish(self._unacknowledged, qos=1)
+        self._unacknowledged = []
+        self._resume(now)
+
+    def _resume(self, now: float) -> None:
+        place = self._state.phase
+        telemetry, lwm2m = self._telemetry_interval, self._lwm2m_interval
+        self._series = (
+            Series(self._state.next_deadline(telemetry, place, now), telemetry, self._send_telemetry),
+            Series(self._state.next_deadline(lwm2m, 1 - place, now), lwm2m, self._send_report),
+        )
+        for series in self._series:
+            self._schedule.add(series)
+
+    def _pause(self) -> None:
+        for series in self._series:
+            series.active = False
+
+    async def _say_farewell(self, connection: Connection) -> None:
+        self._pause()
+        if self._stopping:
+            self._publish([self.client.deregister()], qos=1)
+        self.connection = None
+        death = self._node.edge.node_death()
+        self._stats.count_sent(death.topic)
+        # The broker acknowledges in order, so with this one all before it have arrived.
+        with suppress(MqttError):
+            await connection.publish_acked(death.topic, death.payload, timeout=FAREWELL_TIMEOUT)
+        await connection.disconnect(send_will=True)
+
+    def _send_telemetry(self, deadline: float) -> bool:
+        connection = self.connection
+        if connection is None or not connection.is_open:
+            self._pause()
+            return True
+        if connection.is_congested:
+            return False
+        if self._burst is not None:
+            self._series[0].interval = self._telemetry_interval / self._burst_factor(deadline)
+        message = self._node.telemetry(deadline)
+        if message is not None:
+            connection.publish(message.topic, message.payload)
+            self._stats.sent["DDATA"] += 1
+        return True
+
+    def _send_report(self, deadline: float) -> bool:
+        connection = self.connection
+        if connection is None or not connection.is_open:
+            self._pause()
+            return True
+        if connection.is_congested:
+            return False
+        self._publish([self.client.report(deadline)], qos=1)
+        return True
+
+    def _burst_factor(self, now: float) -> float:
+        burst = self._burst
+        if burst is None:
+            return 1.0
+        shift = 0.0 if burst.together else self._state.phase * burst.every
+        return burst.factor if (now + shift) % burst.every < burst.seconds else 1.0
+
+    def _publish(self, messages: Iterable[tuple[str, bytes] | tuple[str, bytes, int]], qos: int = 0) -> None:
+        connection = self.connection
+        if connection is None:
+            raise MqttError("not connected")
+        for topic, payload, *_ in messages:
+            connection.publish(topic, payload, qos=qos)
+            self._stats.count_sent(topic)

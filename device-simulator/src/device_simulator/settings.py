@@ -1,0 +1,50 @@
+"""Settings of the simulator, all from environment variables."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from iiot.settings import MqttSettings, ServiceSettings
+
+
+def _empty_is_none(value: Any) -> Any:
+    # Compose hands over an unset variable as an empty one.
+    return None if value == "" else value
+
+
+class SimulatorSettings(ServiceSettings, MqttSettings):
+    """What can be set; a field `device_count` is the variable `DEVICE_COUNT`."""
+
+    http_port: int = Field(default=8083, ge=0, le=65535)
+
+    device_count: int = Field(default=2, ge=1, le=100_000)
+    telemetry_interval: float = Field(default=0.0105, ge=0.0005, le=86_400)
+    """s between two Sparkplug messages of a device."""
+    lwm2m_interval: float = Field(default=0.2, ge=0.0005, le=86_400)
+    """s between two LwM2M messages of a device."""
+    lwm2m_update_every: int = Field(default=25, ge=1)
+    """Each n-th LwM2M message is an Update, the others are Sends."""
+    lwm2m_lifetime: int = Field(default=3600, ge=1, le=31_536_000)
+    """s for which a registration holds without an Update."""
+    profile: str = Field(default="default", min_length=1)
+    """Name of a shipped profile, or the path of a YAML file."""
+    kinds_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    """Directory with more kinds of devices."""
+    objects_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    """Directory with more definitions of LwM2M objects."""
+
+    seed: Annotated[int | None, BeforeValidator(_empty_is_none)] = None
+    """With a seed every run starts at the same simulated instant and gives the same values."""
+    time_scale: float = Field(default=1.0, gt=0, le=100_000)
+    """Simulated s per s of the measured world; 144 shows a day in ten minutes."""
+
+    fleet_id: str = Field(default="", max_length=40)
+    """Part of the device ids, so that several simulators can share a broker."""
+    sparkplug_group: str = Field(default="IIoT", pattern=r"^[^/+#]+$")
+    device_ca_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    """Directory of the device authority (`ca.crt`, `ca.key`); needed with TLS unless MQTT_CERT is given."""
+    state_dir: Path = Path(".testbed/simulator")
+    """Where certificates and bdSeq numbers are kept."""
+    connect_rate: float = Field(default=200.0, gt=0)
+    """Devices that connect in one second at the start."""
