@@ -1,0 +1,77 @@
+"""What a host application reports: changes of life, requests to send, counts."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from iiot.sparkplug.topic import MessageType
+
+
+class NonConformity(StrEnum):
+    """Ways in which a message breaks the specification and is understood all the same."""
+
+    SHORT_FORM = "short_form"
+    MISSING_SEQ = "missing_seq"
+    NBIRTH_SEQ = "nbirth_seq"
+    MISSING_BD_SEQ = "missing_bd_seq"
+    NO_REBIRTH_METRIC = "no_rebirth_metric"
+    ALIAS_COLLISION = "alias_collision"
+    INCOMPLETE_BIRTH_METRIC = "incomplete_birth_metric"
+    RETAINED = "retained"
+
+
+class Change(StrEnum):
+    """What happened to an edge node or a device."""
+
+    BORN = "born"
+    DIED = "died"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class LifeEvent:
+    """An edge node (`device` None) or a device was born, died, or became stale at `time`."""
+
+    change: Change
+    group: str
+    edge_node: str
+    device: str | None
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRebirth:
+    """Send NCMD `Node Control/Rebirth` = true to this edge node."""
+
+    group: str
+    edge_node: str
+
+
+Output: TypeAlias = LifeEvent | RequestRebirth
+
+
+@dataclass(slots=True)
+class HostCounters:
+    """Counts since the host started.
+
+    Attributes:
+        messages: received, by type.
+        non_conformant: messages that broke the specification, by kind.
+        gaps: times that missing messages did not arrive in time.
+        reordered: messages that came too early and were applied in their turn.
+        ignored: messages without effect: before birth, of an ended session, or past `max_nodes`.
+        unknown_metrics: metrics of DATA messages that no birth announced.
+        undecodable: payloads or values that could not be read.
+        historical: metrics with stored values; they do not change the current value.
+        rebirth_requests: sent to edge nodes.
+    """
+
+    messages: dict[MessageType, int] = field(default_factory=lambda: dict.fromkeys(MessageType, 0))
+    non_conformant: dict[NonConformity, int] = field(default_factory=lambda: dict.fromkeys(NonConformity, 0))
+    gaps: int = 0
+    reordered: int = 0
+    ignored: int = 0
+    unknown_metrics: int = 0
+    undecodable: int = 0
+    historical: int = 0
+    rebirth_requests: int = 0
