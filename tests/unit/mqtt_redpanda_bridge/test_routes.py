@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from iiot.errors import InvalidValueError, SettingsError
 from mqtt_redpanda_bridge.filters import check_filter, covers, matches, overlap
 from mqtt_redpanda_bridge.routes import Route, RouteTable, load_routes

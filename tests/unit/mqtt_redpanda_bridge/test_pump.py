@@ -1,0 +1,258 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iiot.errors import KafkaError
+from iiot.sparkplug.payload import Payload, encode_payload
+from mqtt_redpanda_bridge import pump as pump_module
+from mqtt_redpanda_bridge.encode import Context
+from mqtt_redpanda_bridge.pump import Pump
+from mqtt_redpanda_bridge.routes import Route, RouteTable
+
+TOO_LARGE = "MSG_SIZE_TOO_LARGE: Broker: Message size too large"
+MAYBE_LATER = "UNKNOWN_TOPIC_OR_PART: Broker: Unknown topic or partition"
+GOOD, POISON, UNMATCHED = "raw/1", "spBv1.0/g/DDATA/n/d", "elsewhere"
+ROUTES = RouteTable(
+    [
+        Route(name="raw", filters=("raw/+",), topic="raw", format="raw", key="topic"),
+        Route(name="sparkplug", filters=("spBv1.0/#",), topic="sparkplug", format="sparkplug-json"),
+    ]
+)
+
+
+class Incoming:
+    def __init__(self, topic, payload=b"x", duplicate=False):
+        self.topic, self.payload, self.duplicate = topic, payload, duplicate
+        self.acks = 0
+
+    def ack(self):
+        self.acks += 1
+
+
+class Kafka:
+    """Stands for the producer: holds records until the test decides their fate."""
+
+    def __init__(self):
+        self.pending, self.log, self.refuse = [], [], None
+
+    def produce(self, topic, key, value, headers, on_delivery):
+        if self.refuse:
+            raise KafkaError(self.refuse)
+        self.pending.append((topic, value, on_delivery))
+
+    def report(self, at=0, error=None):
+        topic, value, on_delivery = self.pending.pop(at)
+        if error is None:
+            self.log.append((topic, value))
+        on_delivery(error)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def kafka():
+    return Kafka()
+
+
+def make_pump(kafka, clock=None, max_bytes=1 << 20):
+    return Pump(ROUTES, Context(), kafka, clock=clock or Clock(), wall_clock=Clock(), max_bytes=max_bytes)
+
+
+def totals(pump):
+    counters = pump.counters.values()
+    fields = ("received", "delivered", "dead_lettered", "in_flight")
+    return {field: sum(getattr(c, field) for c in counters) for field in fields}
+
+
+def assert_identity(pump):
+    for counters in pump.counters.values():
+        assert counters.received == counters.delivered + counters.dead_lettered + counters.in_flight
+    assert totals(pump)["in_flight"] == pump.in_flight
+
+
+def test_a_message_is_acknowledged_after_its_delivery_report_only(kafka):
+    pump, message = make_pump(kafka), Incoming(GOOD)
+    pump.handle(message)
+    assert (message.acks, pump.in_flight, pump.in_flight_bytes) == (0, 1, 1)
+    kafka.report()
+    assert (message.acks, pump.in_flight, pump.in_flight_bytes) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason"),
+    [(POISON, b"\xff\xff", "undecodable"), ("spBv1.0/g/NOPE/n", b"", "illegal topic")],
+)
+def test_poison_goes_to_the_dead_letter_topic_and_is_acknowledged_after_that(kafka, topic, payload, reason):
+    pump, message = make_pump(kafka), Incoming(topic, payload)
+    pump.handle(message)
+    assert kafka.pending[0][0] == "sparkplug.dlq"
+    assert reason.encode() in kafka.pending[0][1]
+    assert message.acks == 0
+    kafka.report()
+    assert (message.acks, totals(pump)["dead_lettered"]) == (1, 1)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_kafka_will_never_take_is_dead_lettered(kafka, at_once):
+    pump, message = make_pump(kafka), Incoming(GOOD)
+    if at_once:
+        produce = kafka.produce
+
+        def refuse_big(topic, *rest):
+            if topic == "raw":
+                raise KafkaError(TOO_LARGE)
+            produce(topic, *rest)
+
+        kafka.produce = refuse_big
+    pump.handle(message)
+    if not at_once:
+        kafka.report(error=TOO_LARGE)
+    assert message.acks == 0
+    kafka.report()
+    assert kafka.log[0][0] == "raw.dlq"
+    assert b"MSG_SIZE_TOO_LARGE" in kafka.log[0][1]
+    assert (message.acks, totals(pump)["dead_lettered"], pump.kafka_errors) == (1, 1, 1)
+
+
+def test_a_bug_in_an_encoder_costs_one_message_only(kafka, monkeypatch):
+    pump = make_pump(kafka)
+    pump.handle(Incoming(POISON, encode_payload(Payload())))
+    lane = pump._lanes[POISON]
+    monkeypatch.setattr(lane.encoder, "encode", lambda *_: 1 / 0)
+    pump.handle(Incoming(POISON))
+    assert [topic for topic, _, _ in kafka.pending] == ["sparkplug", "sparkplug.dlq"]
+
+
+def test_unmatched_messages_are_counted_and_acknowledged(kafka):
+    pump, message = make_pump(kafka), Incoming(UNMATCHED)
+    pump.handle(message)
+    assert (pump.unmatched, message.acks, totals(pump)["received"]) == (1, 1, 0)
+
+
+def test_after_a_failure_the_rest_waits_and_is_produced_in_order_of_arrival(kafka):
+    pump, stalls = make_pump(kafka), []
+    pump.on_stall = lambda: stalls.append(1)
+    for text in (b"1", b"2", b"3"):
+        pump.handle(Incoming(GOOD, text))
+    kafka.report(0, MAYBE_LATER)
+    pump.handle(Incoming(GOOD, b"4"))
+    kafka.report(0, MAYBE_LATER)
+    kafka.report(0, MAYBE_LATER)
+    assert (stalls, len(pump.stalled), kafka.pending) == ([1], 4, [])
+    pump.retry()
+    while kafka.pending:
+        kafka.report()
+    assert [value for _, value in kafka.log] == [b"1", b"2", b"3", b"4"]
+    assert (pump.in_flight, pump.stalled) == (0, [])
+
+
+def test_a_retry_that_fails_at_once_keeps_everything(kafka):
+    pump = make_pump(kafka)
+    kafka.refuse = MAYBE_LATER
+    for text in (b"1", b"2"):
+        pump.handle(Incoming(GOOD, text))
+    pump.retry()
+    assert (len(pump.stalled), pump.in_flight) == (2, 2)
+    kafka.refuse = None
+    pump.retry()
+    assert [value for _, value, _ in kafka.pending] == [b"1", b"2"]
+
+
+def test_reading_pauses_when_too_many_bytes_are_in_flight(kafka):
+    pump, calls = make_pump(kafka, max_bytes=100), []
+    pump.on_pressure = calls.append
+    for _ in range(3):
+        pump.handle(Incoming(GOOD, b"x" * 50))
+    assert calls == [True]
+    kafka.report()
+    assert calls == [True]
+    kafka.report()
+    assert calls == [True, False]
+
+
+def test_once_closing_new_messages_stay_with_the_broker(kafka):
+    pump, message = make_pump(kafka), Incoming(GOOD)
+    pump.closing = True
+    pump.handle(message)
+    assert (message.acks, totals(pump)["received"]) == (0, 0)
+
+
+def test_idle_is_told_when_the_last_one_settles(kafka):
+    pump, told = make_pump(kafka), []
+    pump.on_idle = lambda: told.append(pump.in_flight)
+    pump.handle(Incoming(GOOD))
+    pump.handle(Incoming(GOOD))
+    kafka.report()
+    assert told == []
+    kafka.report()
+    assert told == [0]
+
+
+def test_latencies_fall_into_their_buckets(kafka):
+    clock = Clock()
+    pump = make_pump(kafka, clock)
+    pump.handle(Incoming(GOOD))
+    clock.now = 0.02
+    kafka.report()
+    counters = pump.counters["raw"]
+    assert counters.latency_counts[pump_module.LATENCY_BUCKETS.index(0.025)] == 1
+    assert counters.latency_sum == pytest.approx(0.02)
+
+
+def test_the_encoder_cache_is_bounded(kafka, monkeypatch):
+    monkeypatch.setattr(pump_module, "MAX_LANES", 10)
+    pump = make_pump(kafka)
+    for number in range(50):
+        pump.handle(Incoming(f"raw/{number}"))
+    assert len(pump._lanes) <= 10
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("in"), st.sampled_from([GOOD, POISON, UNMATCHED])),
+        st.tuples(
+            st.just("report"), st.integers(0, 5), st.sampled_from([None, None, TOO_LARGE, MAYBE_LATER])
+        ),
+        st.tuples(st.just("refuse"), st.sampled_from([None, TOO_LARGE, MAYBE_LATER])),
+        st.tuples(st.just("retry")),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_nothing_is_lost_or_acknowledged_early_whatever_the_order_of_events(steps):
+    kafka = Kafka()
+    pump = make_pump(kafka)
+    messages = []
+
+    def settled():
+        return len(kafka.log)
+
+    for step in steps:
+        if step[0] == "in":
+            messages.append(Incoming(step[1], b"\xff%d" % len(messages)))
+            pump.handle(messages[-1])
+        elif step[0] == "report" and kafka.pending:
+            kafka.report(step[1] % len(kafka.pending), step[2])
+        elif step[0] == "refuse":
+            kafka.refuse = step[1]
+        elif step[0] == "retry":
+            pump.retry()
+        assert_identity(pump)
+        routed = [message for message in messages if message.topic != UNMATCHED]
+        assert sum(message.acks for message in routed) == settled()
+        assert len(kafka.pending) + len(pump.stalled) == pump.in_flight
+    kafka.refuse = None
+    while pump.in_flight:
+        pump.retry()
+        while kafka.pending:
+            kafka.report()
+    assert_identity(pump)
+    assert all(message.acks == 1 for message in messages)
+    assert totals(pump)["received"] == len(kafka.log)

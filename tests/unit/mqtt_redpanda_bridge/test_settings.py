@@ -1,0 +1,36 @@
+import pytest
+
+from iiot.errors import SettingsError
+from iiot.settings import load
+from mqtt_redpanda_bridge.routes import load_routes
+from mqtt_redpanda_bridge.settings import BridgeSettings
+from mqtt_redpanda_bridge.sink import topic_specs
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("RECEIVE_MAXIMUM", "70000", "less than or equal to 65535"),
+        ("COMPRESSION", "zip", "'none', 'gzip'"),
+        ("ROUTES_FILE", "/absent.yaml", "No such file"),
+        ("BIRTHS_FILE", "/absent/births.sqlite", "directory that exists"),
+    ],
+)
+def test_bad_values_are_named_with_what_is_allowed(monkeypatch, name, value, reason):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=reason) as caught:
+        load(BridgeSettings)
+    assert caught.value.problems[0].startswith(f"{name}=")
+
+
+def test_every_topic_of_the_routes_gets_a_dead_letter_sibling():
+    specs = topic_specs(load_routes(None), load(BridgeSettings, topic_partitions=3, topic_retention_hours=2))
+    assert [(spec.name, spec.partitions) for spec in specs] == [
+        ("iot.telemetry.sparkplug.data", 3),
+        ("iot.telemetry.sparkplug.data.dlq", 1),
+        ("iot.telemetry.lwm2m.registration", 3),
+        ("iot.telemetry.lwm2m.registration.dlq", 1),
+        ("iot.telemetry.lwm2m.updates", 3),
+        ("iot.telemetry.lwm2m.updates.dlq", 1),
+    ]
+    assert specs[0].config == {"retention.ms": "7200000"}
