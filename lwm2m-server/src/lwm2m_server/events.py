@@ -1,0 +1,249 @@
+"""The event feed: ids that only grow, visible once they are durable, bounded in memory and on disk."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+
+from iiot.telemetry import get_logger
+from lwm2m_server.store import Store, StoredEvent, StoreError
+
+COMMIT_EVERY: Final = 0.01
+"""Seconds between commits at least: what arrives meanwhile is committed together."""
+RETRY_AFTER: Final = 1.0
+MAX_LIMIT: Final = 1000
+"""Events in one page at most."""
+PAGE_BYTES: Final = 8 << 20
+"""A page ends early when its events are this large together."""
+
+log = get_logger("lwm2m_server.events")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the feed.
+
+    Attributes:
+        bodies: the events as JSON, in order of their ids.
+        next: the cursor that continues behind them.
+        gap: first and last id asked for that are no longer kept, None when nothing is missing.
+    """
+
+    bodies: list[bytes]
+    next: int
+    gap: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    events: list[StoredEvent] = field(default_factory=list)
+    registrations: dict[str, bytes | None] = field(default_factory=dict)
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+
+class EventLog:
+    """Appends events and hands them out again.
+
+    Attributes:
+        latest: id of the newest visible event.
+        oldest: id of the oldest event kept; `latest + 1` when there is none.
+        failing: why the last commit failed, None when it did not.
+        on_append: told the type of each event.
+    """
+
+    def __init__(self, store: Store, memory_bytes: int) -> None:
+        self.latest = store.latest
+        self.oldest = store.oldest
+        self.failing: str | None = None
+        self.on_append: Callable[[str], None] = lambda kind: None
+        self._store = store
+        self._memory_bytes = memory_bytes
+        self._next_id = store.latest + 1
+        self._pending = _Batch()
+        self._wanted = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._closing = False
+        self._writer = ThreadPoolExecutor(1, "store-writer")
+        self._reader = ThreadPoolExecutor(1, "store-reader")
+        newest = store.newest(1_000_000, memory_bytes)
+        # Bodies of consecutive ids, the first of them `_first`: a page is a slice.
+        self._bodies = [body for _, body in newest]
+        self._first = newest[0][0] if newest else self._next_id
+        self._bytes = sum(map(len, self._bodies))
+
+    @property
+    def pending(self) -> int:
+        """Events appended that are not durable yet."""
+        return self._next_id - 1 - self.latest
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the events held in memory."""
+        return self._bytes
+
+    @property
+    def disk_bytes(self) -> int:
+        """Size of the events kept on disk."""
+        return self._store.bytes
+
+    def append(
+        self,
+        kind: str,
+        endpoint: str,
+        data: Mapping[str, object],
+        *,
+        seq: int | None = None,
+        registration: bytes | None = None,
+        deregistered: bool = False,
+        on_durable: Callable[[], None] | None = None,
+    ) -> int:
+        """Add an event, and with it the change of a registration.
+
+        Args:
+            kind: the event's `type`.
+            endpoint: the device.
+            data: the event's `data`.
+            seq: the message's number in the device's ledger stream.
+            registration: the registration's new state, to be stored with the event.
+            deregistered: the registration is gone, to be stored with the event.
+            on_durable: called when all this is on disk and the event visible.
+
+        Returns:
+            The event's id.
+        """
+        number = self._next_id
+        timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        event = {"id": number, "type": kind, "endpoint": endpoint, "timestamp": timestamp, "data": data}
+        body = orjson.dumps(event)
+        self._next_id = number + 1
+        self._pending.events.append(StoredEvent(number, endpoint, seq, body))
+        if registration is not None or deregistered:
+            self._pending.registrations[endpoint] = registration
+        if on_durable is not None:
+            self._pending.callbacks.append(on_durable)
+        self._wanted.set()
+        self.on_append(kind)
+        return number
+
+    async def read(self, after: int | None, limit: int) -> Page:
+        """Events behind `after`, oldest first; without it the newest ones.
+
+        Raises:
+            StoreError: the disk says no.
+        """
+        cursor = max(self.oldest - 1, self.latest - limit) if after is None else after
+        asked, cursor = cursor, max(cursor, self.oldest - 1)
+        if cursor + 1 >= self._first:
+            start = cursor + 1 - self._first
+            bodies = self._bodies[start : start + limit]
+        else:
+            loop = asyncio.get_running_loop()
+            rows = await loop.run_in_executor(self._reader, self._store.events, cursor, limit)
+            bodies = [body for _, body in rows]
+            cursor = rows[0][0] - 1 if rows else cursor  # more may have been dropped meanwhile
+        if limit > 1:
+            bodies = _fitting(bodies)
+        missing = (max(asked, self._store.first) + 1, cursor)
+        return Page(bodies, cursor + len(bodies), missing if missing[0] <= missing[1] else None)
+
+    async def wait_beyond(self, after: int) -> None:
+        """Wait until there is an event behind `after`."""
+        while self.latest <= after:
+            await self._changed.wait()
+
+    async def settled(self) -> None:
+        """Wait until everything appended so far is durable."""
+        await self.wait_beyond(self._next_id - 2)
+
+    async def run(self) -> None:
+        """Make appended events durable and visible, until `close`."""
+        loop = asyncio.get_running_loop()
+        while not self._closing:
+            await self._wanted.wait()
+            self._wanted.clear()
+            started = loop.time()
+            batch, self._pending = self._pending, _Batch()
+            if batch.events:
+                await self._commit(batch)
+            if not self._closing:
+                await asyncio.sleep(started + COMMIT_EVERY - loop.time())
+
+    def close(self) -> None:
+        """Let `run` commit what is left and return."""
+        self._closing = True
+        self._wanted.set()
+
+    def shutdown(self) -> None:
+        """Stop the threads."""
+        self._writer.shutdown()
+        self._reader.shutdown()
+
+    async def _commit(self, batch: _Batch) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await loop.run_in_executor(
+                    self._writer, self._store.commit, batch.events, batch.registrations
+                )
+                break
+            except StoreError as error:
+                self.failing = str(error)
+                log.warning("events_not_stored", waiting=self.pending, error=self.failing)
+            if self._closing:
+                return  # their messages were not acknowledged: the broker sends them again
+            await asyncio.sleep(RETRY_AFTER)
+        self.failing = None
+        self._show(batch)
+
+    def _show(self, batch: _Batch) -> None:
+        added = [event.body for event in batch.events]
+        self._bodies += added
+        self._bytes += sum(map(len, added))
+        self.latest, self.oldest = batch.events[-1].id, self._store.oldest
+        if self._bytes > self._memory_bytes or self._first < self.oldest:
+            self._trim()
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        for callback in batch.callbacks:
+            callback()
+
+    def _trim(self) -> None:
+        # A tenth more than needed, because removing at the front moves the whole list.
+        count, size = max(0, self.oldest - self._first), 0
+        size = sum(map(len, self._bodies[:count]))
+        if self._bytes - size > self._memory_bytes:
+            while count < len(self._bodies) - 1 and self._bytes - size > self._memory_bytes * 0.9:
+                size += len(self._bodies[count])
+                count += 1
+        del self._bodies[:count]
+        self._first += count
+        self._bytes -= size
+
+
+def _fitting(bodies: list[bytes]) -> list[bytes]:
+    if sum(map(len, bodies)) <= PAGE_BYTES:
+        return bodies
+    size = 0
+    for count, body in enumerate(bodies):
+        size += len(body)
+        if size > PAGE_BYTES:
+            return bodies[: max(1, count)]
+    return bodies
+
+
+@asynccontextmanager
+async def open_log(store: Store, memory_bytes: int) -> AsyncIterator[EventLog]:
+    """An event log at work; at the end what was appended is committed, if the disk lets us."""
+    events = EventLog(store, memory_bytes)
+    task = asyncio.create_task(events.run(), name="event-log")
+    try:
+        yield events
+    finally:
+        events.close()
+        await task
+        events.shutdown()

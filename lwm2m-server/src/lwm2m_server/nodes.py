@@ -1,0 +1,155 @@
+"""Values of the resource tree as JSON nodes, in the shape of Leshan's demo server.
+
+A resource is `{"kind":"singleResource","id":9,"type":"INTEGER","value":"85"}`: integers and floats are
+strings there, since JavaScript's numbers end at 2^53, and opaque values are hexadecimal.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from iiot.errors import InvalidValueError
+from iiot.lwm2m.content import text
+from iiot.lwm2m.datatypes import Type
+from iiot.lwm2m.message import ObjectLink, Record, Value
+from iiot.lwm2m.model import Definitions
+from iiot.lwm2m.path import Path
+
+_TYPES = {
+    Type.STRING: "STRING",
+    Type.INTEGER: "INTEGER",
+    Type.UNSIGNED: "UNSIGNED_INTEGER",
+    Type.FLOAT: "FLOAT",
+    Type.BOOLEAN: "BOOLEAN",
+    Type.OPAQUE: "OPAQUE",
+    Type.TIME: "TIME",
+    Type.OBJLNK: "OBJLNK",
+    Type.CORELNK: "CORELINK",
+    Type.NONE: "NONE",
+}
+_NAMED = {name.lower(): kind for kind, name in _TYPES.items()}
+_NODE = 'a JSON value, or {"id", "kind", "value"|"values"|"resources"}'
+
+
+def to_node(path: Path, records: Iterable[Record], definitions: Definitions) -> dict[str, Any]:
+    """The node at `path` (an object or below) with what the records hold."""
+    below = [record for record in records if path.contains(record.path)]
+    match path.level:
+        case "object":
+            instances = [to_node(child, below, definitions) for child in _children(path, below)]
+            return {"kind": "obj", "id": path.ids[-1], "instances": instances}
+        case "instance":
+            resources = [to_node(child, below, definitions) for child in _children(path, below)]
+            return {"kind": "instance", "id": path.ids[-1], "resources": resources}
+    return _resource_node(path, below, definitions)
+
+
+def from_body(path: Path, body: object, definitions: Definitions) -> tuple[Record, ...]:
+    """The records that a request body wants written at `path`.
+
+    Args:
+        path: an object instance, resource or resource instance.
+        body: a node, a bare JSON value for a resource, or text (str) as plain text content.
+        definitions: known objects, for types and ranges.
+
+    Raises:
+        InvalidValueError: no such node, or a value of the wrong type or out of range.
+    """
+    if isinstance(body, Mapping):
+        return tuple(_from_node(path, body, definitions))
+    return (Record(path, _value(path, body, definitions)),)
+
+
+def _from_node(path: Path, node: Mapping[str, Any], definitions: Definitions) -> Iterable[Record]:
+    if path.level == "instance":
+        for entry in _list(node, "resources"):
+            yield from _from_node(path / _id(entry), entry, definitions)
+    elif "values" in node and path.level == "resource":
+        values = node["values"]
+        if not isinstance(values, Mapping):
+            raise InvalidValueError("values", values, "an object of resource instances")
+        for number, value in values.items():
+            child = Path.parse(f"{path}/{number}")
+            yield Record(child, _value(child, value, definitions, node.get("type")))
+    elif "value" in node:
+        yield Record(path, _value(path, node["value"], definitions, node.get("type")))
+    else:
+        raise InvalidValueError(str(path), dict(node), _NODE)
+
+
+def _value(path: Path, value: object, definitions: Definitions, named: object = None) -> Value:
+    if not path.is_value:
+        raise InvalidValueError(str(path), value, _NODE)
+    resource = definitions.resource(path)
+    kind = resource.type if resource else _NAMED.get(str(named).lower())
+    parsed = _parsed(value, kind, str(path))
+    if resource is not None:
+        return resource.check(parsed, str(path))
+    if isinstance(parsed, bool | int | float | str | bytes | ObjectLink):
+        return parsed
+    raise InvalidValueError(str(path), value, "a string, number or boolean")
+
+
+def _parsed(value: object, kind: Type | None, field: str) -> object:
+    if isinstance(value, Mapping) and kind is Type.OBJLNK:
+        return f"{value.get('objectId')}:{value.get('objectInstanceId')}"
+    if not isinstance(value, str) or kind is None:
+        return value
+    if kind is Type.OPAQUE:
+        try:
+            return bytes.fromhex(value)
+        except ValueError:
+            return value
+    return text.decode(value, kind, field)
+
+
+def _resource_node(path: Path, records: list[Record], definitions: Definitions) -> dict[str, Any]:
+    known = definitions.resource(path)
+    kinds = [known.type if known else _guess(record.value) for record in records]
+    head: dict[str, Any] = {"id": path.ids[-1], "type": _TYPES[kinds[0] if kinds else Type.STRING]}
+    shown = {record.path: _shown(record.value, kind) for record, kind in zip(records, kinds, strict=True)}
+    if path.level == "resource instance":
+        return {"kind": "resourceInstance", **head, "value": shown.get(path)}
+    if path in shown:
+        return {"kind": "singleResource", **head, "value": shown[path]}
+    return {"kind": "multiResource", **head, "values": {str(p.ids[-1]): value for p, value in shown.items()}}
+
+
+def _shown(value: Value | None, kind: Type) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, ObjectLink):
+        return {"objectId": value.object_id, "objectInstanceId": value.instance_id}
+    if kind is Type.TIME and isinstance(value, int) and abs(value) < 2**37:
+        return datetime.fromtimestamp(value, UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _guess(value: Value | None) -> Type:
+    kinds: dict[type[object], Type] = {
+        bool: Type.BOOLEAN, int: Type.INTEGER, float: Type.FLOAT, bytes: Type.OPAQUE, ObjectLink: Type.OBJLNK,
+    }  # fmt: skip
+    return kinds.get(type(value), Type.STRING)
+
+
+def _children(path: Path, records: Iterable[Record]) -> list[Path]:
+    depth = len(path.ids)
+    return [
+        path / number for number in sorted({r.path.ids[depth] for r in records if len(r.path.ids) > depth})
+    ]
+
+
+def _list(node: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
+    entries = node.get(field)
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise InvalidValueError(field, entries, "a list of nodes")
+    return entries
+
+
+def _id(node: Mapping[str, Any]) -> int:
+    number = node.get("id")
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 65535:
+        return number
+    raise InvalidValueError("id", number, "an integer from 0 to 65535")

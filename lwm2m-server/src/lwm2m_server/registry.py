@@ -1,0 +1,211 @@
+"""The registered devices: lifetimes on a monotonic clock, online or not (Core 6.2)."""
+
+import heapq
+import math
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import orjson
+
+from iiot.errors import InvalidValueError
+from iiot.lwm2m.message import Link, Register, Update
+from iiot.lwm2m.path import Path
+
+VERSIONS = ("1.0", "1.1", "1.2")
+"""LwM2M versions whose devices may register."""
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+
+    def wall_ms(self) -> int:
+        """Ms since 1970, UTC."""
+
+
+@dataclass(slots=True)
+class Registration:
+    """One registered device.
+
+    Attributes:
+        id: names this registration; a new Register makes a new one.
+        lifetime: s after which it ends without an Update; 0 never ends.
+        profile: `json` or `oma`, the language to answer in.
+        registered_ms: ms since 1970 of the Register.
+        updated_ms: ms since 1970 of the last Register or Update.
+        deadline: monotonic time of its end.
+        online: the device is connected, as far as births, deaths and messages tell.
+    """
+
+    id: str
+    endpoint: str
+    lifetime: int
+    version: str
+    binding: str
+    sms: str | None
+    links: tuple[Link, ...]
+    profile: str
+    registered_ms: int
+    updated_ms: int
+    deadline: float
+    online: bool = True
+
+    def dump(self) -> bytes:
+        """The registration as it is stored."""
+        kept = {name: getattr(self, name) for name in _STORED}
+        kept["links"] = [[str(link.path), dict(link.attributes)] for link in self.links]
+        return orjson.dumps(kept)
+
+
+_STORED = [field.name for field in fields(Registration) if field.name not in ("links", "deadline")]
+
+
+class Registry:
+    """All registrations by endpoint.
+
+    Args:
+        clock: monotonic and wall time.
+        new_id: makes registration ids.
+    """
+
+    def __init__(self, clock: Clock, new_id: Callable[[], str] = lambda: secrets.token_hex(5)) -> None:
+        self._clock = clock
+        self._new_id = new_id
+        self._all: dict[str, Registration] = {}
+        self._ends: list[tuple[float, str]] = []
+        self._due: dict[str, float] = {}
+        self._online = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Registration]:
+        return iter(self._all.values())
+
+    @property
+    def online(self) -> int:
+        """Registered devices that are connected."""
+        return self._online
+
+    def get(self, endpoint: str) -> Registration | None:
+        """The registration of a device, None when it has none."""
+        return self._all.get(endpoint)
+
+    def register(self, message: Register, profile: str) -> Registration:
+        """Take in a device; an earlier registration of the endpoint is replaced.
+
+        Raises:
+            InvalidValueError: the server does not speak the version (4.12).
+        """
+        if message.version not in VERSIONS:
+            raise InvalidValueError("version", message.version, ", ".join(VERSIONS))
+        now = self._clock.wall_ms()
+        self.remove(message.endpoint)
+        registration = Registration(
+            id=self._new_id(),
+            endpoint=message.endpoint,
+            lifetime=message.lifetime,
+            version=message.version,
+            binding=message.binding,
+            sms=message.sms,
+            links=message.links,
+            profile=profile,
+            registered_ms=now,
+            updated_ms=now,
+            deadline=math.inf,
+        )
+        self._add(registration)
+        self._extend(registration, registration.lifetime or math.inf)
+        return registration
+
+    def update(self, endpoint: str, message: Update) -> Registration | None:
+        """Refresh a registration and change what the message names; None when there is none (4.04)."""
+        registration = self._all.get(endpoint)
+        if registration is None:
+            return None
+        registration.updated_ms = self._clock.wall_ms()
+        if message.lifetime is not None:
+            registration.lifetime = message.lifetime
+        if message.binding is not None:
+            registration.binding = message.binding
+        if message.sms is not None:
+            registration.sms = message.sms
+        if message.links is not None:
+            registration.links = message.links
+        self._extend(registration, registration.lifetime or math.inf)
+        return registration
+
+    def remove(self, endpoint: str) -> Registration | None:
+        """Forget a device; None when it was not registered."""
+        registration = self._all.pop(endpoint, None)
+        if registration is not None and registration.online:
+            self._online -= 1
+        return registration
+
+    def set_online(self, endpoint: str, online: bool) -> Registration | None:
+        """Note a birth, a message or a death; the registration if that changed anything, else None."""
+        registration = self._all.get(endpoint)
+        if registration is None or registration.online is online:
+            return None
+        registration.online = online
+        self._online += 1 if online else -1
+        return registration
+
+    def expire(self) -> list[Registration]:
+        """Remove and return the registrations whose lifetime has passed."""
+        now = self._clock.monotonic()
+        ended: list[Registration] = []
+        while self._ends and self._ends[0][0] <= now:
+            due, endpoint = heapq.heappop(self._ends)
+            if self._due.get(endpoint) != due:
+                continue  # overtaken by an earlier entry
+            del self._due[endpoint]
+            registration = self._all.get(endpoint)
+            if registration is None:
+                continue
+            if registration.deadline <= now:
+                self.remove(endpoint)
+                ended.append(registration)
+            else:
+                self._schedule(registration)
+        return ended
+
+    def restore(self, stored: bytes, grace: float) -> Registration:
+        """Take back a stored registration.
+
+        Args:
+            stored: what `Registration.dump` gave.
+            grace: s that it lives at least, since its Updates may still wait in the broker.
+        """
+        kept: dict[str, Any] = orjson.loads(stored)
+        links = tuple(Link(Path.parse(path), attributes) for path, attributes in kept.pop("links"))
+        registration = Registration(links=links, deadline=math.inf, **kept)
+        age = max(0.0, (self._clock.wall_ms() - registration.updated_ms) / 1000)
+        self._add(registration)
+        self._extend(
+            registration, max(registration.lifetime - age, grace) if registration.lifetime else math.inf
+        )
+        return registration
+
+    def _add(self, registration: Registration) -> None:
+        self._all[registration.endpoint] = registration
+        self._online += registration.online
+
+    def _extend(self, registration: Registration, seconds: float) -> None:
+        registration.deadline = self._clock.monotonic() + seconds
+        self._schedule(registration)
+
+    def _schedule(self, registration: Registration) -> None:
+        # The heap has an entry at or before each deadline; one that comes too early is moved when it is due,
+        # so that an Update costs nothing here.
+        endpoint, deadline = registration.endpoint, registration.deadline
+        if deadline < self._due.get(endpoint, math.inf):
+            self._due[endpoint] = deadline
+            heapq.heappush(self._ends, (deadline, endpoint))
+            if len(self._ends) > 2 * len(self._due) + 64:
+                self._ends = [(due, name) for name, due in self._due.items()]
+                heapq.heapify(self._ends)

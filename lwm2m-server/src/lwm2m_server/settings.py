@@ -1,0 +1,30 @@
+"""Settings of the LwM2M server; DESIGN and README list the variables shared by all services."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from iiot.settings import MqttSettings, ServiceSettings
+
+
+class Settings(ServiceSettings, MqttSettings):
+    """Environment variables of the server, beside those of every service and of MQTT."""
+
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    mqtt_client_id: str = Field(default="lwm2m-server", min_length=1, max_length=64)
+    mqtt_session_expiry: int = Field(default=7 * 86400, ge=0, le=2**32 - 1)
+    """Seconds for which the broker queues for a stopped server (MQTT 5)."""
+    mqtt_receive_maximum: int = Field(default=2000, ge=1, le=65535)
+    """Messages on their way into the store at most; the broker queues the rest (MQTT 5)."""
+    lwm2m_prefix: str = Field(default="", pattern=r"^[^/+#$]*$")
+    """Topic level before `lwm2m`, to separate tenants; empty for none."""
+    lwm2m_objects: Path | None = None
+    """Directory with a user's object definitions, beside the testbed's own."""
+    database: Path = Path("data/lwm2m-server.db")
+    """SQLite file with registrations and events; its directory is made when missing."""
+    events_keep: int = Field(default=1_000_000, ge=1, le=100_000_000)
+    """Events kept on disk at most."""
+    events_keep_mb: int = Field(default=1024, ge=1, le=1_000_000)
+    """Megabytes of events kept on disk at most."""
+    events_memory_mb: int = Field(default=64, ge=1, le=16_384)
+    """Megabytes of the newest events kept in memory as well."""

@@ -1,0 +1,253 @@
+"""What devices say on their own: registrations and values become state, events and answers."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+from iiot.errors import InvalidValueError
+from iiot.lwm2m import json_values
+from iiot.lwm2m.message import (
+    BootstrapRequest,
+    Code,
+    Deregister,
+    Notify,
+    Operation,
+    Record,
+    Refusal,
+    Register,
+    Response,
+    Send,
+    Update,
+)
+from iiot.lwm2m.model import Definitions
+from iiot.telemetry import get_logger
+from lwm2m_server.duplicates import Duplicates
+from lwm2m_server.events import EventLog
+from lwm2m_server.registry import Registration, Registry
+
+DeviceMessage = Register | Update | Deregister | Send | Notify | BootstrapRequest
+Reply = Callable[[Response], None]
+
+_OPERATIONS: Final[dict[type[object], Operation]] = {
+    Register: Operation.REGISTER,
+    Update: Operation.UPDATE,
+    Deregister: Operation.DEREGISTER,
+    Send: Operation.SEND,
+    Notify: Operation.NOTIFY,
+    BootstrapRequest: Operation.BOOTSTRAP_REQUEST,
+}
+_ALWAYS_ANSWERED: Final = (Operation.REGISTER, Operation.DEREGISTER)
+_SUCCESS: Final = {
+    Operation.REGISTER: Code.CREATED,
+    Operation.UPDATE: Code.CHANGED,
+    Operation.DEREGISTER: Code.DELETED,
+    Operation.SEND: Code.CHANGED,
+    Operation.NOTIFY: Code.CHANGED,
+}
+"""What the specification answers on success (Core 6.2, 6.4)."""
+
+log = get_logger("lwm2m_server.uplink")
+
+
+class Metrics(Protocol):
+    """What is counted here."""
+
+    def message(self, operation: Operation, outcome: str) -> None:
+        """A device's message was `accepted`, `refused` or a `duplicate`."""
+
+
+class _RefusedError(Exception):
+    def __init__(self, code: Code, reason: str | Refusal) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class Uplink:
+    """Acts on devices' messages, each of which makes one event.
+
+    The answer leaves, and the message is acknowledged to the broker, when the event is durable: what was
+    not stored is delivered again, and what was stored is recognised by its number.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        events: EventLog,
+        duplicates: Duplicates,
+        definitions: Definitions,
+        metrics: Metrics,
+    ) -> None:
+        self._registry = registry
+        self._events = events
+        self._duplicates = duplicates
+        self._definitions = definitions
+        self._metrics = metrics
+
+    def handle(
+        self, endpoint: str, message: DeviceMessage, profile: str, reply: Reply, done: Callable[[], None]
+    ) -> None:
+        """Act on a message.
+
+        Args:
+            endpoint: who sent it.
+            message: what it says.
+            profile: `json` or `oma`.
+            reply: sends the answer.
+            done: called when the message has had its effect, on disk too.
+        """
+        operation = _OPERATIONS[type(message)]
+        seq = None if isinstance(message, BootstrapRequest) else message.seq
+        if seq is not None and not self._duplicates.is_new(endpoint, seq):
+            self._metrics.message(operation, "duplicate")
+            self._answer(operation, message.token, reply)
+            done()
+            return
+        try:
+            self._note_online(endpoint)
+            kind, data, registration = self._apply(endpoint, message, profile)
+        except _RefusedError as refusal:
+            self.refuse(endpoint, operation, refusal.code, refusal.reason, reply, done, message)
+            return
+        self._metrics.message(operation, "accepted")
+
+        def durable() -> None:
+            self._answer(operation, message.token, reply)
+            done()
+
+        self._events.append(
+            kind,
+            endpoint,
+            data | _ledger(message),
+            seq=seq,
+            registration=registration.dump() if registration else None,
+            deregistered=kind == "deregistered",
+            on_durable=durable,
+        )
+
+    def refuse(
+        self,
+        endpoint: str,
+        operation: Operation,
+        code: Code,
+        reason: str | Refusal,
+        reply: Reply,
+        done: Callable[[], None],
+        message: DeviceMessage | None = None,
+    ) -> None:
+        """Turn a message down: a counter, a log line, an event that accounts for it, and the answer."""
+        self._metrics.message(operation, "refused")
+        error = json_values.error_body(reason)
+        log.warning("message_refused", endpoint=endpoint, operation=operation, code=code.dotted, error=error)
+        ledger = _ledger(message) if message is not None else {}
+
+        def durable() -> None:
+            token = message.token if message is not None else ""
+            reply(Response(token=token, code=code, operation=operation, error=reason))
+            done()
+
+        self._events.append(
+            "refused",
+            endpoint,
+            {"operation": operation, "code": code.dotted, "error": error} | ledger,
+            seq=ledger.get("seq"),
+            on_durable=durable,
+        )
+
+    def presence(self, endpoint: str, online: bool, done: Callable[[], None]) -> None:
+        """A Sparkplug birth or death certificate: the device's connection came or went."""
+        registration = self._registry.set_online(endpoint, online)
+        if registration is None:
+            done()
+            return
+        kind = "online" if online else "offline"
+        self._events.append(
+            kind,
+            endpoint,
+            {"registrationId": registration.id},
+            registration=registration.dump(),
+            on_durable=done,
+        )
+
+    def expire(self) -> None:
+        """End the registrations whose lifetime has passed."""
+        for registration in self._registry.expire():
+            log.info("registration_expired", endpoint=registration.endpoint, lifetime=registration.lifetime)
+            data = {"registrationId": registration.id, "lifetime": registration.lifetime}
+            self._events.append("expired", registration.endpoint, data, deregistered=True)
+
+    def _answer(self, operation: Operation, token: str, reply: Reply) -> None:
+        if token or operation in _ALWAYS_ANSWERED:
+            reply(Response(token=token, code=_SUCCESS[operation], operation=operation))
+
+    def _note_online(self, endpoint: str) -> None:
+        registration = self._registry.set_online(endpoint, True)
+        if registration is not None:
+            data = {"registrationId": registration.id}
+            self._events.append("online", endpoint, data, registration=registration.dump())
+
+    def _apply(
+        self, endpoint: str, message: DeviceMessage, profile: str
+    ) -> tuple[str, dict[str, Any], Registration | None]:
+        if isinstance(message, BootstrapRequest):
+            raise _RefusedError(Code.NOT_IMPLEMENTED, "this server has no bootstrap interface")
+        if isinstance(message, Register):
+            return self._register(message, profile)
+        if self._registry.get(endpoint) is None:
+            raise _RefusedError(Code.NOT_FOUND, "not registered: Register first")
+        match message:
+            case Update():
+                return self._update(endpoint, message)
+            case Deregister():
+                registration = self._registry.remove(endpoint)
+                return "deregistered", {"registrationId": registration.id if registration else None}, None
+            case Send():
+                self._check(message.records)
+                return "send", json_values.bodies(message.records), None
+            case Notify():
+                self._check(message.records)
+                return "notification", {"token": message.token} | json_values.bodies(message.records), None
+
+    def _register(self, message: Register, profile: str) -> tuple[str, dict[str, Any], Registration]:
+        self._check(message.records)
+        try:
+            registration = self._registry.register(message, profile)
+        except InvalidValueError as error:
+            raise _RefusedError(Code.PRECONDITION_FAILED, Refusal.of(error)) from error
+        return (
+            "registered",
+            {
+                "registrationId": registration.id,
+                "lifetime": message.lifetime,
+                "version": message.version,
+                "bindingMode": message.binding,
+                "profile": profile,
+                "objects": json_values.objects(message.links, message.records),
+            },
+            registration,
+        )
+
+    def _update(self, endpoint: str, message: Update) -> tuple[str, dict[str, Any], Registration | None]:
+        self._check(message.records)
+        registration = self._registry.update(endpoint, message)
+        data: dict[str, Any] = {"registrationId": registration.id if registration else None}
+        if message.lifetime is not None:
+            data["lifetime"] = message.lifetime
+        if message.binding is not None:
+            data["bindingMode"] = message.binding
+        if message.links is not None:
+            data["objects"] = json_values.objects(message.links, message.records)
+        return "updated", data, registration
+
+    def _check(self, records: Iterable[Record]) -> None:
+        for record in records:
+            try:
+                self._definitions.check_type(record.path, record.value)
+            except InvalidValueError as error:
+                raise _RefusedError(Code.BAD_REQUEST, Refusal.of(error)) from error
+
+
+def _ledger(message: DeviceMessage) -> dict[str, Any]:
+    if isinstance(message, BootstrapRequest):
+        return {}
+    numbers = {"seq": message.seq, "timestamp": message.timestamp}
+    return {name: value for name, value in numbers.items() if value is not None}
