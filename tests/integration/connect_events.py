@@ -16,7 +16,6 @@ WINDOW = 1000
 class Feed:
     """Events with ids 1, 2, …; `texts` may hold anything, also what is no event at all."""
 
-    name: str = "feed-a"
     texts: dict[int, bytes] = field(default_factory=dict)
     latest: int = 0
     positions: dict[str, int] = field(default_factory=dict)
@@ -52,8 +51,8 @@ class Feed:
     def forget_up_to(self, last: int) -> None:
         self.texts = {number: text for number, text in self.texts.items() if number > last}
 
-    def restart_ids(self, name: str) -> None:
-        self.name, self.texts, self.latest = name, {}, 0
+    def lose_everything(self, latest: int) -> None:
+        self.texts, self.latest = {}, latest
         self.positions.clear()
 
     def after(self, position: int, limit: int) -> list[tuple[int, bytes]]:
@@ -65,7 +64,6 @@ class Feed:
             "next": events[-1][0] if events else position,
             "oldest": min(self.texts, default=None),
             "latest": self.latest,
-            "feed": self.name,
         }
         return b'{"events":[' + b",".join(text for _, text in events) + b"]," + orjson.dumps(head)[1:]
 
