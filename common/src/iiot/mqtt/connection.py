@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gmqtt.client import Message as GmqttMessage
-from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTCommands, MQTTv50, MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError as GmqttConnectError
 from gmqtt.mqtt.package import Package
@@ -19,28 +18,17 @@ from gmqtt.mqtt.utils import ConnectionState, IdGenerator
 
 from iiot.errors import MqttConnectError, MqttError, SubscribeRefusedError
 from iiot.mqtt.options import ConnectOptions, Subscription
+from iiot.mqtt.protocol import open_transport
+from iiot.mqtt.reasons import REASON_WITH_WILL, reason_text
 from iiot.mqtt.tls import tls_context
 from iiot.mqtt.wire import encode_publish, encode_subscribe, parse_properties, skip_properties
 from iiot.telemetry import get_logger
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for TCP, TLS and CONNACK together; also for a SUBACK."""
-REASON_WITH_WILL: Final = 0x04
 _MAX_IDS: Final = 65_535
 _FAILURE: Final = 0x80
 _PUBACK: Final = struct.Struct("!BBH")
-_DISCONNECT_REASONS: Final = {
-    0x00: "closed by the broker",
-    0x81: "malformed packet",
-    0x82: "protocol error",
-    0x87: "not authorised",
-    0x8B: "broker shutting down",
-    0x8D: "keep-alive timeout",
-    0x8E: "session taken over by another connection with this client id",
-    0x93: "receive maximum exceeded",
-    0x95: "packet too large",
-}
-
 log = get_logger(__name__)
 
 
@@ -235,11 +223,13 @@ class Connection:
         """Say DISCONNECT and close.
 
         Args:
-            send_will: have the broker publish the will all the same (MQTT 5, reason code 0x04).
+            send_will: have the broker publish the will all the same: with reason code 0x04, which
+                MQTT 3.1.1 lacks, so there the socket closes without DISCONNECT.
         """
         if self.is_open:
             self._flush_pubacks()
-            self._transport.send_disconnect(reason_code=REASON_WITH_WILL if send_will else 0)
+            if self._is_v5 or not send_will:
+                self._transport.send_disconnect(reason_code=REASON_WITH_WILL if send_will else 0)
         await self._close("disconnected")
 
     # What MQTTConnection and MQTTProtocol ask of their packet handler.
@@ -267,14 +257,14 @@ class Connection:
     async def _connect(self) -> None:
         options, settings = self._options, self._options.settings
         state = ConnectionState(protocol_version=MQTTv50 if self._is_v5 else MQTTv311)
-        self._transport = await MQTTConnection.create_connection(
+        self._transport = await open_transport(
             settings.mqtt_host,
             settings.mqtt_port,
             tls_context(settings),
-            options.clean_start,
-            settings.mqtt_keepalive,
-            connection_state=state,
-            package_handler=self,
+            state,
+            self,
+            clean_session=options.clean_start,
+            keepalive=settings.mqtt_keepalive,
         )
         properties: dict[str, int] = {}
         if self._is_v5 and options.session_expiry:
@@ -360,7 +350,7 @@ class Connection:
 
     def _refuse(self, outgoing: _Outgoing, code: int) -> None:
         self.refused += 1
-        reason = _DISCONNECT_REASONS.get(code, f"reason code 0x{code:02x}")
+        reason = reason_text(code)
         log.warning(
             "mqtt_publish_refused", client_id=self._options.client_id, topic=outgoing.topic, reason=reason
         )
@@ -376,11 +366,20 @@ class Connection:
             waiter.set_result(tuple(data[start:]))
 
     def _handle_disconnect(self, _: int, data: bytes) -> None:
-        code = data[0] if data else None
-        reason = (
-            "connection lost" if code is None else _DISCONNECT_REASONS.get(code, f"reason code 0x{code:02x}")
-        )
-        self._mark_closed(reason)
+        if data:
+            self._mark_closed(reason_text(data[0]))
+        else:
+            self._mark_closed(self._why_lost())
+
+    def _why_lost(self) -> str:
+        # With TLS 1.3 the broker judges the client's certificate after the handshake, and just hangs up.
+        hint = ""
+        if not self._connack.done():
+            hint = (
+                " before CONNACK" + ", is the client certificate accepted?" * self._options.settings.mqtt_tls
+            )
+        cause = self._transport._protocol.cause
+        return f"connection lost{hint}" + (f" ({cause})" if cause else "")
 
     def _mark_closed(self, reason: str) -> None:
         if self._closed.done():

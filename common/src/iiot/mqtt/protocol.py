@@ -1,0 +1,95 @@
+"""The byte stream taken apart into packets as it arrives."""
+
+# ruff: noqa: SLF001 - the library's transport and protocol objects are wired together here
+
+import asyncio
+import ssl
+from typing import Any
+
+from gmqtt.mqtt.connection import MQTTConnection
+from gmqtt.mqtt.package import Package
+from gmqtt.mqtt.protocol import BaseMQTTProtocol, MQTTProtocol
+from gmqtt.mqtt.utils import ConnectionState
+
+from iiot.errors import MqttError
+
+
+class PacketProtocol(MQTTProtocol):  # type: ignore[misc]
+    """Hands packets over in `data_received`.
+
+    The library's own reads through a task, which has no turn any more when the broker closes right after
+    its last packets: they would be lost, and with them the reason of the DISCONNECT.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        BaseMQTTProtocol.connection_made(self, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand over every packet that is complete."""
+        buffer = self._rest + data if self._rest else data
+        at, size = 0, len(buffer)
+        receive = self._connection.put_package
+        while at + 2 <= size:
+            length, start = buffer[at + 1], at + 2
+            if length > 127:
+                length, start = _long_length(buffer, at + 1)
+                if start > at + 5:
+                    self._transport.abort()
+                    return
+            end = start + length
+            if start == at or end > size:
+                break
+            receive(Package(buffer[at], buffer[start:end]))
+            at = end
+        self._rest = buffer[at:]
+
+    def eof_received(self) -> None:
+        """The broker closed its side: so do we."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        if self._connection is None:
+            BaseMQTTProtocol.connection_lost(self, exc)
+        else:
+            super().connection_lost(exc)
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The error that ended the connection, if it was one."""
+        error: BaseException | None = self._hard_reader.exception()
+        return error
+
+
+def _long_length(buffer: bytes, at: int) -> tuple[int, int]:
+    """A Variable Byte Integer of several bytes (MQTT 5 §1.5.5) and the position behind it.
+
+    The position is `at - 1` when bytes are missing, and beyond `at + 4` when there are too many.
+    """
+    length = 0
+    for index, byte in enumerate(buffer[at : at + 5]):
+        length |= (byte & 127) << 7 * index
+        if byte < 128:
+            return length, at + index + 1
+    return (0, at + 5) if len(buffer) >= at + 5 else (0, at - 1)
+
+
+async def open_transport(
+    host: str, port: int, tls: ssl.SSLContext | None, state: ConnectionState, handler: Any, **options: Any
+) -> Any:
+    """Open the socket and return the library's transport around it.
+
+    Raises:
+        OSError: unreachable, or the TLS handshake failed.
+        MqttError: closed again at once.
+    """
+    _, protocol = await asyncio.get_running_loop().create_connection(
+        lambda: PacketProtocol(connection_state=state, id_generator=handler.id_generator), host, port, ssl=tls
+    )
+    if protocol.closed.done():
+        raise MqttError(f"closed at once ({protocol.cause})")
+    return MQTTConnection(protocol._transport, protocol, package_handler=handler, **options)
