@@ -8,7 +8,9 @@ from device_simulator.waveform import key_of, uniform
 from device_simulator.yamlfile import StrictModel
 
 LOW = 15
-"""Per cent below which a device reports a low battery (object 3, resource 20 value 4)."""
+"""Per cent below which a device reports a low battery ."""
+STATUS_NORMAL, STATUS_CHARGING, STATUS_LOW, STATUS_NOT_INSTALLED = 0, 1, 4, 5
+"""Values of object 3, resource 20."""
 _CHARGING_SHARE = 0.08
 
 
@@ -38,13 +40,13 @@ class Battery:
         return round(self._charge(time)[0])
 
     def status(self, time: float) -> int:
-        """Object 3, resource 20: 0 normal, 1 charging, 4 low, 5 not installed (mains)."""
+        """Object 3, resource 20; mains counts as a battery that is not installed."""
         if self._spec.supply == "mains":
-            return 5
+            return STATUS_NOT_INSTALLED
         charge, charging = self._charge(time)
         if charging:
-            return 1
-        return 4 if charge < LOW else 0
+            return STATUS_CHARGING
+        return STATUS_LOW if charge < LOW else STATUS_NORMAL
 
     def millivolts(self, time: float) -> int:
         """Voltage of the supply in mV at `time` (s since 1970)."""
@@ -60,7 +62,7 @@ class Battery:
         if self._spec.supply == "mains":
             return 100.0, False
         cycle, phase = divmod((time + self._offset) / self._length, 1.0)
-        depth = 75.0 + 22.0 * uniform(self._key, 2 + int(cycle))
+        depth = 88.0 + 10.0 * uniform(self._key, 2 + int(cycle))
         drained = 1.0 - _CHARGING_SHARE if self._spec.supply == "rechargeable" else 1.0
         if phase < drained:
             return 100.0 - depth * (phase / drained), False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import TYPE_CHECKING, Final
 
-from device_simulator.battery import LOW, Battery
+from device_simulator.battery import STATUS_LOW, Battery
 from device_simulator.profile import DevicePlan
 from device_simulator.sensors import Sensors
 from device_simulator.waveform import key_of, uniform
@@ -149,7 +149,7 @@ class DeviceState:
     def errors(self) -> list[int]:
         """Object 3, resource 11: what is wrong now, or one 0."""
         found = []
-        if self.battery.status(self.time) == 4 and self.battery_level < LOW:
+        if self.battery.status(self.time) == STATUS_LOW:
             found.append(ERROR_LOW_BATTERY)
         if None in self.values:
             found.append(ERROR_PERIPHERAL)

@@ -1,0 +1,164 @@
+import asyncio
+import json
+
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.payload import Metric, Payload, decode_payload, encode_payload
+
+SP, EP, ID = "spBv1.0/IIoT/", "lwm2m/device-x-001/", "device-x-001"
+BIRTHS = [f"{SP}NBIRTH/{ID}", f"{SP}DBIRTH/{ID}/asset"]
+
+
+class Incoming:
+    def __init__(self, topic, payload):
+        self.topic, self.payload, self.acked = topic, payload, 0
+
+    def ack(self):
+        self.acked += 1
+
+
+def command(operation, **fields):
+    return Incoming(f"{EP}cmd/t1", json.dumps({"operation": operation, **fields}).encode())
+
+
+def bd_seq(payload):
+    return next(m.value for m in decode_payload(payload).metrics if m.name == "bdSeq")
+
+
+def run(device, clock, seconds, step=0.005):
+    """Let time pass for a device."""
+    end = clock.now + seconds
+    while clock.now < end:
+        clock.now = min(end, clock.now + step)
+        device.schedule.run_due(clock.now)
+
+
+async def test_on_connect_the_messages_leave_in_the_order_of_the_contract(make_device, clock):
+    device = make_device()
+    connection, _ = await device.connect()
+    run(device, clock, 1)
+    subscribe, *published = connection.log
+    filters = [f"{SP}NCMD/{ID}", f"{SP}DCMD/{ID}/+", f"{EP}ack/+", f"{EP}cmd/+"]
+    assert subscribe == ("SUBSCRIBE", [(topic_filter, 1) for topic_filter in filters])
+    assert [entry[0] for entry in published[:3]] == [*BIRTHS, f"{EP}reg"]
+    assert [entry[2] for entry in published[:3]] == [0, 0, 1]
+    assert {(topic, qos) for topic, _, qos in published[3:]} == {
+        (f"{SP}DDATA/{ID}/asset", 0),
+        (f"{EP}send", 1),
+    }
+    assert (connection.will.topic, connection.will.qos) == (f"{SP}NDEATH/{ID}", 1)
+    assert bd_seq(connection.will.payload) == bd_seq(published[0][1]) == 0
+
+
+async def test_a_minute_at_the_defaults_has_its_messages(make_device, clock):
+    device = make_device()
+    connection, _ = await device.connect()
+    run(device, clock, 60, step=0.0047)
+    topics = connection.topics()
+    assert abs(topics.count(f"{SP}DDATA/{ID}/asset") - 60 / 0.0105) <= 1
+    lwm2m = [topic for topic in topics if topic.startswith(EP)]
+    assert abs(len(lwm2m) - 300) <= 1  # an unanswered Register takes a Send's turn
+    assert abs(topics.count(f"{EP}update") - 12) <= 1
+
+
+async def test_nothing_is_produced_while_disconnected_and_lwm2m_is_sent_again(make_device, clock):
+    device = make_device()
+    connection, session = await device.connect()
+    run(device, clock, 1)
+    sends = [(topic, payload) for topic, payload, *_ in connection.log if topic.startswith(f"{EP}send")]
+    connection.unacked = sends[-2:]
+    connection.is_open = False
+    session.cancel()
+    await asyncio.gather(session, return_exceptions=True)
+    numbers = [stream.last for stream in device.streams]
+    run(device, clock, 5)
+    assert [stream.last for stream in device.streams] == numbers
+
+    again, _ = await device.connect()
+    run(device, clock, 0.3)
+    assert again.topics()[1:6] == [*BIRTHS, f"{EP}reg", f"{EP}send", f"{EP}send"]
+    assert [entry[:2] for entry in again.log[4:6]] == sends[-2:]
+    assert bd_seq(again.will.payload) == bd_seq(again.log[1][1]) == 1
+    assert (device.stats.resent, device.stats.reconnects) == (2, 1)
+    ledger = [json.loads(payload)["seq"] for topic, payload, *_ in again.log if topic == f"{EP}reg"]
+    assert ledger == [numbers[1] + 1]
+
+
+async def test_a_clean_stop_says_goodbye_in_order(make_device, clock):
+    device = make_device()
+    connection, session = await device.connect()
+    device.stop()
+    await session
+    run(device, clock, 1)
+    assert connection.log[-3][0::2] == (f"{EP}dereg", 1)
+    assert connection.log[-2] == (connection.will.topic, connection.will.payload, 1)
+    assert connection.log[-1] == ("DISCONNECT", True)
+
+
+async def test_reboot_answers_then_reconnects_with_the_next_bdseq_and_uptime_from_0(make_device, clock):
+    device = make_device()
+    connection, session = await device.connect()
+    clock.now += 50
+    device.receive(message := command("execute", path="/3/0/4"))
+    await session
+    assert message.acked == 1
+    assert connection.topics()[-3:] == [f"{EP}resp/t1", f"{SP}NDEATH/{ID}", "DISCONNECT"]
+    again, _ = await device.connect()
+    assert bd_seq(again.will.payload) == 1
+    uptime = {m.name: m.value for m in decode_payload(again.log[2][1]).metrics}["Device/Uptime"]
+    assert uptime == 0
+    again_session_lives = device.connection is again
+    assert again_session_lives
+
+
+async def test_a_rebirth_is_answered_at_once_with_all_births(make_device, clock):
+    device = make_device()
+    connection, _ = await device.connect()
+    run(device, clock, 0.5)
+    payload = encode_payload(Payload(1, [Metric("Node Control/Rebirth", True, DataType.BOOLEAN)]))
+    device.receive(Incoming(f"{SP}NCMD/{ID}", payload))
+    assert connection.topics()[-2:] == BIRTHS
+    assert bd_seq(connection.log[-2][1]) == 0
+    assert device.stats.commands["sparkplug", "done"] == 1
+
+
+async def test_a_written_lifetime_is_told_to_both_sides(make_device):
+    device = make_device()
+    connection, _ = await device.connect()
+    device.receive(command("write", path="/1/0/1", value=50))
+    assert connection.topics()[-3:] == [f"{EP}resp/t1", f"{EP}update", f"{SP}NDATA/{ID}"]
+    payload = encode_payload(Payload(1, [Metric("LwM2M/Lifetime", 60, DataType.INT64)]))
+    device.receive(Incoming(f"{SP}NCMD/{ID}", payload))
+    assert connection.topics()[-2:] == [f"{SP}NDATA/{ID}", f"{EP}update"]
+
+
+async def test_what_is_not_understood_is_acknowledged_counted_and_harmless(make_device):
+    device = make_device()
+    await device.connect()
+    for message in (
+        Incoming(f"{SP}NCMD/{ID}", b"\xff\xff"),
+        Incoming(f"{EP}ack/reg", b"{"),
+        Incoming("x", b""),
+    ):
+        device.receive(message)
+        assert message.acked == 1
+    assert device.stats.commands["sparkplug", "refused"] == 1
+    assert device.stats.commands["lwm2m", "refused"] == 2
+
+
+async def test_commands_before_the_births_are_ignored(make_device):
+    device = make_device()
+    device.receive(message := command("read", path="/3/0/0"))
+    assert message.acked == 1
+    assert device.streams[1].sent == 0
+
+
+async def test_a_congested_socket_delays_messages_and_loses_none(make_device, clock):
+    device = make_device()
+    connection, _ = await device.connect()
+    connection.is_congested = True
+    run(device, clock, 2)
+    assert len(connection.log) == 4
+    connection.is_congested = False
+    run(device, clock, 0.01)
+    assert connection.topics().count(f"{SP}DDATA/{ID}/asset") >= 190
+    assert device.schedule.skipped == 0
