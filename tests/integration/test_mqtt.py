@@ -436,10 +436,7 @@ class TestLoss:
     )
     async def test_the_broker_says_why_with_its_last_packets(self, body, reason):
         arrived = []
-        async with scripted(on_message=lambda message: arrived.append(message.payload)) as (
-            broker,
-            connection,
-        ):
+        async with scripted(on_message=arrived.append) as (broker, connection):
             broker.publish("t", b"last", 1)
             broker.send(DISCONNECT, body)
             broker.writer.close()

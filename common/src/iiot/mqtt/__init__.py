@@ -5,7 +5,8 @@ it reconnects with the old will and spends a task per message, while a Sparkplug
 new will for each CONNECT and the bridge acknowledges tens of thousands of messages a second.
 """
 
-from iiot.mqtt.connection import Connection, Message, MessageHandler
+from iiot.mqtt.connection import Connection
+from iiot.mqtt.message import Message, MessageHandler
 from iiot.mqtt.options import ConnectOptions, Subscription, Will
 from iiot.mqtt.reconnect import Backoff, StateHandler, keep_connected
 

@@ -17,6 +17,7 @@ from gmqtt.mqtt.package import Package
 from gmqtt.mqtt.utils import ConnectionState, IdGenerator
 
 from iiot.errors import MqttConnectError, MqttError, SubscribeRefusedError
+from iiot.mqtt.message import Message, MessageHandler
 from iiot.mqtt.options import ConnectOptions, Subscription
 from iiot.mqtt.protocol import open_transport
 from iiot.mqtt.reasons import REASON_WITH_WILL, reason_text
@@ -29,35 +30,9 @@ CONNECT_TIMEOUT: Final = 10.0
 _MAX_IDS: Final = 65_535
 _FAILURE: Final = 0x80
 _PUBACK: Final = struct.Struct("!BBH")
+_PacketHandler = Callable[[int, bytes], None]
+
 log = get_logger(__name__)
-
-
-class Message:
-    """A message from the broker; QoS 1 messages must be acknowledged with `ack`."""
-
-    __slots__ = ("_connection", "_done", "_mid", "duplicate", "payload", "qos", "retain", "topic")
-
-    def __init__(self, topic: str, payload: bytes, header: int, mid: int, connection: "Connection") -> None:
-        self.topic = topic
-        self.payload = payload
-        self.qos = (header >> 1) & 3
-        self.retain = bool(header & 1)
-        self.duplicate = bool(header & 8)
-        self._mid = mid
-        self._connection = connection
-        self._done = False
-
-    def ack(self) -> None:
-        """Acknowledge a QoS 1 message; nothing to do for QoS 0.
-
-        PUBACKs leave in order of arrival (MQTT 5 §4.6): one waits until all before it are acknowledged.
-        After a connection loss the broker sends the message again, so a late `ack` is harmless.
-        """
-        if self._done:
-            return
-        self._done = True
-        if self.qos:
-            self._connection._acknowledge(self)
 
 
 @dataclass(slots=True)
@@ -66,9 +41,6 @@ class _Outgoing:
     payload: bytes
     retain: bool
     waiter: asyncio.Future[None] | None
-
-
-MessageHandler = Callable[[Message], None]
 
 
 class Connection:
@@ -95,7 +67,7 @@ class Connection:
         self._subacks: dict[int, asyncio.Future[tuple[int, ...]]] = {}
         self._unacknowledged: deque[Message] = deque()
         self._pubacks = bytearray()
-        self._dispatch: dict[int, Callable[[int, bytes], None]] = {
+        self._dispatch: dict[int, _PacketHandler] = {
             MQTTCommands.CONNACK: self._handle_connack,
             MQTTCommands.PUBLISH: self._handle_publish,
             MQTTCommands.PUBACK: self._handle_puback,

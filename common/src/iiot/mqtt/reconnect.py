@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from iiot.errors import MqttConnectError, MqttError
-from iiot.mqtt.connection import Connection, MessageHandler
+from iiot.mqtt.connection import Connection
+from iiot.mqtt.message import MessageHandler
 from iiot.mqtt.options import ConnectOptions
 
 
