@@ -67,7 +67,7 @@ def _label(name: str) -> str:
     return name.title().replace("_", "").replace("Uint", "UInt").replace("Uuid", "UUID")
 
 
-_LABELS = {member: _label(member.name) for member in DataType}
+_LABELS = [_label(member.name) for member in sorted(DataType)]
 _BY_CODE: dict[int, DataType] = {member.value: member for member in DataType}
 
 ArrayValue: TypeAlias = tuple[int, ...] | tuple[float, ...] | tuple[bool, ...] | tuple[str, ...]
@@ -96,7 +96,7 @@ def encode_value(datatype: DataType, value: Any, field: str = "value") -> Carrie
     Raises:
         InvalidValueError: the datatype cannot hold the value; `field` names it.
     """
-    codec = _CODECS.get(datatype)
+    codec = _CODECS[datatype]
     if codec is None:
         raise InvalidValueError(field, value, f"a datatype with a plain value, not {datatype.label}")
     try:
@@ -111,7 +111,7 @@ def decode_value(datatype: DataType, raw: Any) -> ScalarValue:
     Raises:
         DecodeError: the content does not fit the datatype.
     """
-    codec = _CODECS.get(datatype)
+    codec = _CODECS[datatype]
     if codec is None:
         raise DecodeError(f"a {datatype.label} is not a plain value")
     try:
@@ -252,7 +252,7 @@ _INT, _LONG = "int_value", "long_value"
 _TEXT = _Codec("string_value", "text", _encode_text, _decode_text)
 _BYTES = _Codec("bytes_value", "bytes", _bytes, _bytes)
 
-_CODECS: dict[DataType, _Codec] = {
+_PLAIN: dict[DataType, _Codec] = {
     DataType.INT8: _integer(8, signed=True, carrier=_INT),
     DataType.INT16: _integer(16, signed=True, carrier=_INT),
     DataType.INT32: _integer(32, signed=True, carrier=_INT),
@@ -285,11 +285,16 @@ _CODECS: dict[DataType, _Codec] = {
     DataType.DATE_TIME_ARRAY: _packed("Q", "times in ms since 1970"),
 }
 
-CARRIERS: dict[DataType, str] = {
-    **{datatype: codec.carrier for datatype, codec in _CODECS.items()},
+# Lists, because a member of an IntEnum is a quick index and a slow dictionary key.
+_CODECS = [_PLAIN.get(datatype) for datatype in sorted(DataType)]
+
+_CARRIERS = {
+    **{datatype: codec.carrier for datatype, codec in _PLAIN.items()},
+    DataType.UNKNOWN: "",
     DataType.DATA_SET: "dataset_value",
     DataType.TEMPLATE: "template_value",
     DataType.PROPERTY_SET: "propertyset_value",
     DataType.PROPERTY_SET_LIST: "propertysets_value",
 }
-"""The protobuf field in which values of each datatype travel."""
+CARRIERS = [_CARRIERS[datatype] for datatype in sorted(DataType)]
+"""The protobuf field in which values of each datatype travel, by code."""

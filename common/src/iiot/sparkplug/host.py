@@ -114,6 +114,22 @@ class SparkplugHost:
         outputs += [self._request_rebirth(self.nodes[key]) for key in self.rebirths.take_due(now)]
         return outputs
 
+    def connection_lost(self, now: int) -> list[Output]:
+        """The host itself was cut off from the broker, and may miss deaths.
+
+        Edge nodes count as offline until their next birth, which is asked for when `tick` runs again.
+        A host that only observes keeps what it knows.
+        """
+        if self._policy.rebirth.observe_only:
+            return []
+        outputs: list[Output] = []
+        for node in self.nodes.values():
+            if node.unit.online:
+                self._end_session(node, died_at=None)
+                self.rebirths.want(node.key, RebirthReason.HOST_CUT_OFF, now)
+                outputs.append(LifeEvent(Change.STALE, node.group, node.edge_node, None, now))
+        return outputs
+
     def request_rebirth(self, node: NodeState, now: int) -> RequestRebirth:
         """A person asks for a rebirth: no limit holds, but it counts for the debounce."""
         self.rebirths.asked(node.key, now)
@@ -221,13 +237,8 @@ class SparkplugHost:
             return []
         node.bd_seq = node.bd_seq if bd_seq is None else bd_seq
         self.rebirths.born(node.key)
-        self._deadlines.pop(node, None)
-        self._held -= len(node.order.held)
-        node.order.stop()
         died = [device for device, unit in node.devices.items() if unit.online]
-        self._devices_offline(node, now)
-        self.nodes_online -= node.unit.online
-        node.unit.online, node.unit.stale, node.unit.died_at = False, True, now
+        self._end_session(node, now)
         return [LifeEvent(Change.DIED, node.group, node.edge_node, device, now) for device in [*died, None]]
 
     def _device_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
@@ -294,6 +305,16 @@ class SparkplugHost:
         others = (other.aliases for other in node.units() if other is not unit and other.aliases)
         if carrying > len(aliases) or any(not aliases.keys().isdisjoint(other) for other in others):
             self._note(NonConformity.ALIAS_COLLISION)
+
+    def _end_session(self, node: NodeState, died_at: int | None) -> None:
+        self._deadlines.pop(node, None)
+        self._held -= len(node.order.held)
+        node.order.stop()
+        self._devices_offline(node, died_at)
+        self.nodes_online -= node.unit.online
+        node.unit.online, node.unit.stale = False, True
+        if died_at is not None:
+            node.unit.died_at = died_at
 
     def _devices_offline(self, node: NodeState, died_at: int | None = None) -> None:
         """All devices are offline until their own birth, and their aliases mean nothing any more."""

@@ -106,18 +106,14 @@ def typed_value(datatype: DataType, raw: Value | None) -> Value | None:
     """
     if raw is None:
         return None
-    expected = _COMPOSITE.get(datatype)
-    if expected is None:
+    if datatype not in _COMPOSITE:
         return decode_value(datatype, raw)
-    if not isinstance(raw, expected):
+    if not isinstance(raw, DataSet if datatype is DataType.DATA_SET else Template):
         raise DecodeError(f"{raw!r:.80} is not a {datatype.label}")
     return raw
 
 
-_COMPOSITE: dict[DataType, type[DataSet | Template]] = {
-    DataType.DATA_SET: DataSet,
-    DataType.TEMPLATE: Template,
-}
+_COMPOSITE = (DataType.DATA_SET, DataType.TEMPLATE)
 
 
 def encode_payload(payload: Payload, *, with_datatypes: bool = True) -> bytes:

@@ -23,6 +23,7 @@ class RebirthReason(StrEnum):
     UNDECODABLE = "undecodable"
     TRAILING_BIRTH = "trailing_birth"
     RETAINED_BIRTH = "retained_birth"
+    HOST_CUT_OFF = "host_cut_off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -460,3 +460,19 @@ def test_no_sequence_of_messages_breaks_the_host(messages, observe_only):
     assert plant.host.devices_online == sum(online)
     assert plant.host.nodes_online == plant.node.unit.online
     assert plant.host._held == len(plant.node.order.held)
+
+
+def test_a_host_that_was_cut_off_knows_nothing_until_the_births():
+    plant = Plant().connect()
+    assert plant.host.connection_lost(plant.now) == [life(Change.STALE)]
+    assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
+    assert plant.quality() is Quality.STALE
+    assert plant.wait(0) == [ASK]
+    plant.feed(*plant.births())
+    assert (plant.host.nodes_online, plant.host.devices_online) == (1, 2)
+
+
+def test_an_observer_that_was_cut_off_keeps_what_it_knows():
+    plant = Plant(observe_only=True).connect()
+    assert plant.host.connection_lost(plant.now) == []
+    assert plant.host.devices_online == 2

@@ -1,0 +1,177 @@
+"""The host application: the state machine between MQTT, clock, metrics and REST."""
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+
+from iiot.errors import DecodeError, MqttError
+from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, Will, keep_connected
+from iiot.service import Service
+from iiot.sparkplug.command import encode_rebirth_request, encode_write
+from iiot.sparkplug.host import SparkplugHost
+from iiot.sparkplug.host_events import Output, RequestRebirth
+from iiot.sparkplug.host_state import MetricState, NodeState
+from iiot.sparkplug.payload import Value, decode_payload
+from iiot.sparkplug.state import HostPresence
+from iiot.sparkplug.topic import NAMESPACE, MessageType, StateTopic, Topic, parse_topic
+from iiot.telemetry import HealthReport
+from sparkplug_host.logs import LimitedWarnings
+from sparkplug_host.metrics import Metrics
+from sparkplug_host.settings import Settings
+
+TICK = 0.1
+"""Seconds between two looks at what is due."""
+_WATCHED = ("NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA")
+
+
+class HostApplication:
+    """One Sparkplug host application on one broker.
+
+    Attributes:
+        state: all edge nodes and devices.
+        observe_only: the host asks for no rebirths, not even for a person.
+    """
+
+    def __init__(self, settings: Settings, service: Service) -> None:
+        self.state = SparkplugHost(settings.policy(), random.random)
+        self.observe_only = settings.rebirth_mode == "observe"
+        self._settings = settings
+        self._stopping = service.stopping
+        self._log = service.log
+        self._warn = LimitedWarnings(service.log)
+        self._metrics = Metrics(service.registry, self.state)
+        self._presence = HostPresence(settings.sparkplug_host_id)
+        self._connection: Connection | None = None
+
+    async def run(self) -> None:
+        """Stay connected until the service stops."""
+        await keep_connected(
+            self._options,
+            self._on_message,
+            self._session,
+            stopping=self._stopping,
+            on_state=self._on_connection,
+        )
+
+    def health(self) -> HealthReport:
+        """Healthy while connected to the broker."""
+        return HealthReport(
+            self._connection is not None,
+            {
+                "active_devices": self.state.devices_online,
+                "nodes_online": self.state.nodes_online,
+                "mqtt_connected": self._connection is not None,
+            },
+        )
+
+    def request_rebirth(self, node: NodeState) -> None:
+        """Ask an edge node for its births now.
+
+        Raises:
+            MqttError: not connected.
+        """
+        self._connected()
+        self._act([self.state.request_rebirth(node, _now())])
+
+    def write(self, node: NodeState, device: str | None, metric: MetricState, value: Value | None) -> None:
+        """Send NCMD (`device` None) or DCMD that sets a metric; the edge node decides what it does with it.
+
+        Raises:
+            InvalidValueError: the value does not fit the metric's datatype.
+            MqttError: not connected.
+        """
+        payload = encode_write(metric, value, _now())
+        message_type = MessageType.NCMD if device is None else MessageType.DCMD
+        topic = Topic(message_type, node.group, node.edge_node, device)
+        self._connected().publish(str(topic), payload)
+        self._metrics.commands.labels("write").inc()
+
+    def _options(self) -> ConnectOptions:
+        settings = self._settings
+        return ConnectOptions(settings.mqtt_client_id, settings, will=self._will)
+
+    def _will(self) -> Will:
+        return Will(self._presence.topic, self._presence.will(_now()), qos=1, retain=True)
+
+    async def _session(self, connection: Connection) -> None:
+        # One QoS for all: the broker sends QoS 0 past a full QoS 1 window, and births would come late.
+        group = self._settings.sparkplug_group
+        filters = [self._presence.topic, *(f"{NAMESPACE}/{group}/{verb}/#" for verb in _WATCHED)]
+        await connection.subscribe(*(Subscription(topic_filter) for topic_filter in filters))
+        await connection.publish_acked(self._presence.topic, self._presence.birth(), retain=True)
+        self._connection = connection
+        try:
+            while not self._stopping.is_set():
+                self._act(self.state.tick(_now()))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), TICK)
+        finally:
+            self._connection = None  # from here on the own death is no late will to answer
+        await connection.publish_acked(self._presence.topic, self._presence.death(_now()), retain=True)
+
+    def _on_connection(self, connected: bool, reason: str) -> None:
+        self._metrics.connected.set(connected)
+        self._log.info("mqtt_connected" if connected else "mqtt_not_connected", reason=reason)
+        if not connected:
+            self.state.connection_lost(_now())
+
+    def _on_message(self, message: Message) -> None:
+        started = time.perf_counter()
+        try:
+            topic = parse_topic(message.topic, accept_short_form=self._settings.sparkplug_short_form)
+        except DecodeError as exc:
+            self._metrics.bad_topics.inc()
+            self._warn("bad_topic", started, error=str(exc))
+        else:
+            if isinstance(topic, StateTopic):
+                self._on_state(message)
+            else:
+                self._on_sparkplug(topic, message, started)
+        message.ack()
+        self._metrics.processing.observe(time.perf_counter() - started)
+
+    def _on_sparkplug(self, topic: Topic, message: Message, started: float) -> None:
+        now = _now()
+        if message.retain:
+            self._warn("retained_message", started, topic=message.topic)
+            self.state.receive_retained(topic, now)
+            return
+        try:
+            payload = decode_payload(message.payload)
+        except DecodeError as exc:
+            self._warn("bad_payload", started, topic=message.topic, size=len(message.payload), error=str(exc))
+            self.state.receive_undecodable(topic, now)
+            return
+        self._act(self.state.receive(topic, payload, now))
+
+    def _on_state(self, message: Message) -> None:
+        if self._connection is None or message.topic != self._presence.topic:
+            return
+        answer = self._presence.on_own_state(message.payload)
+        if answer is not None:
+            self._connection.publish(message.topic, answer, qos=1, retain=True)
+
+    def _act(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            if not isinstance(output, RequestRebirth):
+                self._log.debug(
+                    "life",
+                    change=output.change.value,
+                    group=output.group,
+                    edge_node=output.edge_node,
+                    device=output.device,
+                )
+            elif self._connection is not None:
+                topic = Topic(MessageType.NCMD, output.group, output.edge_node)
+                self._connection.publish(str(topic), encode_rebirth_request(_now()))
+                self._metrics.commands.labels("rebirth").inc()
+
+    def _connected(self) -> Connection:
+        if self._connection is None or not self._connection.is_open:
+            raise MqttError("not connected to the broker")
+        return self._connection
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,60 @@
+"""Settings of the Sparkplug host."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from iiot.errors import InvalidValueError
+from iiot.settings import MqttSettings, ServiceSettings
+from iiot.sparkplug.host import HostPolicy
+from iiot.sparkplug.rebirth import RebirthPolicy
+from iiot.sparkplug.topic import check_id
+
+
+class Settings(ServiceSettings, MqttSettings):
+    """Environment variables of the host, beside those of every service and of MQTT."""
+
+    http_port: int = Field(default=8081, ge=0, le=65535)
+    mqtt_client_id: str = Field(default="sparkplug-host", min_length=1)
+    sparkplug_group: str = "IIoT"
+    """The group whose edge nodes are watched; `+` for all groups."""
+    sparkplug_host_id: str = "sparkplug-host"
+    """Names the STATE topic on which edge nodes see this host."""
+    sparkplug_short_form: bool = True
+    """Read `spBv1.0/{group}/DBIRTH/{device}` of older devices as well; counted as non-conformant."""
+    reorder_timeout: float = Field(default=2.0, ge=0, le=60)
+    """s to wait for missing messages before they count as lost."""
+    rebirth_mode: Literal["active", "observe"] = "active"
+    """`observe`: never ask for a rebirth, only count the need."""
+    rebirth_debounce: float = Field(default=30.0, ge=0, le=86_400)
+    """s between two rebirth requests to the same edge node."""
+    rebirth_jitter: float = Field(default=1.0, ge=0, le=60)
+    """Each request is delayed by a random part of this, in s."""
+    rebirth_rate: float = Field(default=20.0, gt=0, le=10_000)
+    """Rebirth requests a second to all edge nodes together."""
+    max_nodes: int = Field(default=100_000, ge=1, le=10_000_000)
+    """Edge nodes kept in memory at most."""
+
+    @field_validator("sparkplug_group", "sparkplug_host_id")
+    @classmethod
+    def _legal_ids(cls, text: str, info: object) -> str:
+        name = getattr(info, "field_name", "")
+        if name == "sparkplug_group" and text == "+":
+            return text
+        try:
+            return check_id("group" if name == "sparkplug_group" else name, text)
+        except InvalidValueError as exc:
+            raise ValueError(f"must be {exc.allowed}") from None
+
+    def policy(self) -> HostPolicy:
+        """The settings as the state machine takes them, in ms."""
+        return HostPolicy(
+            reorder_timeout=round(self.reorder_timeout * 1000),
+            max_nodes=self.max_nodes,
+            rebirth=RebirthPolicy(
+                debounce=round(self.rebirth_debounce * 1000),
+                jitter=round(self.rebirth_jitter * 1000),
+                per_second=self.rebirth_rate,
+                observe_only=self.rebirth_mode == "observe",
+            ),
+        )

@@ -1,0 +1,174 @@
+"""The glue between MQTT and the state machine, without a broker."""
+
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client import generate_latest
+
+from iiot.errors import MqttError
+from iiot.service import Service
+from iiot.settings import load
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.edge import EdgeNode, MetricDefinition
+from iiot.sparkplug.host_events import NonConformity, RequestRebirth
+from iiot.sparkplug.payload import decode_payload
+from iiot.sparkplug.rebirth import RebirthReason
+from iiot.sparkplug.state import decode_state
+from iiot.sparkplug.topic import MessageType
+from sparkplug_host.host import HostApplication
+from sparkplug_host.logs import LimitedWarnings
+from sparkplug_host.settings import Settings
+
+STATE = "spBv1.0/STATE/sparkplug-host"
+
+
+class Wire:
+    """Stands for the MQTT connection: notes what is published."""
+
+    is_open = True
+
+    def __init__(self):
+        self.published = []
+
+    def publish(self, topic, payload, *, qos=0, retain=False):
+        self.published.append((topic, payload, qos, retain))
+
+
+@pytest.fixture
+def service():
+    return Service("sparkplug-host")
+
+
+@pytest.fixture
+def host(service):
+    return HostApplication(load(Settings), service)
+
+
+@pytest.fixture
+def wire(host):
+    host._connection = Wire()
+    return host._connection
+
+
+def deliver(host, topic, payload, retain=False):
+    acknowledged = []
+    host._on_message(
+        SimpleNamespace(topic=topic, payload=payload, retain=retain, ack=lambda: acknowledged.append(topic))
+    )
+    assert acknowledged == [topic]
+
+
+def exposed(service):
+    lines = generate_latest(service.registry).decode().splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+
+
+def births():
+    edge = EdgeNode("IIoT", "n", [], {"pump": [MetricDefinition("Mode", DataType.INT8)]})
+    edge.next_will()
+    return edge.births(1, lambda device: {"Mode": 1} if device else {})
+
+
+def test_the_will_says_offline_with_the_time_that_the_birth_repeats(host):
+    will = host._options().will()
+    assert (will.topic, will.qos, will.retain) == (STATE, 1, True)
+    death, birth = decode_state(will.payload), decode_state(host._presence.birth())
+    assert (death.online, birth.online, death.timestamp) == (False, True, birth.timestamp)
+
+
+def test_a_late_will_of_the_own_past_is_corrected_at_once(host, wire):
+    late = host._presence.will(5)
+    host._presence.will(9)
+    deliver(host, STATE, late)
+    ((topic, payload, qos, retain),) = wire.published
+    assert (topic, decode_state(payload), qos, retain) == (STATE, (True, 9), 1, True)
+    deliver(host, STATE, payload)
+    deliver(host, "spBv1.0/STATE/other", late)
+    assert len(wire.published) == 1
+
+
+def test_the_own_death_is_not_answered(host):
+    deliver(host, STATE, host._presence.death(5))
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "series"),
+    [
+        ("spBv1.0/IIoT/NBIRTH/n", b"\xff\xff", "sparkplug_decode_errors_total"),
+        ("spBv1.0/IIoT/DDATA/n/pump", b"not protobuf", "sparkplug_decode_errors_total"),
+        ("spBv1.0/IIoT/NBIRTH/n/too/many", b"", "sparkplug_bad_topics_total"),
+        ("spBv1.0/IIoT/DDATA/n/pump", b"", "sparkplug_ignored_messages_total"),
+    ],
+)
+def test_bad_messages_are_counted_and_acknowledged(host, service, topic, payload, series):
+    deliver(host, topic, payload)
+    assert exposed(service)[series] == "1.0"
+
+
+def test_every_series_exists_before_the_first_message(host, service):
+    names = exposed(service)
+    assert names["sparkplug_devices_online"] == "0.0"
+    for member in MessageType:
+        assert f'sparkplug_messages_total{{type="{member}"}}' in names
+    for kind in NonConformity:
+        assert f'sparkplug_nonconformant_messages_total{{kind="{kind}"}}' in names
+    for reason in RebirthReason:
+        assert f'sparkplug_rebirths_wanted_total{{reason="{reason}"}}' in names
+    assert 'sparkplug_commands_sent_total{purpose="rebirth"}' in names
+
+
+def test_births_are_counted_and_online(host, service):
+    for message in births():
+        deliver(host, message.topic, message.payload)
+    series = exposed(service)
+    assert (series["sparkplug_devices_online"], series["sparkplug_nodes_online"]) == ("1.0", "1.0")
+    assert series['sparkplug_messages_total{type="DBIRTH"}'] == "1.0"
+    assert series["sparkplug_message_processing_seconds_count"] == "2.0"
+
+
+def test_a_retained_birth_says_nothing_about_now(host):
+    nbirth = births()[0]
+    deliver(host, nbirth.topic, nbirth.payload, retain=True)
+    assert host.state.nodes_online == 0
+    assert host.state.counters.non_conformant[NonConformity.RETAINED] == 1
+
+
+def test_rebirth_requests_and_writes_go_to_the_right_topics(host, wire):
+    for message in births():
+        deliver(host, message.topic, message.payload)
+    node = host.state.nodes["IIoT", "n"]
+    host._act([RequestRebirth("IIoT", "n")])
+    host.write(node, "pump", node.devices["pump"].metrics["Mode"], -2)
+    (rebirth, write) = wire.published
+    assert rebirth[0] == "spBv1.0/IIoT/NCMD/n"
+    assert write[0] == "spBv1.0/IIoT/DCMD/n/pump"
+    assert [metric.value for metric in decode_payload(write[1]).metrics] == [0xFE]
+    assert (write[2], write[3]) == (0, False)
+
+
+def test_without_a_connection_nothing_can_be_sent(host):
+    for message in births():
+        deliver(host, message.topic, message.payload)
+    assert not host.health().healthy
+    with pytest.raises(MqttError, match="not connected"):
+        host.request_rebirth(host.state.nodes["IIoT", "n"])
+
+
+def test_a_lost_connection_leaves_nothing_online(host):
+    for message in births():
+        deliver(host, message.topic, message.payload)
+    host._on_connection(False, "connection lost")
+    assert (host.state.nodes_online, host.state.devices_online) == (0, 0)
+
+
+def test_warnings_are_limited_by_kind():
+    lines = []
+    warn = LimitedWarnings(SimpleNamespace(warning=lambda event, **details: lines.append((event, details))))
+    for now in (0.0, 1.0, 2.0, 11.0):
+        warn("bad_payload", now, topic="t")
+    warn("bad_topic", 1.0)
+    assert lines == [
+        ("bad_payload", {"left_out": 0, "topic": "t"}),
+        ("bad_payload", {"left_out": 2, "topic": "t"}),
+        ("bad_topic", {"left_out": 0}),
+    ]
