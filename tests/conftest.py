@@ -6,16 +6,17 @@ import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import Broker, accepts_connections, free_port, wait_until
 
 from iiot import certs
+from support import Broker, accepts_connections, free_port, wait_until
 from testbed.engines.native import kafka as kafka_process
 from testbed.engines.native import mosquitto as mosquitto_process
 from testbed.engines.native import paths
-from testbed.engines.native.process import Command, spawn
+from testbed.engines.native.process import Command, identify, spawn, terminate
 
 ROOT = Path(__file__).parent.parent
 LOG_TAIL = 4000
@@ -56,25 +57,16 @@ def unique() -> Callable[[str], str]:
 _NUMBERS = itertools.count(1)
 
 
-class running:
-    """Keeps a server running inside a `with` block; its log is shown with failing tests."""
-
-    def __init__(self, name: str, command: Command, log: Path):
-        self.name, self.command, self.log = name, command, log
-
-    def __enter__(self):
-        process = spawn(self.command, self.log, self.log.parent)
-        SERVERS[self.name] = (process, self.log)
-        return process
-
-    def __exit__(self, *_):
-        process, _log = SERVERS.pop(self.name)
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
+@contextmanager
+def running(name: str, command: Command, log: Path) -> Iterator[None]:
+    """Keep a server running inside a `with` block; its log is shown with failing tests."""
+    process = spawn(command, log, log.parent)
+    SERVERS[name] = (process, log)
+    try:
+        yield
+    finally:
+        del SERVERS[name]
+        terminate(process, grace=15)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,1 +1,1 @@
-"""The native engine: every part as a process of this machine, from the same configuration files as compose."""
+"""The native engine: every part as a process of this machine, with the configuration files of compose."""

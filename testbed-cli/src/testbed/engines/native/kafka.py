@@ -46,13 +46,12 @@ def libraries(cache: Path) -> Path:
     Raises:
         PartError: Maven could not fetch them.
     """
-    pom = _POM.read_text()
-    target = cache / f"kafka-{hashlib.sha256(pom.encode()).hexdigest()[:12]}"
+    target = _target(cache)
     if target.is_dir():
         return target
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".kafka-") as work:
-        (Path(work) / "pom.xml").write_text(pom)
+        (Path(work) / "pom.xml").write_text(_POM.read_text())
         # -C: a file whose checksum does not match is an error.
         maven = ("mvn", "-B", "-q", "-C", "dependency:copy-dependencies", "-DoutputDirectory=libs")
         result = subprocess.run(maven, cwd=work, capture_output=True, text=True, check=False)
@@ -69,6 +68,15 @@ def libraries(cache: Path) -> Path:
             if not target.is_dir():
                 raise
     return target
+
+
+def is_cached(cache: Path) -> bool:
+    """Whether `libraries` has nothing to fetch."""
+    return _target(cache).is_dir()
+
+
+def _target(cache: Path) -> Path:
+    return cache / f"kafka-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
 
 
 def prepare(
@@ -127,7 +135,7 @@ def _format(directory: Path, classpath: str) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     tool = ("java", "-XX:TieredStopAtLevel=1", "-cp", classpath, "kafka.tools.StorageTool")
     result = subprocess.run(
-        (*tool, "format", "-t", cluster, "-c", "server.properties"),
+        (*tool, "format", f"--cluster-id={cluster}", "-c", "server.properties"),
         cwd=directory,
         capture_output=True,
         text=True,

@@ -53,7 +53,7 @@ def prepare(
         bind: address of the TLS listener.
     """
     (directory / "data").mkdir(parents=True, exist_ok=True)
-    for name, target in (("config", config), ("certs", certs)):
+    for name, target in (("config", config), ("certs", certs / "broker")):
         link = directory / name
         link.unlink(missing_ok=True)
         link.symlink_to(target.resolve(), target_is_directory=True)

@@ -5,6 +5,7 @@ testbed is recognised by an environment variable that holds the path of that tes
 that children inherit. Nothing is ever looked up by name.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -71,6 +72,16 @@ def spawn(command: Command, log: Path, owner: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def terminate(process: subprocess.Popen[bytes], grace: float) -> None:
+    """End a child of this process and collect its exit status."""
+    process.terminate()
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def owned(owner: Path) -> list[ProcessId]:
     """All living processes that were started for the testbed with this state directory."""
     marker = f"{OWNER_VARIABLE}={owner.resolve()}".encode()
@@ -104,10 +115,8 @@ def stop(processes: Collection[ProcessId], grace: float = 10.0) -> list[ProcessI
 
 def _signal(process: ProcessId, number: signal.Signals) -> None:
     if process.alive:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def _wait(processes: Collection[ProcessId], seconds: float) -> list[ProcessId]:

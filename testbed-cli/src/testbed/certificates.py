@@ -1,0 +1,64 @@
+"""`testbed certs`: the authorities, and certificates for devices of the user's own."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from iiot import certs
+from iiot.errors import IiotError
+from testbed.engines.native import paths
+
+app = typer.Typer(help="Certificates of the testbed.", no_args_is_help=True)
+
+
+@app.command()
+def init() -> None:
+    """Make what is missing: the authorities, and certificates of broker and services."""
+    directory = _directory()
+    try:
+        certs.create_authority(directory)
+    except OSError as exc:
+        raise _refuse(f"cannot write to {directory}: {exc.strerror}") from exc
+    typer.echo(f"certificates are in {directory}")
+
+
+@app.command()
+def issue(
+    device_id: Annotated[
+        str, typer.Argument(help="LwM2M endpoint, MQTT client id and Sparkplug edge node id.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
+) -> None:
+    """Make a device's certificate, or show the one it has; with it any MQTT client can join on 8883."""
+    directory = _directory()
+    try:
+        if not _is_container():
+            certs.create_authority(directory)
+        identity = certs.issue(directory, device_id)
+    except (IiotError, OSError) as exc:
+        raise _refuse(str(exc)) from exc
+    files = {"ca": str(identity.ca), "cert": str(identity.cert), "key": str(identity.key)}
+    if as_json:
+        typer.echo(orjson.dumps(files, option=orjson.OPT_INDENT_2))
+        return
+    console = Console()
+    for name, path in files.items():
+        console.print(f"{name:<5}{path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _directory() -> Path:
+    return Path(os.environ.get("CERTS_DIR") or paths.state() / "certs").absolute()
+
+
+def _is_container() -> bool:
+    # With CERTS_DIR the root's key is somebody else's to keep: Compose mounts only the device authority.
+    return "CERTS_DIR" in os.environ
+
+
+def _refuse(problem: str) -> typer.Exit:
+    typer.echo(f"certs: {problem}", err=True)
+    return typer.Exit(2)

@@ -1,0 +1,90 @@
+"""The parts of `redpanda-connect-config.yaml` that the embedded engine runs, taken from the file as it is."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from iiot.errors import IiotError
+
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9_.]+)(?::([^}]*))?\}")
+_SHARED: Final = ("logger", "processor_resources", "rate_limit_resources")
+
+Document = dict[str, Any]
+
+
+class ConfigError(IiotError):
+    """The file lacks what the embedded engine needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One path to Kafka: name as in `/connectors`, document for the engine, URL of its WebSocket if any."""
+
+    name: str
+    document: Document
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The file, taken apart.
+
+    Attributes:
+        sources: the inputs that lead to Kafka.
+        commit: document of the output that stores the position of a delivered batch.
+        headers: patterns of the metadata that become Kafka headers.
+    """
+
+    sources: tuple[Source, ...]
+    commit: Document
+    headers: tuple[re.Pattern[str], ...]
+
+    def is_header(self, name: str) -> bool:
+        """Whether the metadata `name` goes to Kafka."""
+        return any(pattern.search(name) for pattern in self.headers)
+
+
+def parse(text: str, environment: Mapping[str, str], health_directory: str) -> Configuration:
+    """Take the file apart.
+
+    Args:
+        text: the YAML.
+        environment: values for `${NAME:default}`.
+        health_directory: where the cache `health` keeps its entries, one file each, for this process to read.
+
+    Raises:
+        ConfigError: not YAML, or not of the expected shape.
+    """
+    try:
+        whole = yaml.safe_load(fill_in(text, environment))
+        caches = [_visible(cache, health_directory) for cache in whole["cache_resources"]]
+        inputs = whole["input"]["broker"]["inputs"]
+        delivery, commit = whole["output"]["broker"]["outputs"]
+        patterns = delivery["fallback"][0]["redpanda"]["metadata"]["include_patterns"]
+        shared = {key: whole[key] for key in _SHARED} | {"cache_resources": caches}
+        sources = tuple(_source(each, shared) for each in inputs if "http_server" not in each)
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise ConfigError(f"not a configuration of the two LwM2M paths: {exc!r}") from exc
+    return Configuration(sources, {"output": commit, **shared}, tuple(map(re.compile, patterns)))
+
+
+def fill_in(text: str, environment: Mapping[str, str]) -> str:
+    """Replace `${NAME}` and `${NAME:default}` as Redpanda Connect does; `${! … }` is not a variable."""
+    return _VARIABLE.sub(lambda match: environment.get(match[1]) or match[2] or "", text)
+
+
+def _source(branch: Document, shared: Document) -> Source:
+    name = branch["label"].replace("_", "-")
+    child = branch["batched"]["child"] if "batched" in branch else {}
+    url = child["websocket"]["url"] if "websocket" in child else None
+    # More than one batch in flight would reorder them.
+    return Source(name, {"input": branch, "max_in_flight": 1, **shared}, url)
+
+
+def _visible(cache: Document, health_directory: str) -> Document:
+    return (
+        {"label": "health", "file": {"directory": health_directory}} if cache["label"] == "health" else cache
+    )

@@ -1,0 +1,140 @@
+"""The containers of docker-compose.yml."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from testbed.engines.base import EngineError, PartState, PartStatus, UpOptions
+from testbed.engines.native import paths
+
+ANSWER_TIMEOUT = 10.0
+
+
+class DockerEngine:
+    """Drives Compose v2, typed as `docker compose` or `docker-compose`."""
+
+    name = "docker"
+
+    def __init__(self) -> None:
+        self._command = compose_command()
+
+    def start(self, options: UpOptions, report: Callable[[str], None]) -> bool:
+        """Create and start the containers; Compose itself starts nothing twice."""
+        before = {part.pid for part in self.status()}
+        environment = {**os.environ, "DEVICE_BIND": options.bind}
+        if options.devices:
+            environment["DEVICE_COUNT"] = str(options.devices)
+        if options.profile:
+            environment["PROFILE"] = options.profile
+        report("building and starting the containers")
+        result = subprocess.run((*self._command, "up", "-d"), cwd=paths.root(), env=environment, check=False)
+        if result.returncode != 0:
+            raise EngineError(
+                "docker compose up failed, see above; ./testbed up --engine native does without"
+            )
+        return not before
+
+    def status(self) -> list[PartStatus]:
+        """One line for each container."""
+        output = self._read("ps", "--all", "--format", "json")
+        return sorted((_status(container) for container in _containers(output)), key=lambda part: part.name)
+
+    def stop(self) -> list[str]:
+        """Remove the containers and networks; volumes stay."""
+        result = subprocess.run((*self._command, "down", "--remove-orphans"), cwd=paths.root(), check=False)
+        return [] if result.returncode == 0 else ["docker compose down failed, see above"]
+
+    def logs(self, part: str | None, *, follow: bool, lines: int) -> Iterator[str]:
+        """Lines as Compose prints them."""
+        command = [*self._command, "logs", "--no-color", f"--tail={lines}"]
+        command += ["--follow"] if follow else []
+        command += [part] if part else []
+        with subprocess.Popen(command, cwd=paths.root(), stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout or ():
+                yield line.rstrip("\n")
+        if process.returncode not in {0, 130}:
+            raise EngineError(f"docker compose logs ended with status {process.returncode}")
+
+    def started_ms(self) -> int:
+        """When the oldest container was started, UTC ms."""
+        ids = self._read("ps", "--quiet").split()
+        if not ids:
+            return int(time.time() * 1000)
+        command = ("docker", "inspect", "--format", "{{.State.StartedAt}}", *ids)
+        output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        moments = [datetime.fromisoformat(line[:19]).replace(tzinfo=UTC) for line in output.split()]
+        return int(min(moments).timestamp() * 1000) if moments else int(time.time() * 1000)
+
+    def port_offset(self) -> int:
+        """Compose publishes the default ports."""
+        return 0
+
+    def _read(self, *arguments: str) -> str:
+        result = subprocess.run(
+            (*self._command, *arguments), cwd=paths.root(), capture_output=True, text=True, check=False
+        )
+        if result.returncode != 0:
+            lines = result.stderr.strip().splitlines()
+            raise EngineError(f"docker compose {arguments[0]}: {lines[-1] if lines else 'failed'}")
+        return result.stdout
+
+
+def compose_command() -> tuple[str, ...]:
+    """How Compose v2 is called here.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    for command in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(command[0]) and _succeeds(*command, "version"):
+            return command
+    raise EngineError("Docker Compose v2 is not installed; use --engine native")
+
+
+def is_usable() -> bool:
+    """Whether a daemon answers and the images are there or can be pulled."""
+    if not shutil.which("docker") or not _succeeds("docker", "info"):
+        return False
+    try:
+        command = compose_command()
+    except EngineError:
+        return False
+    return _succeeds(*command, "pull", "--quiet", "--ignore-buildable", "--policy", "missing", timeout=300)
+
+
+def _succeeds(*command: str, timeout: float = ANSWER_TIMEOUT) -> bool:
+    try:
+        result = subprocess.run(command, cwd=paths.root(), capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return result.returncode == 0
+
+
+def _containers(output: str) -> list[dict[str, Any]]:
+    # Compose prints one array, or since 2.21 one object per line.
+    text = output.strip()
+    if text.startswith("["):
+        return list(json.loads(text))
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _status(container: dict[str, Any]) -> PartStatus:
+    state, health = container.get("State"), container.get("Health")
+    if state == "running":
+        words: dict[Any, PartState] = {"healthy": "healthy", "unhealthy": "unhealthy", "starting": "starting"}
+        seen: PartState = words.get(health, "healthy")
+    elif state == "exited" and container.get("ExitCode") == 0 and container["Service"] in {"certs", "topics"}:
+        seen = "done"
+    else:
+        seen = "restarting" if state == "restarting" else "waiting" if state == "created" else "stopped"
+    ports = {
+        str(published["TargetPort"]): int(published["PublishedPort"])
+        for published in container.get("Publishers") or ()
+        if published.get("PublishedPort")
+    }
+    return PartStatus(container["Name"], seen, container.get("Status", ""), ports=ports)

@@ -1,0 +1,200 @@
+"""The native engine as the command line sees it."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from iiot import certs
+from testbed.engines.base import EngineError, PartStatus, UpOptions
+from testbed.engines.native import grafana, kafka, logs, packages, paths
+from testbed.engines.native.errors import PackageError
+from testbed.engines.native.lock import interrupt_start
+from testbed.engines.native.part import Part
+from testbed.engines.native.parts import Plan, parts_of
+from testbed.engines.native.ports import PART_NAMES, Ports, check_free
+from testbed.engines.native.process import (
+    OWNER_VARIABLE,
+    Command,
+    identify,
+    owned,
+    spawn,
+    stop,
+)
+from testbed.engines.native.state import RunState
+
+DISK_NEEDED = 1_000_000_000
+"""Bytes free that a start wants: jars, a day of records, logs."""
+SUPERVISOR_GRACE = 60.0
+"""Seconds in which the supervisor ends all parts in order."""
+
+Report = Callable[[str], None]
+
+
+class NativeEngine:
+    """Every part is a process of this machine; a supervisor process keeps them running."""
+
+    name = "native"
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or paths.state()
+
+    def start(self, options: UpOptions, report: Report) -> bool:
+        """Start everything, unless it runs already; whether anything was started."""
+        run = RunState.load(self.directory)
+        if run and run.supervisor.alive:
+            return False
+        ports = Ports.from_environment()
+        self._clear(report)
+        _check_disk(self.directory)
+        for part in PART_NAMES:
+            check_free(part, ports.of(part), options.bind)
+        self._prepare(options, ports, report)
+        report("starting the parts")
+        self._spawn_supervisor()
+        return True
+
+    def status(self) -> list[PartStatus]:
+        """Every part as it is now; empty when nothing runs."""
+        run = RunState.load(self.directory)
+        if run is None:
+            return []
+        if run.supervisor.alive:
+            return [*run.parts.values(), *self._absent()]
+        if not owned(self.directory):
+            return []
+        probes = {part.name: part for part in parts_of(Plan.load(self.directory))}
+        return [_unsupervised(part, run, probes.get(part.name)) for part in run.parts.values()]
+
+    def stop(self) -> list[str]:
+        """Stop everything that was ever started for this state directory."""
+        interrupt_start(self.directory)
+        run = RunState.load(self.directory)
+        if run and run.supervisor.alive:
+            stop([run.supervisor], SUPERVISOR_GRACE)
+        left = stop(owned(self.directory))
+        if not left:
+            RunState.forget(self.directory)
+        return [f"process {process.pid} does not end" for process in left]
+
+    def logs(self, part: str | None, *, follow: bool, lines: int) -> Iterator[str]:
+        """Lines of one part's log, or of all."""
+        files = sorted((self.directory / "logs").glob("*.log"))
+        chosen = [file for file in files if part in (None, file.stem)]
+        if not chosen:
+            known = ", ".join(file.stem for file in files) or "none yet"
+            raise EngineError(f"no log of {part or 'any part'}; logs: {known}")
+        return logs.read(chosen, follow=follow, lines=lines)
+
+    def started_ms(self) -> int:
+        """When the running testbed was started, UTC ms; now when nothing runs."""
+        run = RunState.load(self.directory)
+        return run.started_ms if run else int(time.time() * 1000)
+
+    def port_offset(self) -> int:
+        """By how much the ports of the running testbed differ from the defaults."""
+        try:
+            return Plan.load(self.directory).port_offset
+        except OSError:
+            return Ports.from_environment().offset
+
+    def _clear(self, report: Report) -> None:
+        left = [process for process in owned(self.directory) if process.pid != os.getpid()]
+        if left:
+            report("stopping what an earlier run left behind")
+            if problems := stop(left):
+                raise EngineError(f"process {problems[0].pid} of an earlier run does not end: end it by hand")
+        RunState.forget(self.directory)
+
+    def _prepare(self, options: UpOptions, ports: Ports, report: Report) -> None:
+        # Children of this process, such as Maven, are to be found by `down` as well.
+        os.environ[OWNER_VARIABLE] = str(self.directory.resolve())
+        jars, with_prometheus = _fetch(report)
+        plan = Plan(
+            devices=options.devices or int(os.environ.get("DEVICE_COUNT") or 2),
+            profile=options.profile,
+            bind=options.bind,
+            port_offset=ports.offset,
+            jars=str(jars),
+            with_prometheus=with_prometheus,
+            with_grafana=shutil.which(grafana.PROGRAM) is not None,
+        )
+        certs.create_authority(self.directory / "certs")
+        (self.directory / "logs").mkdir(exist_ok=True)
+        plan.save(self.directory)
+
+    def _spawn_supervisor(self) -> None:
+        command = Command((sys.executable, "-m", "testbed.engines.native.supervisor"), self.directory)
+        log = self.directory / "logs" / "supervisor.log"
+        process = spawn(command, log, self.directory)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            run = RunState.load(self.directory)
+            if run and run.supervisor == identify(process.pid):
+                return
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise EngineError(f"the supervisor did not start: see {log}")
+
+    def _absent(self) -> Iterator[PartStatus]:
+        plan = Plan.load(self.directory)
+        if not plan.with_prometheus:
+            yield PartStatus("prometheus", "absent", "install the package prometheus to have it")
+        if not plan.with_grafana:
+            urls = f"http://localhost:{plan.ports.http('prometheus')}" if plan.with_prometheus else "/metrics"
+            yield PartStatus("grafana", "absent", f"grafana-server is not installed; look at {urls} instead")
+
+
+def _unsupervised(status: PartStatus, run: RunState, part: Part | None) -> PartStatus:
+    process = run.processes.get(status.name)
+    if status.state == "done":
+        return status
+    if part is None or process is None or not process.alive:
+        return replace(status, state="stopped", pid=None, detail="the supervisor is gone: ./testbed up")
+    problem = part.probe()
+    note = "not supervised: ./testbed up starts everything anew"
+    return replace(
+        status, state="unhealthy", detail=f"{problem}; {note}" if problem else f"answers, but {note}"
+    )
+
+
+def _check_disk(directory: Path) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < DISK_NEEDED:
+        raise EngineError(
+            f"{directory} has {free // 1_000_000} MB free, {DISK_NEEDED // 1_000_000} MB are needed: "
+            "free some, or set TESTBED_STATE to a directory elsewhere"
+        )
+
+
+def _fetch(report: Report) -> tuple[Path, bool]:
+    """Bring in packages and jars that are missing; returns the jars, and whether Prometheus is there."""
+    needed = ["mosquitto", "java"]
+    if not kafka.is_cached(paths.cache()):
+        needed.append("mvn")
+    if absent := packages.missing(needed):
+        report(f"installing packages: {' '.join(packages.PACKAGES[program] for program in absent)}")
+        packages.install(absent)
+    packages.check_java()
+    with ThreadPoolExecutor(1) as pool:
+        optional = pool.submit(_install_prometheus, report)
+        if not kafka.is_cached(paths.cache()):
+            report("fetching Kafka (43 MB) from Maven Central")
+        jars = kafka.libraries(paths.cache())
+        return jars, optional.result()
+
+
+def _install_prometheus(report: Report) -> bool:
+    if packages.missing(["prometheus"]):
+        report("installing packages: prometheus")
+        try:
+            packages.install(["prometheus"])
+        except PackageError as exc:
+            report(f"going on without Prometheus: {exc}")
+            return False
+    return True

@@ -1,0 +1,187 @@
+"""The parts of the native testbed: what starts each, what it needs, and when it is healthy."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from iiot.certs import service_identity
+from testbed.engines.native import grafana, kafka, mosquitto, paths, prometheus
+from testbed.engines.native.part import Part, accepts, answers
+from testbed.engines.native.ports import Ports
+from testbed.engines.native.process import Command
+
+KAFKA = "kafka"
+LABELS = {KAFKA: "Kafka API"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `up` decided; handed to the supervisor as a file."""
+
+    devices: int
+    profile: str | None
+    bind: str
+    port_offset: int
+    jars: str
+    with_prometheus: bool
+    with_grafana: bool
+
+    @property
+    def ports(self) -> Ports:
+        """Where the parts listen."""
+        return Ports(self.port_offset)
+
+    def save(self, directory: Path) -> None:
+        """Write it where the supervisor reads it."""
+        (directory / "plan.json").write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load(cls, directory: Path) -> "Plan":
+        """What `save` wrote."""
+        return cls(**json.loads((directory / "plan.json").read_text()))
+
+
+def parts_of(plan: Plan) -> list[Part]:
+    """All parts, each after those it needs."""
+    build = _Builder(plan)
+    parts = [
+        build.mosquitto(),
+        build.kafka(),
+        build.topics(),
+        build.service("lwm2m-server", {"DATABASE": build.data("lwm2m-server") / "lwm2m-server.db"}),
+        build.service("sparkplug-host", {}),
+        build.service(
+            "mqtt-redpanda-bridge",
+            {
+                "KAFKA_BROKERS": build.brokers,
+                "BIRTHS_FILE": build.data("mqtt-redpanda-bridge") / "births.sqlite",
+            },
+            needs=("topics",),
+        ),
+        build.connect(),
+        build.simulator(),
+    ]
+    if plan.with_prometheus:
+        parts.append(build.prometheus())
+    if plan.with_grafana:
+        parts.append(build.grafana())
+    return parts
+
+
+class _Builder:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.ports = plan.ports
+        self.state = paths.state()
+        self.certs = self.state / "certs"
+        self.brokers = f"127.0.0.1:{self.ports.of(KAFKA)['kafka']}"
+
+    def data(self, name: str) -> Path:
+        directory = self.state / "data" / name
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def mosquitto(self) -> Part:
+        ports = self.ports.of("mosquitto")
+        broker = mosquitto.BrokerPorts(ports["mqtts"], ports["mqtt"], ports["websocket"])
+        config = paths.root() / "mosquitto"
+        return Part(
+            "mosquitto",
+            lambda: mosquitto.prepare(self.data("mosquitto"), config, self.certs, broker, self.plan.bind),
+            accepts(ports["mqtts"]),
+            ports=ports,
+            grace=20,
+        )
+
+    def kafka(self) -> Part:
+        ports = self.ports.of(KAFKA)
+        return Part(
+            KAFKA,
+            lambda: kafka.prepare(
+                self.data(KAFKA),
+                Path(self.plan.jars),
+                port=ports["kafka"],
+                controller_port=ports["controller"],
+            ),
+            accepts(ports["kafka"]),
+            ports=ports,
+            grace=20,
+        )
+
+    def topics(self) -> Part:
+        command = Command(
+            (sys.executable, "-m", "testbed", "topics"), self.state, {"KAFKA_BROKERS": self.brokers}
+        )
+        return Part("topics", lambda: command, lambda: None, needs=(KAFKA,), once=True)
+
+    def service(self, name: str, environment: dict[str, object], needs: tuple[str, ...] = ()) -> Part:
+        """One of our services: MQTT identity of its own, health on `/api/health`."""
+        identity = service_identity(self.certs, name)
+        files = {"MQTT_CA": identity.ca, "MQTT_CERT": identity.cert, "MQTT_KEY": identity.key}
+        return self._python(name, name.replace("-", "_"), {**files, **environment}, ("mosquitto", *needs))
+
+    def simulator(self) -> Part:
+        environment: dict[str, object] = {
+            "DEVICE_CA_DIR": self.certs / "device-ca",
+            "STATE_DIR": self.data("device-simulator"),
+            "DEVICE_COUNT": self.plan.devices,
+        }
+        if self.plan.profile:
+            environment["PROFILE"] = self.plan.profile
+        # What a device sends before the bridge's session exists is nobody's: devices come last.
+        needs = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "redpanda-connect")
+        return self._python("device-simulator", "device_simulator", environment, needs)
+
+    def connect(self) -> Part:
+        name = "redpanda-connect"
+        port = self.ports.http(name)
+        server = f"127.0.0.1:{self.ports.http('lwm2m-server')}"
+        environment = {
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": str(port),
+            "LWM2M_SERVER_URL": f"http://{server}",
+            "LWM2M_SERVER_WS_URL": f"ws://{server}",
+            "KAFKA_BROKERS": self.brokers,
+            "CURSOR_DIR": str(self.data(name)),
+        }
+        config = str(paths.root() / "redpanda-connect-config.yaml")
+        command = Command((sys.executable, "-m", "testbed.connect", config), self.data(name), environment)
+        needs = ("topics", "lwm2m-server")
+        ready = answers(f"http://127.0.0.1:{port}/ready")
+        return Part(name, lambda: command, ready, needs=needs, ports=self.ports.of(name))
+
+    def prometheus(self) -> Part:
+        port = self.ports.http("prometheus")
+        directory = self.data("prometheus")
+        return Part(
+            "prometheus",
+            lambda: prometheus.prepare(directory, paths.root() / "prometheus", self.ports),
+            answers(f"http://127.0.0.1:{port}/-/ready"),
+            ports=self.ports.of("prometheus"),
+        )
+
+    def grafana(self) -> Part:
+        port = self.ports.http("grafana")
+        directory = self.data("grafana")
+        return Part(
+            "grafana",
+            lambda: grafana.prepare(directory, paths.root() / "grafana", self.ports),
+            answers(f"http://127.0.0.1:{port}/api/health"),
+            ports=self.ports.of("grafana"),
+        )
+
+    def _python(self, name: str, module: str, environment: dict[str, object], needs: tuple[str, ...]) -> Part:
+        port = self.ports.http(name)
+        common = {
+            "MQTT_HOST": "localhost",
+            "MQTT_PORT": self.ports.of("mosquitto")["mqtts"],
+            "MQTT_TLS": "true",
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": port,
+            "PYTHONUNBUFFERED": "1",
+        }
+        variables = {key: str(value) for key, value in {**common, **environment}.items()}
+        command = Command((sys.executable, "-m", module), self.data(name), variables)
+        ready = answers(f"http://127.0.0.1:{port}/api/health")
+        return Part(name, lambda: command, ready, needs=needs, ports=self.ports.of(name))

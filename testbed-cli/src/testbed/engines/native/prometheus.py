@@ -1,0 +1,61 @@
+"""Prometheus as a process, from the repository's configuration with its names replaced by local addresses."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed.engines.native.ports import Ports
+from testbed.engines.native.process import Command
+
+RETENTION = "15d"
+
+
+def render(config: dict[str, Any], directory: Path, ports: Ports) -> dict[str, Any]:
+    """The configuration for a machine without container names.
+
+    Jobs of parts that native mode does not have (the Redpanda broker itself) are left out.
+
+    Args:
+        config: `prometheus/prometheus.yml`, whose jobs find their targets by DNS name and port.
+        directory: where that file lies; paths of rule files are relative to it.
+        ports: where the parts listen here.
+    """
+    jobs = [job for job in (_local_job(job, ports) for job in config["scrape_configs"]) if job]
+    rules = [str((directory / pattern).resolve()) for pattern in config.get("rule_files", [])]
+    return {**config, "scrape_configs": jobs, "rule_files": rules}
+
+
+def _local_job(job: dict[str, Any], ports: Ports) -> dict[str, Any] | None:
+    names = [name for discovery in job.get("dns_sd_configs", []) for name in discovery["names"]]
+    if not names:
+        names = [job["job_name"]]
+    targets = [f"127.0.0.1:{ports.http(name)}" for name in names if ports.of(name)]
+    if not targets:
+        return None
+    local = {key: value for key, value in job.items() if key != "dns_sd_configs"}
+    return {**local, "static_configs": [{"targets": targets}]}
+
+
+def prepare(directory: Path, config: Path, ports: Ports) -> Command:
+    """Write the rendered configuration and return how to start Prometheus with it.
+
+    Args:
+        directory: working directory; keeps the data.
+        config: the repository's `prometheus/` directory.
+        ports: where the parts listen.
+    """
+    document = yaml.safe_load((config / "prometheus.yml").read_text())
+    rendered = directory / "prometheus.yml"
+    rendered.write_text(yaml.safe_dump(render(document, config, ports), sort_keys=False))
+    return Command(
+        (
+            shutil.which("prometheus") or "prometheus",
+            f"--config.file={rendered}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--storage.tsdb.retention.time={RETENTION}",
+            f"--web.listen-address=127.0.0.1:{ports.http('prometheus')}",
+        ),
+        cwd=directory,
+    )

@@ -1,0 +1,87 @@
+"""`testbed status`, `logs` and `down`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from iiot.errors import IiotError, KafkaError
+from iiot.topics import TELEMETRY
+from testbed import arrivals, view
+from testbed.engines import choose
+from testbed.engines.base import Engine
+from testbed.engines.native.engine import NativeEngine
+
+EXIT_NOT_HEALTHY = 1
+EXIT_NOT_RUNNING = 3
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
+) -> None:
+    """Show every part and how many records each Kafka topic has received.
+
+    Exit status: 0 everything is healthy; 1 something is not; 3 the testbed is not running.
+    """
+    engine = choose.in_use() or NativeEngine()
+    parts = engine.status()
+    topics = _counts(engine) if parts else {}
+    healthy = bool(parts) and all(part.good for part in parts)
+    if as_json:
+        document = {
+            "engine": engine.name,
+            "running": bool(parts),
+            "healthy": healthy,
+            "parts": [asdict(part) for part in parts],
+            "topics": topics,
+        }
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    elif parts:
+        console = Console()
+        console.print(view.parts_table(parts), view.topics_table(topics))
+    else:
+        typer.echo("The testbed is not running; start it with ./testbed up")
+    if not healthy:
+        raise typer.Exit(EXIT_NOT_HEALTHY if parts else EXIT_NOT_RUNNING)
+
+
+def logs(
+    part: Annotated[
+        str | None, typer.Argument(help="A part as `status` names it; all when left out.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines of each part.")] = 100,
+    grep: Annotated[str | None, typer.Option(help="Only lines that contain this text.")] = None,
+) -> None:
+    """Show what the parts write."""
+    engine = choose.in_use() or NativeEngine()
+    try:
+        for line in engine.logs(part, follow=follow, lines=lines):
+            if grep is None or grep in line:
+                typer.echo(line)
+    except KeyboardInterrupt:
+        return
+    except IiotError as exc:
+        typer.echo(f"logs: {exc}", err=True)
+        raise typer.Exit(1) from exc
+
+
+def down() -> None:
+    """Stop everything; data, logs and certificates stay in the state directory."""
+    engine = choose.in_use() or NativeEngine()
+    with Console().status("stopping the testbed"):
+        problems = engine.stop()
+    for problem in problems:
+        typer.echo(f"down: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("The testbed is down.")
+
+
+def _counts(engine: Engine) -> dict[str, int]:
+    try:
+        return arrivals.counts(view.brokers(engine), TELEMETRY, engine.started_ms())
+    except KafkaError:
+        return {}
