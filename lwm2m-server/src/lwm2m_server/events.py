@@ -163,7 +163,7 @@ class EventLog:
     async def run(self) -> None:
         """Make appended events durable and visible, until `close`."""
         loop = asyncio.get_running_loop()
-        while not self._closing:
+        while not self._closing or self._pending.events:
             await self._wanted.wait()
             self._wanted.clear()
             started = loop.time()

@@ -27,7 +27,7 @@ _TYPES = {
     Type.CORELNK: "CORELINK",
     Type.NONE: "NONE",
 }
-_NAMED = {name.lower(): kind for kind, name in _TYPES.items()}
+_NAMED = {name.lower(): kind for kind, name in _TYPES.items() if kind is not Type.NONE}
 _NODE = 'a JSON value, or {"id", "kind", "value"|"values"|"resources"}'
 
 
@@ -81,7 +81,7 @@ def _value(path: Path, value: object, definitions: Definitions, named: object = 
     if not path.is_value:
         raise InvalidValueError(str(path), value, _NODE)
     resource = definitions.resource(path)
-    kind = resource.type if resource else _NAMED.get(str(named).lower())
+    kind = resource.type if resource else _NAMED.get(named.lower()) if isinstance(named, str) else None
     parsed = _parsed(value, kind, str(path))
     if resource is not None:
         return resource.check(parsed, str(path))

@@ -139,15 +139,14 @@ class Store:
             return [body for (body,) in self._read.execute("SELECT body FROM registrations")]
 
     def _drop_old(self, latest: int, size: int) -> tuple[int, int]:
+        # The newest event stays in any case: its id is what the next start counts on from.
         oldest = self.oldest
-        at_once = max(1, min(_DELETE_AT_ONCE, self._keep // 100))
-        while oldest <= latest and (latest - oldest + 1 > self._keep or size > self._keep_bytes):
-            gone = self._write.execute(
-                "DELETE FROM events WHERE id < ? RETURNING length(body)", (oldest + at_once,)
-            ).fetchall()
-            size -= sum(length for (length,) in gone)
-            oldest += at_once
-        return min(oldest, latest + 1), size
+        at_once = max(1, min(_DELETE_AT_ONCE, self._keep // 100, (latest - oldest) // 10))
+        while oldest < latest and (latest - oldest + 1 > self._keep or size > self._keep_bytes):
+            oldest = min(oldest + at_once, latest)
+            query = "DELETE FROM events WHERE id < ? RETURNING length(body)"
+            size -= sum(length for (length,) in self._write.execute(query, (oldest,)).fetchall())
+        return oldest, size
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._file, timeout=5, isolation_level=None, check_same_thread=False)

@@ -176,7 +176,7 @@ class Uplink:
             self._events.append("expired", registration.endpoint, data, deregistered=True)
 
     def _answer(self, operation: Operation, token: str, reply: Reply) -> None:
-        if token or operation in _ALWAYS_ANSWERED:
+        if operation in _ALWAYS_ANSWERED or (token and operation is not Operation.NOTIFY):
             reply(Response(token=token, code=_SUCCESS[operation], operation=operation))
 
     def _note_online(self, endpoint: str) -> None:
