@@ -41,10 +41,13 @@ class KafkaSink:
         fatal: why this producer can never deliver again, or None.
     """
 
-    def __init__(self, brokers: str, client_id: str, **overrides: object) -> None:
+    def __init__(
+        self, brokers: str, client_id: str, *, flush_timeout: float = FLUSH_TIMEOUT, **overrides: object
+    ) -> None:
         self.in_flight = 0
         self.connected = True
         self.fatal: str | None = None
+        self._flush_timeout = flush_timeout
         self._poll_timer: asyncio.TimerHandle | None = None
         self._producer = Producer(
             {
@@ -70,11 +73,11 @@ class KafkaSink:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Deliver what is in flight, within `FLUSH_TIMEOUT`, and stop."""
+        """Deliver what is in flight, within `flush_timeout` seconds, and stop."""
         if self._poll_timer is not None:
             self._poll_timer.cancel()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + FLUSH_TIMEOUT
+        deadline = loop.time() + self._flush_timeout
         while self._producer.poll(0) or (self.in_flight and loop.time() < deadline):  # noqa: ASYNC110 - no event
             await asyncio.sleep(POLL_BUSY)
         if self.in_flight:
@@ -102,6 +105,9 @@ class KafkaSink:
         except BufferError as exc:
             raise KafkaError(f"_QUEUE_FULL: {exc}") from exc
         self.in_flight += 1
+        if self.in_flight == 1 and self._poll_timer is not None:
+            self._poll_timer.cancel()
+            self._poll_timer = asyncio.get_running_loop().call_later(POLL_BUSY, self._poll)
 
     def _poll(self) -> None:
         self._producer.poll(0)
