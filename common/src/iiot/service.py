@@ -45,16 +45,17 @@ def run(name: str, settings_type: type[S], main: Callable[[S, Service], Awaitabl
     """Run `main` until it returns; the whole of a service's `__main__`.
 
     Prints the effective settings, exports them as `<name>_info`, and turns SIGTERM and SIGINT into
-    `Service.stopping`. Bad settings end the process with status 2 and a line per variable.
+    `Service.stopping`. Bad settings, also those that only `main` can judge, end the process with status 2
+    and a line for each.
     """
     try:
         settings = load(settings_type)
+        telemetry.configure_logging(name, settings.log_level, settings.log_format)
+        uvloop.run(_supervise(name, settings, main))
     except SettingsError as exc:
         for line in exc.problems:
             print(f"{name}: {line}", file=sys.stderr)  # noqa: T201 - no logging before settings
         raise SystemExit(EXIT_BAD_SETTINGS) from exc
-    telemetry.configure_logging(name, settings.log_level, settings.log_format)
-    uvloop.run(_supervise(name, settings, main))
 
 
 async def _supervise(name: str, settings: S, main: Callable[[S, Service], Awaitable[None]]) -> None:

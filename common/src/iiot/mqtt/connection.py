@@ -367,10 +367,17 @@ class Connection:
 
     async def _close(self, reason: str) -> None:
         self._mark_closed(reason)
-        if self._transport is not None:
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(2):
-                    await self._transport.close()
+        if self._transport is None:
+            return
+        try:
+            async with asyncio.timeout(2):
+                # Shielded: a caller that is cancelled here would cancel the library's future of the closing,
+                # and with it everyone who waits for the same.
+                await asyncio.shield(self._transport.close())
+        except TimeoutError:
+            self._transport._transport.abort()
+        except OSError:
+            pass
 
     def _check_open(self) -> None:
         if not self.is_open:
