@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import orjson
 import typer
-from pydantic import Field
+from pydantic import AfterValidator
 from pydantic_settings import BaseSettings
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from iiot.errors import IiotError, KafkaError, SettingsError
 from iiot.settings import KafkaSettings, load
 from testbed.verify import report, window
-from testbed.verify.devices import SimulatorsError
+from testbed.verify.devices import SimulatorsError, parse_addresses
 
 EXIT_LOST: Final = 1
 EXIT_USAGE: Final = 2
@@ -21,10 +21,15 @@ EXIT_NOT_RUNNING: Final = 3
 EXIT_NOTHING_SENT: Final = 4
 
 
+def _checked(addresses: str) -> str:
+    parse_addresses(addresses)
+    return addresses
+
+
 class VerifySettings(KafkaSettings, BaseSettings):
     """Where to look; the defaults are the ports of a testbed on this machine."""
 
-    simulators: str = Field(default="localhost:8083", min_length=3)
+    simulators: Annotated[str, AfterValidator(_checked)] = "localhost:8083"
     """Comma-separated `host:port`; a name stands for all its addresses, so for a scaled service."""
 
 

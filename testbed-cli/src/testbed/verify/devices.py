@@ -36,7 +36,7 @@ async def read_counters(session: aiohttp.ClientSession, simulators: str) -> Answ
             name covers a scaled service.
 
     Raises:
-        SimulatorsError: `simulators` is malformed, or no name in it resolves.
+        SimulatorsError: no name in it resolves.
     """
     addresses = await resolve(simulators)
     answers = Answers()
@@ -53,12 +53,12 @@ async def resolve(simulators: str) -> list[tuple[str, int]]:
     """The addresses behind a comma-separated list of `host:port`.
 
     Raises:
-        SimulatorsError: malformed, or nothing in it resolves.
+        SimulatorsError: nothing in it resolves.
     """
     loop = asyncio.get_running_loop()
     addresses: set[tuple[str, int]] = set()
     problems = []
-    for host, port in _parse(simulators):
+    for host, port in parse_addresses(simulators):
         try:
             # IPv4 only: `localhost` would otherwise be two simulators, one of which never answers.
             found = await loop.getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_STREAM)
@@ -71,12 +71,21 @@ async def resolve(simulators: str) -> list[tuple[str, int]]:
     return sorted(addresses)
 
 
-def _parse(simulators: str) -> Iterable[tuple[str, int]]:
-    for item in filter(None, map(str.strip, simulators.split(","))):
+def parse_addresses(text: str) -> list[tuple[str, int]]:
+    """A comma-separated list of `host:port`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    addresses = []
+    for item in filter(None, map(str.strip, text.split(","))):
         host, _, port = item.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise SimulatorsError(f"SIMULATORS={simulators!r}: must be host:port, or several with commas")
-        yield host, int(port)
+            raise ValueError("must be host:port, or several with commas")
+        addresses.append((host, int(port)))
+    if not addresses:
+        raise ValueError("must be host:port, or several with commas")
+    return addresses
 
 
 async def _ask(session: aiohttp.ClientSession, host: str, port: int) -> list[Counter] | str:

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError as ClientError
 from iiot.errors import KafkaError
 
 BATCH: Final = 2_000
-ANSWER_TIMEOUT: Final = 10.0
+ANSWER_TIMEOUT: Final = 5.0
 """Seconds for metadata and offsets."""
 
 
