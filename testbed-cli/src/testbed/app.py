@@ -2,7 +2,7 @@
 
 import typer
 
-from testbed import certificates, operate, topics, up
+from testbed import certificates, check, lock, operate, topics, up
 from testbed.verify.command import verify
 
 app = typer.Typer(
@@ -17,5 +17,7 @@ app.command()(operate.status)
 app.command()(operate.logs)
 app.command()(operate.down)
 app.command()(verify)
+app.command()(check.test)
+app.command()(lock.lock)
 app.add_typer(certificates.app, name="certs")
 app.command(hidden=True)(topics.topics)

@@ -1,0 +1,53 @@
+"""`testbed test`: every check and every test; the same command runs on a laptop and in CI."""
+
+import os
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from testbed.engines.native import paths
+
+PACKAGES = ("iiot", "device_simulator", "lwm2m_server", "sparkplug_host", "mqtt_redpanda_bridge", "testbed")
+SUITES = ("tests/unit", "tests/integration", "tests/e2e")
+
+_PYTHON = sys.executable
+CHECKS = {
+    "lint": (_PYTHON, "-m", "ruff", "check", "."),
+    "format": (_PYTHON, "-m", "ruff", "format", "--check", "."),
+    "types": (_PYTHON, "-m", "mypy", *(word for package in PACKAGES for word in ("-p", package))),
+    "layers": (_PYTHON, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
+    "generated code": ("scripts/generate-proto.sh", "--check"),
+}
+
+
+def test(
+    pytest_arguments: Annotated[
+        list[str] | None, typer.Argument(help="Handed to pytest instead of all suites; put them after `--`.")
+    ] = None,
+) -> None:
+    """Run lint, format, types, layers, and the unit, integration and end-to-end tests."""
+    failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
+    sys.stdout.flush()
+    tests = subprocess.run(
+        (_PYTHON, "-m", "pytest", *(pytest_arguments or SUITES)), cwd=paths.root(), check=False
+    )
+    if failed:
+        typer.echo(f"failed before the tests: {', '.join(failed)}", err=True)
+    if tests.returncode or failed:
+        raise typer.Exit(tests.returncode or 1)
+
+
+def _passes(name: str, command: tuple[str, ...]) -> bool:
+    begun = time.monotonic()
+    environment = {**os.environ, "PYTHON": _PYTHON}
+    result = subprocess.run(
+        command, cwd=paths.root(), env=environment, capture_output=True, text=True, check=False
+    )
+    good = result.returncode == 0
+    typer.echo(f"{name}: {'passed' if good else 'FAILED'} ({time.monotonic() - begun:.1f} s)")
+    if not good:
+        typer.echo(result.stdout + result.stderr)
+    return good
