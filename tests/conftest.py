@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from iiot import certs
 from support import Broker, accepts_connections, free_port, wait_until
@@ -20,6 +21,9 @@ from testbed.engines.native.process import Command, identify, spawn, terminate
 
 ROOT = Path(__file__).parent.parent
 LOG_TAIL = 4000
+# Machines that run the tests are shared: how long one example takes says nothing.
+settings.register_profile("testbed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("testbed")
 SERVERS: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
 
 

@@ -81,7 +81,7 @@ class HostApplication:
             InvalidValueError: the value does not fit the metric's datatype.
             MqttError: not connected.
         """
-        payload = encode_write(metric, value, _now())
+        payload = encode_write(metric, value, _now(), with_datatypes=self._settings.command_datatypes)
         message_type = MessageType.NCMD if device is None else MessageType.DCMD
         topic = Topic(message_type, node.group, node.edge_node, device)
         self._connected().publish(str(topic), payload)
@@ -164,7 +164,8 @@ class HostApplication:
                 )
             elif self._connection is not None:
                 topic = Topic(MessageType.NCMD, output.group, output.edge_node)
-                self._connection.publish(str(topic), encode_rebirth_request(_now()))
+                payload = encode_rebirth_request(_now(), with_datatypes=self._settings.command_datatypes)
+                self._connection.publish(str(topic), payload)
                 self._metrics.commands.labels("rebirth").inc()
 
     def _connected(self) -> Connection:

@@ -22,6 +22,8 @@ class Settings(ServiceSettings, MqttSettings):
     """Names the STATE topic on which edge nodes see this host."""
     sparkplug_short_form: bool = True
     """Read `spBv1.0/{group}/DBIRTH/{device}` of older devices as well; counted as non-conformant."""
+    command_datatypes: bool = False
+    """Put datatypes into commands, which the specification advises against, for edge nodes that need them."""
     reorder_timeout: float = Field(default=2.0, ge=0, le=60)
     """s to wait for missing messages before they count as lost."""
     rebirth_mode: Literal["active", "observe"] = "active"

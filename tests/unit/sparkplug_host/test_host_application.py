@@ -146,6 +146,15 @@ def test_rebirth_requests_and_writes_go_to_the_right_topics(host, wire):
     assert (write[2], write[3]) == (0, False)
 
 
+@pytest.mark.parametrize("with_datatypes", [False, True])
+def test_commands_carry_datatypes_only_on_request(service, with_datatypes):
+    host = HostApplication(load(Settings, command_datatypes=with_datatypes), service)
+    host._connection = Wire()
+    host._act([RequestRebirth("IIoT", "n")])
+    ((_, payload, *_),) = host._connection.published
+    assert decode_payload(payload).metrics[0].datatype == (DataType.BOOLEAN if with_datatypes else None)
+
+
 def test_without_a_connection_nothing_can_be_sent(host):
     for message in births():
         deliver(host, message.topic, message.payload)

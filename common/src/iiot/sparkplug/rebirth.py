@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from heapq import heappop, heappush
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 NodeKey: TypeAlias = tuple[str, str]
 """Group id and edge node id."""
+
+_LONGEST_WAIT = 64
 
 
 class RebirthReason(StrEnum):
@@ -31,7 +33,8 @@ class RebirthPolicy:
     """Limits of rebirth requests; times in ms.
 
     Attributes:
-        debounce: shortest time between two requests to the same edge node.
+        debounce: shortest time between two requests to the same edge node. It doubles with each
+            request that follows closely, up to 64 times, for nodes that a birth does not cure.
         jitter: each request is delayed by a random part of this.
         per_second: requests to all edge nodes together.
         reasons: triggers that may cause a request.
@@ -43,6 +46,11 @@ class RebirthPolicy:
     per_second: float = 20.0
     reasons: frozenset[RebirthReason] = frozenset(RebirthReason)
     observe_only: bool = False
+
+
+class _Asked(NamedTuple):
+    at: int
+    wait: int
 
 
 class RebirthScheduler:
@@ -61,7 +69,7 @@ class RebirthScheduler:
         self._policy = policy
         self._jitter = jitter
         self._pending: dict[NodeKey, int] = {}
-        self._asked: dict[NodeKey, int] = {}
+        self._asked: dict[NodeKey, _Asked] = {}
         self._heap: list[tuple[int, NodeKey]] = []
         self._tokens = self._burst = max(1.0, policy.per_second)
         self._refilled: int | None = None
@@ -71,11 +79,11 @@ class RebirthScheduler:
         if node in self._pending or reason not in self._policy.reasons:
             return
         asked = self._asked.get(node)
-        earliest = now if asked is None else max(now, asked + self._policy.debounce)
+        earliest = now if asked is None else max(now, asked.at + asked.wait)
         if self._policy.observe_only:
             if earliest == now:
                 self.wanted[reason] += 1
-                self._asked[node] = now
+                self.asked(node, now)
             return
         self.wanted[reason] += 1
         self._pending[node] = due = earliest + int(self._jitter() * self._policy.jitter)
@@ -88,7 +96,10 @@ class RebirthScheduler:
     def asked(self, node: NodeKey, now: int) -> None:
         """The edge node is asked now."""
         self._pending.pop(node, None)
-        self._asked[node] = now
+        before, wait = self._asked.get(node), self._policy.debounce
+        if before is not None and now - before.at <= 2 * before.wait:
+            wait = min(2 * before.wait, _LONGEST_WAIT * wait)
+        self._asked[node] = _Asked(now, wait)
 
     def take_due(self, now: int) -> list[NodeKey]:
         """Return the edge nodes to ask now, as far as the overall limit allows."""

@@ -1,3 +1,5 @@
+import itertools
+
 from iiot.sparkplug.rebirth import RebirthPolicy, RebirthReason, RebirthScheduler
 
 A, B = ("IIoT", "a"), ("IIoT", "b")
@@ -85,3 +87,24 @@ def test_a_request_by_a_person_counts_for_the_debounce():
     rebirths.want(A, GAP, 1)
     assert rebirths.take_due(500) == []
     assert rebirths.take_due(1000) == [A]
+
+
+def test_a_node_that_births_do_not_cure_is_asked_ever_less():
+    rebirths = scheduler()
+    asked = []
+    for now in range(0, 1_000_000, 100):
+        rebirths.want(A, UNKNOWN, now)
+        for node in rebirths.take_due(now):
+            rebirths.born(node)
+            asked.append(now)
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert waits[:8] == [1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 64_000]
+
+
+def test_after_a_calm_time_the_first_request_is_quick_again():
+    rebirths = scheduler()
+    for now in (0, 1000, 10_000):
+        rebirths.want(A, GAP, now)
+        assert rebirths.take_due(now) == [A]
+    rebirths.want(A, GAP, 10_001)
+    assert rebirths.take_due(11_000) == [A]
