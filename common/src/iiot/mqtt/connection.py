@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from gmqtt.client import Message as GmqttMessage
@@ -17,7 +18,7 @@ from gmqtt.mqtt.package import Package
 from gmqtt.mqtt.utils import ConnectionState, IdGenerator
 
 from iiot.errors import MqttConnectError, MqttError, SubscribeRefusedError
-from iiot.mqtt.message import Message, MessageHandler
+from iiot.mqtt.message import Message, MessageHandler, ReceiveWindow
 from iiot.mqtt.options import ConnectOptions, Subscription
 from iiot.mqtt.protocol import open_transport
 from iiot.mqtt.reasons import REASON_WITH_WILL, reason_text
@@ -29,7 +30,6 @@ CONNECT_TIMEOUT: Final = 10.0
 """Seconds for TCP, TLS and CONNACK together; also for a SUBACK."""
 _MAX_IDS: Final = 65_535
 _FAILURE: Final = 0x80
-_PUBACK: Final = struct.Struct("!BBH")
 _PacketHandler = Callable[[int, bytes], None]
 
 log = get_logger(__name__)
@@ -56,7 +56,6 @@ class Connection:
         self.refused = 0
         self.id_generator = IdGenerator(max=_MAX_IDS)
         self._options = options
-        self._on_message = on_message
         self._is_v5 = options.settings.mqtt_version == "5"
         self._transport: Any = None
         self._connack: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -65,8 +64,14 @@ class Connection:
         self._in_flight: dict[int, _Outgoing] = {}
         self._waiting: deque[_Outgoing] = deque()
         self._subacks: dict[int, asyncio.Future[tuple[int, ...]]] = {}
-        self._unacknowledged: deque[Message] = deque()
-        self._pubacks = bytearray()
+        self._pauses: set[str] = set()
+        self._received = ReceiveWindow(
+            options.receive_maximum or _MAX_IDS,
+            on_message,
+            self._write_puback,
+            partial(self._set_reading, "window"),
+            asyncio.get_running_loop().call_soon,
+        )
         self._dispatch: dict[int, _PacketHandler] = {
             MQTTCommands.CONNACK: self._handle_connack,
             MQTTCommands.PUBLISH: self._handle_publish,
@@ -183,9 +188,7 @@ class Connection:
 
         PINGRESPs wait as well, so a pause of more than two keep-alive times ends the connection.
         """
-        if self.is_open:
-            transport = self._transport._transport
-            (transport.pause_reading if paused else transport.resume_reading)()
+        self._set_reading("caller", paused)
 
     async def wait_closed(self) -> str:
         """Wait until the connection is gone; the reason in words."""
@@ -199,7 +202,8 @@ class Connection:
                 MQTT 3.1.1 lacks, so there the socket closes without DISCONNECT.
         """
         if self.is_open:
-            self._flush_pubacks()
+            self._received.close()
+            self._received.flush()
             if self._is_v5 or not send_will:
                 self._transport.send_disconnect(reason_code=REASON_WITH_WILL if send_will else 0)
         await self._close("disconnected")
@@ -272,28 +276,18 @@ class Connection:
             end += 2
         if self._is_v5:
             end = skip_properties(data, end)
-        message = Message(topic, data[end:], header, mid, self)
-        if mid:
-            self._unacknowledged.append(message)
-        try:
-            self._on_message(message)
-        except Exception:  # one bad message must not stop the stream of the others
-            log.exception("mqtt_message_handler_failed", topic=topic, size=len(message.payload))
-            message.ack()
+        self._received.arrive(Message(topic, data[end:], header, mid, self._received))
 
-    def _acknowledge(self, message: Message) -> None:
-        pending = self._unacknowledged
-        if not pending or pending[0] is not message:
-            return
-        if not self._pubacks:
-            asyncio.get_running_loop().call_soon(self._flush_pubacks)
-        while pending and pending[0]._done:
-            self._pubacks += _PUBACK.pack(MQTTCommands.PUBACK, 2, pending.popleft()._mid)
+    def _write_puback(self, pubacks: bytes) -> None:
+        if self.is_open:
+            self._write(pubacks)
 
-    def _flush_pubacks(self) -> None:
-        if self._pubacks and self.is_open:
-            self._write(bytes(self._pubacks))
-        self._pubacks.clear()
+    def _set_reading(self, reason: str, paused: bool) -> None:
+        before = bool(self._pauses)
+        (self._pauses.add if paused else self._pauses.discard)(reason)
+        if self.is_open and before != bool(self._pauses):
+            transport = self._transport._transport
+            (transport.pause_reading if paused else transport.resume_reading)()
 
     def _enqueue(self, outgoing: _Outgoing) -> None:
         if len(self._in_flight) < self._window:
@@ -357,6 +351,7 @@ class Connection:
         if self._closed.done():
             return
         self._closed.set_result(reason)
+        self._received.close()
         error = MqttError(f"connection closed: {reason}")
         waiters: list[asyncio.Future[Any] | None] = [self._connack, *self._subacks.values()]
         waiters += [out.waiter for out in (*self._in_flight.values(), *self._waiting)]

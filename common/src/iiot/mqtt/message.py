@@ -1,25 +1,34 @@
-"""A message from the broker and its acknowledgement."""
+"""Messages from the broker: handed over in order, acknowledged in order, and never too many at a time."""
 
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Final
 
-if TYPE_CHECKING:
-    from iiot.mqtt.connection import Connection
+from gmqtt.mqtt.constants import MQTTCommands
+
+from iiot.telemetry import get_logger
+
+_PUBACK_V4_AND_V5: Final = bytes((MQTTCommands.PUBACK, 2))
+"""A PUBACK without reason code means success in MQTT 5, too."""
+
+_PUBACK_SIZE: Final = 4
+
+log = get_logger(__name__)
 
 
 class Message:
     """A message from the broker; QoS 1 messages must be acknowledged with `ack`."""
 
-    __slots__ = ("_connection", "_done", "_mid", "duplicate", "payload", "qos", "retain", "topic")
+    __slots__ = ("_done", "_mid", "_window", "duplicate", "payload", "qos", "retain", "topic")
 
-    def __init__(self, topic: str, payload: bytes, header: int, mid: int, connection: "Connection") -> None:
+    def __init__(self, topic: str, payload: bytes, header: int, mid: int, window: "ReceiveWindow") -> None:
         self.topic = topic
         self.payload = payload
         self.qos = (header >> 1) & 3
         self.retain = bool(header & 1)
         self.duplicate = bool(header & 8)
         self._mid = mid
-        self._connection = connection
+        self._window = window
         self._done = False
 
     def ack(self) -> None:
@@ -32,7 +41,87 @@ class Message:
             return
         self._done = True
         if self.qos:
-            self._connection._acknowledge(self)  # noqa: SLF001 - the other half of this class
+            self._window.acknowledge()
 
 
 MessageHandler = Callable[[Message], None]
+
+
+class ReceiveWindow:
+    """The messages between the broker and the handler.
+
+    A broker may not send more than Receive Maximum messages ahead of our acknowledgements (MQTT 5 §4.9).
+    Mosquitto before 2.0.16 does once it has a backlog, and MQTT 3.1.1 has no such limit: what exceeds it
+    is kept here, and `set_full(True)` asks to stop reading, until PUBACKs made room.
+
+    Args:
+        limit: Receive Maximum.
+        on_message: takes the messages in order; must not raise.
+        write: sends bytes to the broker.
+        set_full: told when messages have to be kept here, and when no longer.
+        call_soon: runs `flush` after all acknowledgements of this turn of the event loop.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        on_message: MessageHandler,
+        write: Callable[[bytes], None],
+        set_full: Callable[[bool], None],
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self._limit = limit
+        self._on_message = on_message
+        self._write = write
+        self._set_full = set_full
+        self._call_soon = call_soon
+        self._unacknowledged: deque[Message] = deque()
+        self._kept: deque[Message] = deque()
+        self._pubacks = bytearray()
+        self._flush_is_due = False
+
+    def arrive(self, message: Message) -> None:
+        """Hand over a message, or keep it while the window is full."""
+        # A PUBACK that has not left yet counts: a kill at this moment has the broker send its message again.
+        if self._kept or len(self._unacknowledged) + len(self._pubacks) // _PUBACK_SIZE >= self._limit:
+            self._kept.append(message)
+            if len(self._kept) == 1:
+                self._set_full(True)
+        else:
+            self._hand_over(message)
+
+    def acknowledge(self) -> None:
+        """Note the PUBACKs of all leading messages that are done."""
+        pending = self._unacknowledged
+        while pending and pending[0]._done:  # noqa: SLF001 - the other half of this class
+            self._pubacks += _PUBACK_V4_AND_V5 + pending.popleft()._mid.to_bytes(2)  # noqa: SLF001
+        if self._pubacks and not self._flush_is_due:
+            self._flush_is_due = True
+            self._call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send the PUBACKs, then hand over what was kept as far as there is room now."""
+        self._flush_is_due = False
+        if self._pubacks:
+            self._write(bytes(self._pubacks))
+            self._pubacks.clear()
+        kept = self._kept
+        if not kept:
+            return
+        while kept and len(self._unacknowledged) < self._limit:
+            self._hand_over(kept.popleft())
+        if not kept:
+            self._set_full(False)
+
+    def close(self) -> None:
+        """Forget what was kept: the broker sends it again."""
+        self._kept.clear()
+
+    def _hand_over(self, message: Message) -> None:
+        if message.qos:
+            self._unacknowledged.append(message)
+        try:
+            self._on_message(message)
+        except Exception:  # one bad message must not stop the stream of the others
+            log.exception("mqtt_message_handler_failed", topic=message.topic, size=len(message.payload))
+            message.ack()
