@@ -446,6 +446,7 @@ def test_shuffled_delivery_ends_in_the_same_state(rng: random.Random, window, al
     assert plant.wait(60_000) == []
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.sampled_from(MessageType), payloads, st.integers(0, 3000)), max_size=12),
     st.booleans(),
