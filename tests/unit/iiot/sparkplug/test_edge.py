@@ -162,6 +162,13 @@ def test_a_device_fails_and_recovers():
         node.device_death("fan", NOW)
 
 
+def test_a_device_that_a_rebirth_leaves_out_is_not_born():
+    node = born()
+    node.births(NOW, lambda device: None if device == "fan" else current(device))
+    with pytest.raises(SessionStateError, match="fan is not born"):
+        node.data("fan", {"Mode": 1}, NOW)
+
+
 def test_nothing_precedes_the_births_of_a_session():
     node = edge_node()
     with pytest.raises(SessionStateError):
