@@ -95,6 +95,7 @@ class Server:
         gauge("events_oldest_id", "Id of the oldest event kept", lambda: self.events.oldest)
         gauge("events_latest_id", "Id of the newest event", lambda: self.events.latest)
         gauge("events_memory_bytes", "Size of the events in memory", lambda: self.events.memory_bytes)
+        self.metrics.lags(lambda: {name: self.events.lag(name) for name in self.events.positions})
         gauge("events_disk_bytes", "Size of the events kept on disk", lambda: self.events.disk_bytes)
 
 

@@ -1,5 +1,7 @@
 """The REST API under /api: clients and their resources, and the event feed. `docs/rest.md` describes it."""
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,7 +23,9 @@ from lwm2m_server.store import StoreError
 DEFAULT_TIMEOUT: Final = 5.0
 MAX_TIMEOUT: Final = 600.0
 DEFAULT_LIMIT: Final = 100
+MAX_CURSOR: Final = 2**53 - 1
 _MAX_ARGUMENTS: Final = 4096
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -56,6 +60,11 @@ class Api:
     def add_routes(self, app: web.Application) -> None:
         """Add the API's routes."""
         app.router.add_get("/api/events", self.events)
+        app.router.add_get("/api/events/consumers", self.consumers)
+        consumer = app.router.add_resource("/api/events/consumers/{consumer}")
+        consumer.add_route("GET", self.consumer)
+        consumer.add_route("PUT", self.move_consumer)
+        consumer.add_route("DELETE", self.forget_consumer)
         app.router.add_get("/api/clients", self.clients)
         app.router.add_get("/api/clients/{endpoint}", self.client)
         resource = app.router.add_resource("/api/clients/{endpoint}/{path:.+}")
@@ -67,9 +76,43 @@ class Api:
         """A page of the event feed."""
         events = self._events
         limit = query_int(request, "limit", 1, 2**53)
-        after = query_int(request, "after", 0, events.latest)
+        after = query_int(request, "after", 0, MAX_CURSOR)
         page = await events.read(after, min(limit or DEFAULT_LIMIT, MAX_LIMIT))
-        return web.Response(body=_page(page, events), content_type="application/json")
+        is_reset = after is not None and after > events.latest
+        if "consumer" in request.query and after is not None and not is_reset:
+            events.move(consumer_name(request.query["consumer"]), after)
+        return web.Response(body=_page(page, events, is_reset), content_type="application/json")
+
+    async def consumers(self, _: web.Request) -> web.Response:
+        """Who takes the feed, up to where, and how far that is behind."""
+        return json_response([self._consumer(name) for name in sorted(self._events.positions)])
+
+    async def consumer(self, request: web.Request) -> web.Response:
+        """One consumer of the feed."""
+        return json_response(self._consumer(self._known_consumer(request)))
+
+    async def move_consumer(self, request: web.Request) -> web.Response:
+        """Store the position of a consumer; answered when it is durable."""
+        name = consumer_name(request.match_info["consumer"])
+        body = await _body(request)
+        position = body.get("position") if isinstance(body, dict) else body
+        if (
+            not isinstance(position, int)
+            or isinstance(position, bool)
+            or not 0 <= position <= self._events.latest
+        ):
+            raise InvalidValueError("position", position, f"an integer from 0 to {self._events.latest}")
+        durable = asyncio.Event()
+        self._events.move(name, position, durable.set)
+        await durable.wait()
+        return json_response(self._consumer(name))
+
+    async def forget_consumer(self, request: web.Request) -> web.Response:
+        """Forget a consumer."""
+        durable = asyncio.Event()
+        self._events.move(self._known_consumer(request), None, durable.set)
+        await durable.wait()
+        return web.Response(status=204)
 
     async def clients(self, _: web.Request) -> web.Response:
         """All registrations."""
@@ -103,6 +146,16 @@ class Api:
             raise InvalidValueError("arguments", len(arguments), f"at most {_MAX_ARGUMENTS} characters")
         command = Command(operation=Operation.EXECUTE, path=path, arguments=arguments)
         return json_response(_answer(await self._request(request, command)))
+
+    def _known_consumer(self, request: web.Request) -> str:
+        name = consumer_name(request.match_info["consumer"])
+        if name not in self._events.positions:
+            raise problem(404, f"no consumer {name!r} is known")
+        return name
+
+    def _consumer(self, name: str) -> dict[str, Any]:
+        position = self._events.positions.get(name, 0)
+        return {"consumer": name, "position": position, "lag": self._events.lag(name)}
 
     async def _request(self, request: web.Request, command: Command) -> Response:
         timeout = query_float(request, "timeout", DEFAULT_TIMEOUT, MAX_TIMEOUT)
@@ -182,12 +235,25 @@ def query_float(request: web.Request, name: str, default: float, high: float) ->
     return value
 
 
-def _page(page: Page, events: EventLog) -> bytes:
-    gap = b""
-    if page.gap is not None:
-        gap = b',"gap":{"from":%d,"to":%d}' % page.gap
-    numbers = b'],"next":%d,"oldest":%d,"latest":%d' % (page.next, events.oldest, events.latest)
-    return b'{"events":[' + b",".join(page.bodies) + numbers + gap + b"}"
+def consumer_name(text: str) -> str:
+    """The name of a consumer of the feed.
+
+    Raises:
+        InvalidValueError: not 1 to 64 letters, digits, dots, dashes or underscores.
+    """
+    if not _NAME.fullmatch(text):
+        raise InvalidValueError("consumer", text[:100], "1 to 64 letters, digits, dots, dashes, underscores")
+    return text
+
+
+def _page(page: Page, events: EventLog, is_reset: bool) -> bytes:
+    next_id, signal = page.next, b""
+    if is_reset:
+        next_id, signal = events.oldest - 1, b',"reset":true'
+    elif page.gap is not None:
+        signal = b',"gap":{"from":%d,"to":%d}' % page.gap
+    numbers = b'],"next":%d,"oldest":%d,"latest":%d' % (next_id, events.oldest, events.latest)
+    return b'{"events":[' + b",".join(page.bodies) + numbers + signal + b"}"
 
 
 def _answer(response: Response) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Final
 
 import orjson
 
+from iiot.errors import InvalidValueError
 from iiot.telemetry import get_logger
 from lwm2m_server.store import Store, StoredEvent, StoreError
 
@@ -18,6 +19,7 @@ COMMIT_EVERY: Final = 0.01
 RETRY_AFTER: Final = 1.0
 MAX_LIMIT: Final = 1000
 """Events in one page at most."""
+MAX_CONSUMERS: Final = 100
 PAGE_BYTES: Final = 8 << 20
 """A page ends early when its events are this large together."""
 
@@ -43,7 +45,11 @@ class Page:
 class _Batch:
     events: list[StoredEvent] = field(default_factory=list)
     registrations: dict[str, bytes | None] = field(default_factory=dict)
+    positions: dict[str, int | None] = field(default_factory=dict)
     callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.positions)
 
 
 class EventLog:
@@ -54,6 +60,7 @@ class EventLog:
         oldest: id of the oldest event kept; `latest + 1` when there is none.
         failing: why the last commit failed, None when it did not.
         on_append: told the type of each event.
+        positions: id up to which each consumer has taken the feed, by its name.
     """
 
     def __init__(self, store: Store, memory_bytes: int) -> None:
@@ -61,6 +68,7 @@ class EventLog:
         self.oldest = store.oldest
         self.failing: str | None = None
         self.on_append: Callable[[str], None] = lambda kind: None
+        self.positions = store.positions()
         self._store = store
         self._memory_bytes = memory_bytes
         self._next_id = store.latest + 1
@@ -137,7 +145,7 @@ class EventLog:
             StoreError: the disk says no.
         """
         cursor = max(self.oldest - 1, self.latest - limit) if after is None else after
-        asked, cursor = cursor, max(cursor, self.oldest - 1)
+        asked, cursor = cursor, max(min(cursor, self.latest), self.oldest - 1)
         if cursor + 1 >= self._first:
             start = cursor + 1 - self._first
             bodies = self._bodies[start : start + limit]
@@ -151,24 +159,47 @@ class EventLog:
         missing = (max(asked, self._store.first) + 1, cursor)
         return Page(bodies, cursor + len(bodies), missing if missing[0] <= missing[1] else None)
 
-    async def wait_beyond(self, after: int) -> None:
-        """Wait until there is an event behind `after`."""
-        while self.latest <= after:
-            await self._changed.wait()
+    def lag(self, consumer: str) -> int:
+        """Events kept that a consumer has not taken."""
+        return self.latest - max(self.positions.get(consumer, 0), self.oldest - 1)
+
+    def move(self, consumer: str, position: int | None, on_durable: Callable[[], None] | None = None) -> None:
+        """Store up to where a consumer has taken the feed; it only moves forward. None forgets the consumer.
+
+        Raises:
+            InvalidValueError: there are `MAX_CONSUMERS` already.
+        """
+        if position is None:
+            self.positions.pop(consumer, None)
+        else:
+            if consumer not in self.positions and len(self.positions) >= MAX_CONSUMERS:
+                raise InvalidValueError("consumer", consumer, f"one of the {MAX_CONSUMERS} known")
+            position = self.positions[consumer] = max(position, self.positions.get(consumer, 0))
+        self._pending.positions[consumer] = position
+        if on_durable is not None:
+            self._pending.callbacks.append(on_durable)
+        self._notify()
+        self._wanted.set()
+
+    async def changed(self) -> None:
+        """Wait until there is a new event, or a consumer moved."""
+        await self._changed.wait()
 
     async def settled(self) -> None:
         """Wait until everything appended so far is durable."""
-        await self.wait_beyond(self._next_id - 2)
+        last = self._next_id - 1
+        while self.latest < last:
+            await self._changed.wait()
 
     async def run(self) -> None:
         """Make appended events durable and visible, until `close`."""
         loop = asyncio.get_running_loop()
-        while not self._closing or self._pending.events:
+        while not self._closing or self._pending:
             await self._wanted.wait()
             self._wanted.clear()
             started = loop.time()
             batch, self._pending = self._pending, _Batch()
-            if batch.events:
+            if batch:
                 await self._commit(batch)
             if not self._closing:
                 await asyncio.sleep(started + COMMIT_EVERY - loop.time())
@@ -188,7 +219,7 @@ class EventLog:
         while True:
             try:
                 await loop.run_in_executor(
-                    self._writer, self._store.commit, batch.events, batch.registrations
+                    self._writer, self._store.commit, batch.events, batch.registrations, batch.positions
                 )
                 break
             except StoreError as error:
@@ -204,13 +235,16 @@ class EventLog:
         added = [event.body for event in batch.events]
         self._bodies += added
         self._bytes += sum(map(len, added))
-        self.latest, self.oldest = batch.events[-1].id, self._store.oldest
+        self.latest, self.oldest = self._store.latest, self._store.oldest
         if self._bytes > self._memory_bytes or self._first < self.oldest:
             self._trim()
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self._notify()
         for callback in batch.callbacks:
             callback()
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _trim(self) -> None:
         # A tenth more than needed, because removing at the front moves the whole list.

@@ -1,10 +1,12 @@
 """Prometheus metrics of the server. Label sets are complete from the start; no label names a device."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from iiot.lwm2m.message import Operation
 
@@ -66,13 +68,17 @@ class Metrics:
         self._ws_closed = Counter(
             "lwm2m_ws_closed", "WebSocket connections closed", ["reason"], registry=registry
         )
-        for reason in ("client", "slow", "gap", "stopping"):
+        for reason in ("client", "slow", "stopping"):
             self._ws_closed.labels(reason)
         self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram, Counter]] = {}
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Export a figure that is asked for at each scrape."""
         Gauge(f"lwm2m_{name}", text, registry=self._registry).set_function(value)
+
+    def lags(self, lags: Callable[[], dict[str, int]]) -> None:
+        """Export how far each named consumer of the feed is behind."""
+        self._registry.register(_Lags(lags))
 
     def message(self, operation: Operation, outcome: str) -> None:
         """A device's message was `accepted`, `refused` or a `duplicate`."""
@@ -96,7 +102,7 @@ class Metrics:
         self._events.labels(kind).inc()
 
     def ws_closed(self, reason: str) -> None:
-        """A WebSocket connection ended: by the `client`, for being `slow`, for a `gap`, or `stopping`."""
+        """A WebSocket connection ended: by the `client`, for being `slow`, or `stopping`."""
         self._ws_closed.labels(reason).inc()
 
     @web.middleware
@@ -129,6 +135,19 @@ class Metrics:
                 self._response_bytes.labels(route),
             )
         return found
+
+
+class _Lags(Collector):
+    def __init__(self, lags: Callable[[], dict[str, int]]) -> None:
+        self._lags = lags
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "lwm2m_events_consumer_lag", "Events a named consumer has not taken", labels=["consumer"]
+        )
+        for name, lag in self._lags().items():
+            family.add_metric([name], lag)
+        yield family
 
 
 def _length(response: web.StreamResponse) -> int:

@@ -19,6 +19,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events
     (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, seq INTEGER, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS registrations (endpoint TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS consumers (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 _VERSION = 1
@@ -82,8 +83,15 @@ class Store:
         self._read.close()
         self._write.close()
 
-    def commit(self, events: Sequence[StoredEvent], registrations: Mapping[str, bytes | None]) -> None:
-        """Write events and the new state of registrations (None removes one), all or nothing.
+    def commit(
+        self,
+        events: Sequence[StoredEvent],
+        registrations: Mapping[str, bytes | None],
+        positions: Mapping[str, int | None],
+    ) -> None:
+        """Write events, the new state of registrations and consumers' positions, all or nothing.
+
+        A registration or position of None is removed.
 
         Raises:
             StoreError: nothing was written.
@@ -93,11 +101,8 @@ class Store:
             self._write.executemany(
                 "INSERT INTO events VALUES (?, ?, ?, ?)", [(e.id, e.endpoint, e.seq, e.body) for e in events]
             )
-            for endpoint, body in registrations.items():
-                if body is None:
-                    self._write.execute("DELETE FROM registrations WHERE endpoint = ?", (endpoint,))
-                else:
-                    self._write.execute("REPLACE INTO registrations VALUES (?, ?)", (endpoint, body))
+            for statement, rows in _changes(registrations, positions):
+                self._write.executemany(statement, rows)
             latest = events[-1].id if events else self.latest
             size = self.bytes + sum(len(event.body) for event in events)
             oldest, size = self._drop_old(latest, size)
@@ -138,6 +143,11 @@ class Store:
         with self._errors():
             return [body for (body,) in self._read.execute("SELECT body FROM registrations")]
 
+    def positions(self) -> dict[str, int]:
+        """The consumers' positions."""
+        with self._errors():
+            return dict(self._read.execute("SELECT name, position FROM consumers"))
+
     def _drop_old(self, latest: int, size: int) -> tuple[int, int]:
         # The newest event stays in any case: its id is what the next start counts on from.
         oldest = self.oldest
@@ -173,3 +183,21 @@ class Store:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{self._file}: {error}") from error
+
+
+def _changes(
+    registrations: Mapping[str, bytes | None], positions: Mapping[str, int | None]
+) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    yield (
+        "DELETE FROM registrations WHERE endpoint = ?",
+        [(name,) for name, body in registrations.items() if body is None],
+    )
+    yield (
+        "REPLACE INTO registrations VALUES (?, ?)",
+        [(name, body) for name, body in registrations.items() if body is not None],
+    )
+    yield "DELETE FROM consumers WHERE name = ?", [(name,) for name, at in positions.items() if at is None]
+    yield (
+        "REPLACE INTO consumers VALUES (?, ?)",
+        [(name, at) for name, at in positions.items() if at is not None],
+    )

@@ -1,22 +1,27 @@
 """/ws/events: the event feed as a WebSocket, one event per text message.
 
 Each connection reads the log at its own pace, so nothing piles up for a slow one; it is closed, with the
-reason, when it no longer takes anything or when what it has not seen is no longer kept. It never skips.
+reason, when it no longer takes anything. What is no longer kept is never skipped silently: a message
+`{"type":"gap",...}` stands for it. A named consumer starts behind its stored position, and gets at most
+`WINDOW` events beyond what it has stored (`PUT /api/events/consumers/{name}`), so that it may be slow.
 """
 
 import asyncio
 from contextlib import suppress
 from typing import Final
 
+import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from iiot.telemetry import problem
-from lwm2m_server.api import query_int
+from lwm2m_server.api import MAX_CURSOR, consumer_name, query_int
 from lwm2m_server.events import EventLog
 from lwm2m_server.metrics import Metrics
 
 MAX_CLIENTS: Final = 200
 PAGE: Final = 500
+WINDOW: Final = 1000
+"""Events sent ahead of what a named consumer has stored."""
 SEND_TIMEOUT: Final = 20.0
 """Seconds in which a client must take a page of events."""
 PING_EVERY: Final = 20.0
@@ -36,20 +41,21 @@ class Feed:
         self._stopping = stopping
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        """Send events behind `after`, or from now on, until the client goes."""
-        after = query_int(request, "after", 0, self._events.latest)
+        """Send events behind `after`, the consumer's position, or from now on, until the client goes."""
+        after = query_int(request, "after", 0, MAX_CURSOR)
+        consumer = consumer_name(request.query["consumer"]) if "consumer" in request.query else None
         if self.clients >= MAX_CLIENTS:
             raise problem(503, f"{MAX_CLIENTS} WebSocket clients are connected already")
         socket = web.WebSocketResponse(heartbeat=PING_EVERY, compress=False, max_msg_size=4096)
         await socket.prepare(request)
         self.clients += 1
-        sender = asyncio.create_task(self._send(socket, self._events.latest if after is None else after))
+        sender = asyncio.create_task(self._send(socket, self._start(after, consumer), consumer))
         closer = asyncio.create_task(self._stopping.wait())
         reader = asyncio.create_task(_read(socket))
         reason = "client"
         try:
             await asyncio.wait({sender, closer, reader}, return_when=asyncio.FIRST_COMPLETED)
-            if sender.done():
+            if sender.done() and not isinstance(sender.exception(), ConnectionError):
                 reason = sender.result()
             elif closer.done():
                 reason = "stopping"
@@ -62,29 +68,49 @@ class Feed:
             await asyncio.gather(sender, closer, reader, return_exceptions=True)
         return socket
 
-    async def _send(self, socket: web.WebSocketResponse, cursor: int) -> str:
+    def _start(self, after: int | None, consumer: str | None) -> int:
+        if after is not None:
+            return after
+        if consumer is None:
+            return self._events.latest
+        return self._events.positions.get(consumer, self._events.oldest - 1)
+
+    async def _send(self, socket: web.WebSocketResponse, cursor: int, consumer: str | None) -> str:
+        events, taken = self._events, cursor
         while True:
-            page = await self._events.read(cursor, PAGE)
-            if page.gap is not None:
-                text = f"events {page.gap[0]} to {page.gap[1]} are no longer kept"
-                await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=text.encode())
-                return "gap"
-            try:
-                async with asyncio.timeout(SEND_TIMEOUT):
-                    for body in page.bodies:
-                        await socket.send_frame(body, WSMsgType.TEXT)
-            except TimeoutError:
-                text = f"too slow: event {cursor + 1} and later not taken within {SEND_TIMEOUT:g} s"
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(1):
-                        await socket.close(
-                            code=WSCloseCode.POLICY_VIOLATION, message=text.encode(), drain=False
-                        )
+            room = PAGE
+            if consumer is not None:
+                taken = max(taken, events.positions.get(consumer, 0))
+                room = min(PAGE, WINDOW - (cursor - taken))
+            if room <= 0 or events.latest == cursor:
+                await events.changed()
+                continue
+            page = await events.read(cursor, room)
+            texts, first = page.bodies, page.next - len(page.bodies)
+            if first != cursor:
+                texts, taken = [_notice(cursor, events), *texts], first
+            if not await _deliver(socket, texts):
                 return "slow"
-            except ConnectionError:
-                return "client"
             cursor = page.next
-            await self._events.wait_beyond(cursor)
+
+
+async def _deliver(socket: web.WebSocketResponse, texts: list[bytes]) -> bool:
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT):
+            for text in texts:
+                await socket.send_frame(text, WSMsgType.TEXT)
+    except TimeoutError:
+        reason = f"too slow: {len(texts)} events not taken within {SEND_TIMEOUT:g} s"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason.encode(), drain=False)
+        return False
+    return True
+
+
+def _notice(after: int, events: EventLog) -> bytes:
+    kind = "gap" if after <= events.latest else "reset"
+    return orjson.dumps({"type": kind, "after": after, "oldest": events.oldest, "latest": events.latest})
 
 
 async def _read(socket: web.WebSocketResponse) -> None:

@@ -138,7 +138,7 @@ async def test_a_page_of_large_events_is_cut(file, monkeypatch):
 async def test_waiting_for_more(file):
     with Store(file, MANY, MANY) as store:
         async with open_log(store, MANY) as log:
-            waiting = asyncio.create_task(log.wait_beyond(log.latest))
+            waiting = asyncio.create_task(log.changed())
             await asyncio.sleep(0.02)
             assert not waiting.done()
             await fill(log, 1)
