@@ -169,16 +169,68 @@ async def test_repeated_messages_count_once(server, temperature):
 async def test_event_feed_parameters(server, temperature):
     await asyncio.to_thread(temperature.register)
     _, page = await server.get("/api/events?limit=1")
-    assert page["next"] == page["latest"] == page["events"][-1]["id"]
-    for query, field in [
-        ("after=-1", "after"), ("after=x", "after"), ("after=", "after"), (f"after={10**30}", "after"),
-        (f"after={page['latest'] + 1}", "after"), ("limit=0", "limit"), ("limit=-5", "limit"),
-        ("limit=1e3", "limit"), (f"limit={'9' * 400}", "limit"), ("after=%D9%A1", "after"),
+    latest = page["latest"]
+    assert page["next"] == latest == page["events"][-1]["id"]
+    for name, value in [
+        ("after", "-1"), ("after", "x"), ("after", ""), ("after", "1.5"), ("after", str(2**53)),
+        ("after", "9" * 400), ("after", "%D9%A1"), ("limit", "0"), ("limit", "-5"), ("limit", "1e3"),
+        ("limit", "9" * 400),
     ]:  # fmt: skip
-        status, body = await server.get(f"/api/events?{query}")
-        assert (status, body["field"]) == (400, field), query
+        status, body = await server.get(f"/api/events?{name}={value}")
+        assert (status, body["field"]) == (400, name), (name, value)
         assert {"value", "allowed"} <= body.keys()
-    assert (await server.get(f"/api/events?after={page['latest']}&limit=1000000"))[1]["events"] == []
+    assert (await server.get(f"/api/events?after={latest}&limit=1000000"))[1]["events"] == []
+    _, page = await server.get(f"/api/events?after={latest + 1}")
+    assert (page["events"], page["reset"], page["next"]) == ([], True, page["oldest"] - 1)
+
+
+async def test_a_named_consumer_gets_a_window_and_resumes_where_it_stored(server, monkeypatch):
+    monkeypatch.setattr("lwm2m_server.ws.WINDOW", 5)
+    ids = [server.server.events.append("send", "loud", {}) for _ in range(12)]
+    await server.server.events.settled()
+    url, consumer = server.url + "/ws/events?consumer=kafka-1", "/api/events/consumers/kafka-1"
+    async with server.session.ws_connect(url) as live:
+        assert [(await live.receive_json(timeout=5))["id"] for _ in range(5)] == ids[:5]
+        with pytest.raises(TimeoutError):
+            await live.receive_json(timeout=0.2)
+        assert await server.call("PUT", consumer, json={"position": ids[2]}) == (
+            200, {"consumer": "kafka-1", "position": ids[2], "lag": 9},
+        )  # fmt: skip
+        assert [(await live.receive_json(timeout=5))["id"] for _ in range(3)] == ids[5:8]
+    async with server.session.ws_connect(url) as again:
+        assert [(await again.receive_json(timeout=5))["id"] for _ in range(5)] == ids[3:8]
+    assert await server.call("PUT", consumer, json={"position": ids[0]}) == (
+        200, {"consumer": "kafka-1", "position": ids[2], "lag": 9},
+    )  # fmt: skip
+    await server.get(f"/api/events?after={ids[7]}&consumer=poller")
+    assert [(c["consumer"], c["lag"]) for c in (await server.get("/api/events/consumers"))[1]] == [
+        ("kafka-1", 9), ("poller", 4),
+    ]  # fmt: skip
+    assert 'lwm2m_events_consumer_lag{consumer="kafka-1"} 9.0' in await metrics(server)
+    for body in ({"position": ids[-1] + 1}, {"position": -1}, {"position": "x"}, {"position": True}, {}, []):
+        assert (await server.call("PUT", consumer, json=body))[1]["field"] == "position"
+    assert (await server.call("PUT", "/api/events/consumers/a%20b", json={"position": 1}))[0] == 400
+    assert (await server.call("DELETE", consumer))[0] == 204
+    assert (await server.get(consumer))[0] == 404
+
+
+async def test_a_websocket_is_told_what_it_missed(mosquitto, tmp_path):
+    async with running_server(mosquitto, tmp_path / "server.db", events_keep=10) as server:
+        events = server.server.events
+        ids = []
+        for _ in range(8):
+            ids += [events.append("send", "loud", {}) for _ in range(5)]
+            await events.settled()
+        assert (await server.call("PUT", "/api/events/consumers/late", json={"position": ids[3]}))[0] == 200
+        for query in (f"after={ids[3]}", "consumer=late"):
+            async with server.session.ws_connect(f"{server.url}/ws/events?{query}") as socket:
+                notice = await socket.receive_json(timeout=5)
+                assert notice == {"type": "gap", "after": ids[3], "oldest": ids[30], "latest": ids[39]}
+                assert [(await socket.receive_json(timeout=5))["id"] for _ in range(10)] == ids[30:]
+        async with server.session.ws_connect(f"{server.url}/ws/events?after={ids[-1] + 5}") as socket:
+            assert (await socket.receive_json(timeout=5))["type"] == "reset"
+        _, page = await server.get(f"/api/events?after={ids[3]}&limit=1")
+        assert page["gap"] == {"from": ids[4], "to": ids[29]}
 
 
 async def test_the_feed_over_websocket(server, temperature):

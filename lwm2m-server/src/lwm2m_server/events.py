@@ -169,12 +169,15 @@ class EventLog:
         Raises:
             InvalidValueError: there are `MAX_CONSUMERS` already.
         """
+        known = self.positions.get(consumer)
         if position is None:
             self.positions.pop(consumer, None)
+        elif known is None and len(self.positions) >= MAX_CONSUMERS:
+            raise InvalidValueError("consumer", consumer, f"one of the {MAX_CONSUMERS} known")
         else:
-            if consumer not in self.positions and len(self.positions) >= MAX_CONSUMERS:
-                raise InvalidValueError("consumer", consumer, f"one of the {MAX_CONSUMERS} known")
-            position = self.positions[consumer] = max(position, self.positions.get(consumer, 0))
+            position = self.positions[consumer] = max(position, known or 0)
+        if position == known and on_durable is None:
+            return
         self._pending.positions[consumer] = position
         if on_durable is not None:
             self._pending.callbacks.append(on_durable)
