@@ -25,6 +25,10 @@ from iiot.telemetry import get_logger
 FAREWELL_TIMEOUT: Final = 3.0
 """s that a stopping device waits for the broker to acknowledge its last messages."""
 
+MAX_IN_FLIGHT: Final = 1000
+"""QoS 1 messages without PUBACK, above which a device holds back its reports."""
+_ACKNOWLEDGEMENT: Final = "/ack/"
+
 log = get_logger(__name__)
 
 
@@ -115,27 +119,27 @@ class Device:
             message.ack()  # not introduced yet, or saying farewell
             return
         now = self._world.monotonic()
+        refused = self._node.refused + self.client.rejected
         protocol = "sparkplug" if message.topic.startswith(NAMESPACE) else "lwm2m"
         try:
             if protocol == "sparkplug":
-                refused = self._node.refused
                 self._publish(self._node.receive(message.topic, message.payload, now))
                 if self._state.update_wanted:
                     self._publish([self.client.update(now)], qos=1)
-                result = "done" if refused == self._node.refused else "refused"
             else:
                 self._publish(self.client.receive(message.topic, message.payload, now), qos=1)
                 self._publish(self._node.node_changes())
-                result = "done"
+            done = refused == self._node.refused + self.client.rejected
         except DecodeError as exc:
-            result = "refused"
-            log.warning("command_refused", device=self.id, topic=message.topic, reason=str(exc))
+            done = False
+            log.warning("message_not_understood", device=self.id, topic=message.topic, reason=str(exc))
         except MqttError as exc:
             log.info("answer_lost", device=self.id, topic=message.topic, reason=str(exc))
             return
         finally:
             message.ack()
-        self._stats.commands[protocol, result] += 1
+        if _ACKNOWLEDGEMENT not in message.topic:
+            self._stats.commands[protocol, "done" if done else "refused"] += 1
         if self._state.reboot_wanted:
             self._leaving.set()
 
@@ -208,7 +212,7 @@ class Device:
         if connection is None or not connection.is_open:
             self._pause()
             return True
-        if connection.is_congested:
+        if connection.is_congested or connection.in_flight >= MAX_IN_FLIGHT:
             return False
         self._publish([self.client.report(deadline)], qos=1)
         return True

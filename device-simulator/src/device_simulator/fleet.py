@@ -159,6 +159,7 @@ class Fleet:
         connections = [device.connection for device in self.devices if device.connection is not None]
         stats.connected = len(connections)
         stats.registered = sum(device.client.registered for device in self.devices)
+        stats.refused = sum(device.client.refused for device in self.devices)
         stats.backlog = self._schedule.deferred + sum(connection.in_flight for connection in connections)
         stats.skipped = self._schedule.skipped
 

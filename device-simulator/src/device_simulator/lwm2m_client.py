@@ -43,6 +43,7 @@ class Lwm2mClient:
     Attributes:
         registered: the server answered the last Register with success.
         refused: messages that the server answered with an error.
+        rejected: commands that this device answered with an error.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Lwm2mClient:
         "_world",
         "refused",
         "registered",
+        "rejected",
     )
 
     def __init__(
@@ -79,6 +81,7 @@ class Lwm2mClient:
         self._told: tuple[int, str] | None = None
         self.registered = False
         self.refused = 0
+        self.rejected = 0
 
     def register(self, now: float) -> Publication:
         """The Register that opens every connection, or repeats one (Core 6.2.1); `now` in monotonic s."""
@@ -154,12 +157,15 @@ class Lwm2mClient:
         except (DecodeError, InvalidValueError) as exc:
             if where.kind != "cmd":
                 raise DecodeError(str(exc)) from exc
+            self.rejected += 1
             error = Refusal.of(exc) if isinstance(exc, InvalidValueError) else str(exc)
             return [self._publication(Response(token=where.token, code=Code.BAD_REQUEST, error=error))]
         if isinstance(message, Response):
             self._acknowledged(message, now)
             return []
-        answers = [self._publication(self._carry_out(message))]
+        answer = self._carry_out(message)
+        self.rejected += not answer.code.is_success
+        answers = [self._publication(answer)]
         if self._state.update_wanted:
             answers.append(self.update(now))
         return answers

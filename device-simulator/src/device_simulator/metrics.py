@@ -37,6 +37,7 @@ class Stats:
         self.reconnects = 0
         self.disconnects = 0
         self.resent = 0
+        self.refused = 0
         self.commands: Counter[tuple[str, str]] = Counter()
         self.sent: dict[str, int] = dict.fromkeys(_TYPES, 0)
         self.lag_sum = 0.0
@@ -86,11 +87,8 @@ class StatsCollector(Collector):
             ("simulator_reconnects", "Connections made after a device's first one", stats.reconnects),
             ("simulator_disconnects", "Connections lost, ended, or not made", stats.disconnects),
             ("simulator_messages_resent", "LwM2M messages sent again after a lost connection", stats.resent),
-            (
-                "simulator_messages_skipped",
-                "Messages given up when far behind schedule",
-                stats.skipped,
-            ),
+            ("simulator_messages_refused", "LwM2M messages answered with an error", stats.refused),
+            ("simulator_messages_skipped", "Messages given up, too far behind schedule", stats.skipped),
         ):
             yield CounterMetricFamily(name, text, value)
         sent = CounterMetricFamily(

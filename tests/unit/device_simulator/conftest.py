@@ -110,13 +110,12 @@ async def make_device(clock, tmp_path):
     store = BdSeqStore(tmp_path / "bdseq.jsonl")
     tasks = []
 
-    def make(kind="temperature", **settings):
-        values = SimulatorSettings(**settings)
+    def make(**group):
+        values = SimulatorSettings()
         world = World(1, 1.0, clock.monotonic, clock.wall)
-        kind = load_kinds()[kind]
-        plan = DevicePlan(
-            "device-x-001", kind, Group.model_validate({"kind": kind.name, "weight": 1}, context=[kind.name])
-        )
+        kind = load_kinds()["temperature"]
+        fields = {"kind": kind.name, "weight": 1} | group
+        plan = DevicePlan("device-x-001", kind, Group.model_validate(fields, context=[kind.name]))
         stats = Stats()
         schedule = Schedule(stats.observe_lag)
         device = Device(plan, values, world, build_tree(kind, built_in()), schedule, stats, store, 5000)

@@ -1,6 +1,8 @@
 import asyncio
 import json
 
+import pytest
+
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, decode_payload, encode_payload
 
@@ -137,6 +139,7 @@ async def test_what_is_not_understood_is_acknowledged_counted_and_harmless(make_
     for message in (
         Incoming(f"{SP}NCMD/{ID}", b"\xff\xff"),
         Incoming(f"{EP}ack/reg", b"{"),
+        Incoming(f"{EP}cmd/t1", b"{"),
         Incoming("x", b""),
     ):
         device.receive(message)
@@ -158,7 +161,26 @@ async def test_a_congested_socket_delays_messages_and_loses_none(make_device, cl
     connection.is_congested = True
     run(device, clock, 2)
     assert len(connection.log) == 4
-    connection.is_congested = False
+    connection.is_congested, connection.in_flight = False, 1000
+    run(device, clock, 0.01)
+    assert f"{EP}send" not in connection.topics()
+    connection.in_flight = 0
     run(device, clock, 0.01)
     assert connection.topics().count(f"{SP}DDATA/{ID}/asset") >= 190
     assert device.schedule.skipped == 0
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_bursts_come_at_their_times_and_stay_on_schedule(make_device, clock, together):
+    burst = {"every": 10, "seconds": 2, "factor": 10, "together": together}
+    device = make_device(telemetry_interval=0.1, burst=burst)
+    connection, _ = await device.connect()
+    counts = []
+    for _ in range(40):
+        before = len(connection.log)
+        run(device, clock, 1)
+        counts.append(sum(topic.startswith(f"{SP}DDATA") for topic in connection.topics()[before:]))
+    assert sum(counts) == pytest.approx(4 * (2 * 100 + 8 * 10), abs=12)
+    assert max(counts) >= 99
+    assert sorted(counts)[:24] == pytest.approx([10] * 24, abs=1)
+    assert counts[10:20] == pytest.approx(counts[20:30], abs=2)
