@@ -38,12 +38,14 @@ def running_daemon() -> Iterator[str]:
     run_directory = Path("/run/iiot-testbed-docker")
     address = f"unix://{run_directory}/docker.sock"
     pid_file = run_directory / "docker.pid"
-    if not _answers(address):  # else one that an interrupted run left: it is ours, and ends with this run
-        _start(home, run_directory, address, pid_file)
+    # One that answers here was left by an interrupted run: it is ours, and ends with this run.
+    process = None if _answers(address) else _start(home, run_directory, address, pid_file)
     try:
         yield address
     finally:
         _stop(pid_file)
+        if process:
+            process.wait(10)
 
 
 def _answers(address: str) -> bool:
@@ -70,13 +72,16 @@ def _install() -> None:
             _POLICY.unlink()
 
 
-def _start(home: Path, run_directory: Path, address: str, pid_file: Path) -> None:
+def _start(home: Path, run_directory: Path, address: str, pid_file: Path) -> subprocess.Popen[bytes]:
     run_directory.mkdir(parents=True, exist_ok=True)
     log = home / "dockerd.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            ["dockerd", "--host", address, "--data-root", str(home / "data"), "--exec-root", str(run_directory),
-             "--pidfile", str(pid_file), "--storage-driver", "overlay2", "--log-level", "warn"],
+            [
+                *("dockerd", "--host", address, "--pidfile", str(pid_file), "--log-level", "warn"),
+                *("--data-root", str(home / "data"), "--exec-root", str(run_directory)),
+                *("--storage-driver", "overlay2"),
+            ],
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     deadline = time.monotonic() + START_SECONDS
@@ -85,6 +90,7 @@ def _start(home: Path, run_directory: Path, address: str, pid_file: Path) -> Non
             process.kill()
             raise ToolError(f"dockerd did not start; its last words:\n{log.read_text()[-2000:]}")
         time.sleep(0.2)
+    return process
 
 
 def _stop(pid_file: Path) -> None:

@@ -54,12 +54,23 @@ def build(env: Mapping[str, str]) -> None:
         shutil.copytree(_IMAGES, context, dirs_exist_ok=True)
         shutil.copytree(kafka.libraries(cache()), context / "redpanda" / "jars")
         (context / "redpanda" / "requirements.txt").write_text(_locked("kafka-python"))
-        (context / "connect" / "requirements.txt").write_text((ROOT / "requirements" / "native.txt").read_text())
+        (context / "connect" / "requirements.txt").write_text(
+            (ROOT / "requirements" / "native.txt").read_text()
+        )
         for package, member in (("iiot", "common"), ("testbed", "testbed-cli")):
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / member / "src" / package, context / "connect" / package, ignore=ignore)
         (context / "compose.yml").write_text(_COMPOSE % {"debian": DEBIAN})
-        compose = ("docker", "compose", "--env-file", ROOT / ".env", "-f", context / "compose.yml", "build", "-q")
+        compose = (
+            "docker",
+            "compose",
+            "--env-file",
+            ROOT / ".env",
+            "-f",
+            context / "compose.yml",
+            "build",
+            "-q",
+        )
         run(*compose, "python", env=env)
         run(*compose, "mosquitto", "prometheus", "redpanda", "redpanda-connect", env=env)
 
@@ -69,7 +80,9 @@ def _debian(env: Mapping[str, str]) -> None:
     if not shutil.which("debootstrap"):
         run("apt-get", "update", "-qq")
         run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap")
-    mirrors = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(ORIGIN)", "Created-By: Packages")
+    mirrors = run(
+        "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(ORIGIN)", "Created-By: Packages"
+    )
     debian = [line.split() for line in mirrors.splitlines() if line.endswith(" Debian")]
     mirror = next((uri for uri, suite, _ in debian if suite == "bookworm"), None)
     if mirror is None:
