@@ -1,17 +1,20 @@
 """`./testbed verify`: measure a window and say whether anything was lost."""
 
 import asyncio
+import os
 from typing import Annotated, Final
 
 import orjson
 import typer
 from pydantic import AfterValidator
-from pydantic_settings import BaseSettings
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from iiot.errors import IiotError, KafkaError, SettingsError
 from iiot.settings import KafkaSettings, load
+from testbed.engines import choose
+from testbed.engines.base import Engine
+from testbed.engines.native.ports import Ports
 from testbed.verify import report, window
 from testbed.verify.devices import SimulatorsError, parse_addresses
 
@@ -26,10 +29,10 @@ def _checked(addresses: str) -> str:
     return addresses
 
 
-class VerifySettings(KafkaSettings, BaseSettings):
-    """Where to look; the defaults are the ports of a testbed on this machine."""
+class VerifySettings(KafkaSettings):
+    """Where to look; see `_settings` for what holds without variables."""
 
-    simulators: Annotated[str, AfterValidator(_checked)] = "localhost:8083"
+    simulators: Annotated[str, AfterValidator(_checked)]
     """Comma-separated `host:port`; a name stands for all its addresses, so for a scaled service."""
 
 
@@ -47,7 +50,7 @@ def verify(
     """
     console, errors = Console(), Console(stderr=True)
     try:
-        settings = load(VerifySettings)
+        settings = _settings(choose.in_use())
         plan = window.Plan(settings.kafka_brokers, settings.simulators, seconds, patience)
         result = _measure(plan, errors)
     except IiotError as exc:
@@ -60,6 +63,18 @@ def verify(
         console.print(report.as_table(result))
     if result.verdict.lost:
         raise typer.Exit(EXIT_LOST)
+
+
+def _settings(engine: Engine | None) -> VerifySettings:
+    """The running testbed's ports, as far as no variable names other places."""
+    ports = Ports(engine.port_offset() if engine else 0)
+    defaults = {
+        "kafka_brokers": f"localhost:{ports.of('kafka')['kafka']}",
+        "simulators": f"localhost:{ports.http('device-simulator')}",
+    }
+    return load(
+        VerifySettings, **{name: value for name, value in defaults.items() if name.upper() not in os.environ}
+    )
 
 
 def _measure(plan: window.Plan, console: Console) -> window.Result:

@@ -29,14 +29,17 @@ def as_table(result: Result) -> RenderableType:
     verdict = result.verdict
     table = Table(
         title=f"{verdict.devices} devices, {result.seconds:.0f} s, "
-        f"{verdict.sent / result.seconds:,.1f} messages/s sent"
+        f"{verdict.sent / result.seconds:,.1f} messages/s sent",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title_justify="left",
     )
     table.add_column("path")
     for column in ("sent", "delivered", "lost", "duplicated", "reordered", "p50 ms", "p99 ms"):
         table.add_column(column, justify="right")
     for name, totals in verdict.paths.items():
         table.add_row(name, *_cells(totals))
-    table.add_section()
     table.add_row("messages", *_cells(verdict), style="bold")
     lines: list[RenderableType] = [table]
     lines += [

@@ -1,0 +1,154 @@
+"""One look at every part, all at once; a part that is away shows in its check and never raises."""
+
+import asyncio
+import time
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from iiot.errors import KafkaError
+from testbed.monitor.checks import (
+    check_broker,
+    check_connect,
+    check_link,
+    check_scaled,
+    check_service,
+    check_websocket,
+)
+from testbed.monitor.figures import NO_ANSWER, Figures, query, read_figures
+from testbed.monitor.kafka import Record, TopicReader
+from testbed.monitor.model import Check, Histories, Rates, RouteLine, Snapshot, TopicLine, in_order
+from testbed.monitor.places import Places
+
+BRIDGE: Final = "mqtt-redpanda-bridge"
+SIMULATOR: Final = "device-simulator"
+
+
+class Collector:
+    """Makes snapshots; keeps what rates need from one to the next."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._topics = TopicReader(places.kafka_brokers)
+        self._kafka = asyncio.Lock()  # its consumer is for one thread at a time
+        self._session: aiohttp.ClientSession | None = None
+        self._rates = Rates(window=5)
+        self._histories = Histories()
+
+    async def __aenter__(self) -> Self:
+        """Open the HTTP client."""
+        self._session = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close everything."""
+        if self._session:
+            await self._session.close()
+        async with self._kafka:
+            self._topics.close()
+
+    async def snapshot(self) -> Snapshot:
+        """Everything as it is now."""
+        session, places = self._session, self._places
+        if session is None:
+            raise RuntimeError("not entered")
+        prometheus = places.prometheus_url
+        bridge, server, kafka, broker, services, connect = await asyncio.gather(
+            read_figures(session, places.bridge_url, prometheus, BRIDGE, "bridge_"),
+            read_figures(session, places.lwm2m_server_url, prometheus, "lwm2m-server", "lwm2m_"),
+            self._count(),
+            check_broker(places),
+            asyncio.gather(
+                check_service(session, "LwM2M server", places.lwm2m_server_url),
+                check_service(session, "Sparkplug host", places.sparkplug_host_url),
+                check_scaled(session, "Bridge", places.bridge_url, BRIDGE, prometheus),
+                check_scaled(session, "Simulators", places.simulator_url, SIMULATOR, prometheus),
+            ),
+            check_connect(session, places),
+        )
+        links = (
+            check_link("Bridge to MQTT", bridge, "bridge_mqtt_connected"),
+            check_link("Bridge to Kafka", bridge, "bridge_kafka_connected"),
+            check_websocket(server),
+        )
+        return Snapshot(
+            at=datetime.now().astimezone(),
+            checks=(broker, kafka[0], *services, *connect, *links),
+            topics=kafka[1],
+            routes=await self._routes(session, bridge),
+        )
+
+    async def newest(self, topic: str, limit: int) -> list[Record]:
+        """The newest records of a topic, the newest first; none while Kafka is away."""
+        async with self._kafka:
+            try:
+                return await asyncio.to_thread(self._topics.newest, topic, limit)
+            except (KafkaError, KeyError):
+                return []
+
+    async def _count(self) -> tuple[Check, tuple[TopicLine, ...]]:
+        began = time.perf_counter()
+        async with self._kafka:
+            try:
+                counts = await asyncio.to_thread(self._topics.counts)
+            except KafkaError:
+                return Check(
+                    "Kafka", "down", f"no answer on port {self._places.kafka_brokers.rpartition(':')[2]}"
+                ), ()
+        now = time.monotonic()
+        lines = []
+        for name in in_order(list(counts)):
+            rate = self._rates.observe(name, counts[name].ends, now)
+            lines.append(TopicLine(name, counts[name].records, rate, self._histories.add(name, rate)))
+        detail = f"answers in {(time.perf_counter() - began) * 1000:.0f} ms"
+        return Check("Kafka", "up", detail), tuple(lines)
+
+    async def _routes(self, session: aiohttp.ClientSession, figures: Figures | None) -> tuple[RouteLine, ...]:
+        if figures is None:
+            return ()
+        received_rates = await self._route_rates(session, figures, "bridge_received_total")
+        delivered_rates = await self._route_rates(session, figures, "bridge_delivered_total")
+        lines = []
+        for route in sorted(figures.values("bridge_received_total", "route")):
+            received, delivered, dead, in_flight = (
+                figures.total(name, route=route) or 0.0
+                for name in (
+                    "bridge_received_total",
+                    "bridge_delivered_total",
+                    "bridge_dead_lettered_total",
+                    "bridge_in_flight",
+                )
+            )
+            lines.append(
+                RouteLine(
+                    route,
+                    int(received),
+                    int(delivered),
+                    int(dead),
+                    int(in_flight),
+                    received_rates.get(route),
+                    delivered_rates.get(route),
+                )
+            )
+        return tuple(lines)
+
+    async def _route_rates(
+        self, session: aiohttp.ClientSession, figures: Figures, counter: str
+    ) -> dict[str, float | None]:
+        if figures.via == "prometheus":
+            # What was scraped stands still between scrapes; Prometheus knows when it was.
+            expression = f"sum by (route) (rate({counter}[20s]))"
+            try:
+                found = await query(session, self._places.prometheus_url, expression)
+            except NO_ANSWER:
+                return {}
+            return {sample.labels.get("route", ""): sample.value for sample in found}
+        now = time.monotonic()
+        return {
+            route: self._rates.observe(f"{counter} {route}", figures.total(counter, route=route) or 0.0, now)
+            for route in figures.values(counter, "route")
+        }

@@ -1,0 +1,65 @@
+"""`./testbed monitor`: the live view on a terminal, plain text elsewhere."""
+
+import asyncio
+import os
+import sys
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from iiot.errors import SettingsError
+from testbed.engines import choose
+from testbed.monitor import view
+from testbed.monitor.collect import Collector
+from testbed.monitor.places import Places, find
+
+EXIT_USAGE: Final = 2
+RATE_SAMPLE: Final = 1.0
+"""Seconds between the two looks that a rate needs."""
+
+
+def monitor(
+    interval: Annotated[float, typer.Option(min=0.2, max=60, help="Seconds between two looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one look as text and end.")] = False,
+) -> None:
+    """Watch connections, rates, topics and the newest messages.
+
+    Without a terminal it prints a look every INTERVAL seconds until it is interrupted.
+    """
+    try:
+        engine = choose.in_use()
+        places = find(engine.port_offset() if engine else 0, dict(os.environ))
+    except SettingsError as exc:
+        for problem in exc.problems:
+            typer.echo(f"monitor: {problem}", err=True)
+        raise typer.Exit(EXIT_USAGE) from exc
+    console = Console()
+    try:
+        if console.is_terminal and sys.stderr.isatty() and not once:
+            asyncio.run(_show(places, interval))
+        else:
+            asyncio.run(_print(console, places, None if once else interval))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        # The reader has seen enough; without this Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+async def _show(places: Places, interval: float) -> None:
+    from testbed.monitor.screen import Monitor
+
+    async with Collector(places) as collector:
+        await Monitor(collector, interval).run_async()
+
+
+async def _print(console: Console, places: Places, interval: float | None) -> None:
+    async with Collector(places) as collector:
+        await collector.snapshot()
+        await asyncio.sleep(min(RATE_SAMPLE, interval or RATE_SAMPLE))
+        while True:
+            console.print(view.plain(await collector.snapshot()), soft_wrap=False)
+            if interval is None:
+                return
+            await asyncio.sleep(interval)

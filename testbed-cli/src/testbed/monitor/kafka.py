@@ -1,0 +1,148 @@
+"""Kafka as the monitor sees it: counts of all topics, the newest records of one. Blocking calls."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from iiot.errors import KafkaError
+
+TIMEOUT: Final = 2.0
+"""Seconds for each answer."""
+_EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class Count(NamedTuple):
+    """Records now in a topic, and the sum of its end offsets, which only grows."""
+
+    records: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it was found."""
+
+    topic: str
+    partition: int
+    offset: int
+    time: datetime
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class TopicReader:
+    """Looks at all topics of a cluster without a consumer group."""
+
+    def __init__(self, brokers: str) -> None:
+        self._brokers = brokers
+        common: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": brokers,
+            "client.id": "testbed-monitor",
+            "log_level": 0,
+        }
+        self._admin = AdminClient(common)
+        self._consumer = Consumer(
+            {
+                **common,
+                "group.id": "testbed-monitor",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 4096,
+            }
+        )
+
+    def close(self) -> None:
+        """End the connections."""
+        self._consumer.close()
+
+    def counts(self) -> dict[str, Count]:
+        """Every topic that is not Kafka's own.
+
+        Raises:
+            KafkaError: no broker answers.
+        """
+        try:
+            partitions = [
+                TopicPartition(name, number)
+                for name, topic in self._admin.list_topics(timeout=TIMEOUT).topics.items()
+                if not name.startswith("_")
+                for number in topic.partitions
+            ]
+            earliest, latest = self._offsets(partitions, _EARLIEST), self._offsets(partitions, _LATEST)
+        except KafkaException as exc:
+            raise KafkaError(f"{self._brokers}: {exc.args[0].str()}") from exc
+        counts: dict[str, Count] = {}
+        for (name, number), end in latest.items():
+            before = counts.get(name, Count(0, 0))
+            counts[name] = Count(before.records + end - earliest.get((name, number), end), before.ends + end)
+        return counts
+
+    def newest(self, topic: str, limit: int) -> list[Record]:
+        """Up to `limit` of the newest records of a topic, the newest first.
+
+        Raises:
+            KafkaError: no broker answers.
+        """
+        try:
+            known = self._admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
+            partitions = [TopicPartition(topic, number) for number in known]
+            earliest, latest = self._offsets(partitions, _EARLIEST), self._offsets(partitions, _LATEST)
+            starts = {
+                key: max(earliest[key], end - limit) for key, end in latest.items() if end > earliest[key]
+            }
+            self._consumer.assign([TopicPartition(*key, offset) for key, offset in starts.items()])
+            records = list(self._read(starts, latest))
+            self._consumer.unassign()
+        except KafkaException as exc:
+            raise KafkaError(f"{self._brokers}: {exc.args[0].str()}") from exc
+        records.sort(key=lambda record: (record.time, record.partition, record.offset), reverse=True)
+        return records[:limit]
+
+    def _offsets(self, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        if not partitions:
+            return {}
+        answers = self._admin.list_offsets(dict.fromkeys(partitions, spec), request_timeout=TIMEOUT)
+        return {(where.topic, where.partition): answer.result().offset for where, answer in answers.items()}
+
+    def _read(self, starts: dict[tuple[str, int], int], ends: dict[tuple[str, int], int]) -> Iterator[Record]:
+        deadline = time.monotonic() + TIMEOUT
+        left = {key for key, start in starts.items() if start < ends[key]}
+        while left and time.monotonic() < deadline:
+            for message in self._consumer.consume(500, 0.05):
+                record = _record(message)
+                if record is None:
+                    continue
+                key = (record.topic, record.partition)
+                if record.offset >= ends[key] - 1:
+                    left.discard(key)
+                yield record
+
+
+def _record(message: Message) -> Record | None:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if message.error() or topic is None or partition is None or offset is None:
+        return None
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return Record(
+        topic,
+        partition,
+        offset,
+        datetime.fromtimestamp(max(message.timestamp()[1], 0) / 1000, UTC).astimezone(),
+        _bytes(message.key()),
+        _bytes(message.value()),
+        tuple((name, _bytes(value)) for name, value in pairs),
+    )
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return str(value).encode() if value is not None else b""
