@@ -2,7 +2,7 @@
 
 import asyncio
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from iiot.errors import KafkaError
 from iiot.kafka import DeliveryHandler, Headers, KafkaSink, TopicSpec, ensure_topics
@@ -26,8 +26,8 @@ def topic_specs(table: RouteTable, settings: BridgeSettings) -> list[TopicSpec]:
         spec
         for name in names
         for spec in (
-            TopicSpec(name, settings.topic_partitions, _retention(hours)),
-            TopicSpec(dlq(name), 1, _retention(max(hours, DEAD_LETTER_RETENTION_HOURS))),
+            TopicSpec(name, settings.topic_partitions, _config(hours)),
+            TopicSpec(dlq(name), 1, _config(max(hours, DEAD_LETTER_RETENTION_HOURS))),
         )
     ]
 
@@ -93,10 +93,16 @@ class Sink:
     async def _open(self) -> None:
         settings = self._settings
         # Java clients' partitioner: a device has the same partition number in topics of other writers.
-        overrides = {"partitioner": "murmur2_random", "compression.type": settings.compression}
+        overrides: dict[str, Any] = {
+            "partitioner": "murmur2_random",
+            "compression.type": settings.compression,
+            # How long records wait for a topic that Kafka does not know; then they fail and `mend` makes it.
+            "topic.metadata.propagation.max.ms": 3_000,
+        }
         producer = KafkaSink(settings.kafka_brokers, settings.mqtt_client_id, **overrides)
         self._producer = await producer.__aenter__()
 
 
-def _retention(hours: int) -> dict[str, str]:
-    return {"retention.ms": str(hours * 3_600_000)}
+def _config(hours: int) -> dict[str, str]:
+    # The broker's own time of storing, so that latency needs no trust in devices' or our clock.
+    return {"retention.ms": str(hours * 3_600_000), "message.timestamp.type": "LogAppendTime"}

@@ -33,4 +33,4 @@ def test_every_topic_of_the_routes_gets_a_dead_letter_sibling():
         ("iot.telemetry.lwm2m.updates", 3),
         ("iot.telemetry.lwm2m.updates.dlq", 1),
     ]
-    assert specs[0].config == {"retention.ms": "7200000"}
+    assert specs[0].config == {"retention.ms": "7200000", "message.timestamp.type": "LogAppendTime"}

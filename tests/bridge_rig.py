@@ -1,0 +1,260 @@
+"""The bridge as a process, devices that number their messages, and a reader that is not ours."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter, defaultdict
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paho.mqtt.client as paho
+from kafka import KafkaConsumer, TopicPartition
+from paho.mqtt.enums import CallbackAPIVersion
+
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.payload import Metric, Payload, encode_payload
+from iiot.topics import LWM2M_REGISTRATION, LWM2M_UPDATES, SPARKPLUG_DATA, dlq
+from support import free_port, wait_until
+
+TOPICS = (SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES)
+ALL_TOPICS = (*TOPICS, *map(dlq, TOPICS))
+
+
+class Bridge:
+    """`python -m mqtt_redpanda_bridge` with an environment of its own."""
+
+    def __init__(self, mosquitto, kafka, log, **environment):
+        self.http_port = free_port()
+        self.log = log
+        settings = mosquitto.client_settings("mqtt-redpanda-bridge")
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("/src")),
+            **{name.upper(): str(value) for name, value in settings.model_dump(exclude_none=True).items()},
+            "KAFKA_BROKERS": kafka,
+            "HTTP_PORT": str(self.http_port),
+            "LOG_FORMAT": "json",
+            **environment,
+        }
+        self.process = None
+
+    def start(self):
+        with self.log.open("ab") as output:
+            command = [sys.executable, "-m", "mqtt_redpanda_bridge"]
+            self.process = subprocess.Popen(
+                command, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def wait_healthy(self):
+        wait_until(lambda: self.health()[0] == 200, f"bridge is healthy, log {self.log}", seconds=20)
+
+    def health(self):
+        """Status code and body of /api/health."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/api/health", timeout=2) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def metrics(self):
+        """Values by metric name, summed over routes."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=2) as answer:
+            text = answer.read().decode()
+        values = Counter()
+        for name, value in re.findall(r"^(bridge_\w+)(?:\{[^}]*\})? (\S+)$", text, re.MULTILINE):
+            values[name] += float(value)
+        return values
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(5)
+
+    def terminate(self):
+        self.process.terminate()
+        return self.process.wait(10)
+
+    def resident_bytes(self):
+        statm = Path(f"/proc/{self.process.pid}/statm").read_text()
+        return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def running_bridge(mosquitto, kafka, directory, **environment):
+    bridge = Bridge(mosquitto, kafka, directory / "bridge.log", **environment)
+    bridge.start()
+    try:
+        bridge.wait_healthy()
+        yield bridge
+    finally:
+        if bridge.process.poll() is None:
+            bridge.terminate()
+
+
+class Device:
+    """An independent MQTT client with the certificate of a device; numbers what it sends."""
+
+    def __init__(self, mosquitto, name):
+        self.name = name
+        self.sent = Counter()
+        self._published = self._confirmed = 0
+        identity = mosquitto.identity(name)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
+        self._client.tls_set(str(identity.ca), str(identity.cert), str(identity.key))
+        self._client.max_inflight_messages_set(1000)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_publish = self._on_publish
+        self._client.connect(mosquitto.host, mosquitto.tls_port, clean_start=True)
+        self._client.loop_start()
+        wait_until(self._client.is_connected, f"{name} is connected")
+
+    def publish(self, suffix, payload, qos=1):
+        self._client.publish(suffix.format(name=self.name), payload, qos)
+        self._published += 1
+
+    def _on_publish(self, *_):
+        self._confirmed += 1
+
+    def send_lwm2m(self):
+        self.sent["lwm2m"] += 1
+        payload = {"values": {"/3303/0/5700": 23.5}, "seq": self.sent["lwm2m"], "timestamp": now()}
+        self.publish("lwm2m/{name}/send", json.dumps(payload), qos=1)
+
+    def send_sparkplug(self):
+        self.sent["sparkplug"] += 1
+        number, time_ms = self.sent["sparkplug"], now()
+        metrics = [Metric("Ledger/Sequence", number, DataType.INT64, time_ms)]
+        payload = encode_payload(Payload(time_ms, metrics, number % 256))
+        self.publish("spBv1.0/IIoT/DDATA/{name}/asset", payload, qos=0)
+
+    def close(self, seconds=15):
+        """Wait until the broker has everything, and leave."""
+        wait_until(
+            lambda: self._confirmed == self._published, f"{self.name}: PUBACKs arrive", seconds=seconds
+        )
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@dataclass
+class Fleet:
+    """Devices that send at a steady pace from one thread until the block ends."""
+
+    devices: list
+    rate: int
+    qos1_only: bool = False
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._run, name="fleet")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        if not self._stop.is_set():
+            self._stop.set()
+            self._thread.join(10)
+            for device in self.devices:
+                device.close()
+
+    def _run(self):
+        started = time.monotonic()
+        for count, device in enumerate(itertools.cycle(self.devices)):
+            if self._stop.wait(max(0.0, started + count / self.rate - time.monotonic())):
+                return
+            if self.qos1_only or (count // len(self.devices)) % 2:
+                device.send_lwm2m()
+            else:
+                device.send_sparkplug()
+
+    def expected(self):
+        """(device, stream) -> last number sent."""
+        return {
+            (device.name, stream): last for device in self.devices for stream, last in device.sent.items()
+        }
+
+
+class Reader:
+    """Reads the bridge's Kafka topics with kafka-python, from where they ended when it was made."""
+
+    def __init__(self, kafka, topics=ALL_TOPICS, *, from_the_start=False):
+        self._consumer = KafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+        partitions = []
+        for topic in topics:
+            found = wait_until(
+                lambda topic=topic: self._consumer.partitions_for_topic(topic), f"{topic} exists"
+            )
+            partitions += [TopicPartition(topic, number) for number in found]
+        self._consumer.assign(partitions)
+        for partition, offset in self._consumer.end_offsets(partitions).items():
+            self._consumer.seek(partition, 0 if from_the_start else offset)
+        self.records = []
+
+    def read(self):
+        for found in self._consumer.poll(timeout_ms=200).values():
+            self.records += found
+        return self.records
+
+    def wait_for(self, count, seconds=20):
+        return wait_until(lambda: len(self.read()) >= count and self.records, f"{count} records", seconds, 0)
+
+    def close(self):
+        self._consumer.close()
+
+
+@dataclass
+class Verdict:
+    """What became of numbered messages."""
+
+    lost: int
+    duplicated: int
+    reordered: int
+
+
+def judge(reader, expected, seconds=30):
+    """Read until every number has arrived, then count losses, repetitions and order violations per stream."""
+    streams, looked_at = defaultdict(list), 0
+
+    def all_arrived():
+        nonlocal looked_at
+        for record in reader.read()[looked_at:]:
+            looked_at += 1
+            if (numbered := number_of(record)) is not None:
+                streams[record.key.decode(), numbered[0]].append(numbered[1])
+        return all(len(set(streams[key])) >= last for key, last in expected.items())
+
+    with suppress(AssertionError):  # the verdict tells how many are missing
+        wait_until(all_arrived, "all numbered messages are in Kafka", seconds, 0)
+    verdict = Verdict(0, 0, 0)
+    for key, last in expected.items():
+        numbers = streams[key]
+        first_seen = list(dict.fromkeys(numbers))
+        verdict.lost += len(set(range(1, last + 1)) - set(numbers))
+        verdict.duplicated += len(numbers) - len(first_seen)
+        verdict.reordered += sum(later < earlier for earlier, later in itertools.pairwise(first_seen))
+    return verdict
+
+
+def number_of(record):
+    """(stream, number) of a numbered message, None for others."""
+    if record.topic.endswith(".dlq"):
+        return None
+    value = json.loads(record.value)
+    if "payload" in value:
+        return ("lwm2m", value["payload"]["seq"]) if "seq" in value["payload"] else None
+    numbers = [m["value"] for m in value["metrics"] if m["name"] == "Ledger/Sequence"]
+    return ("sparkplug", numbers[0]) if numbers else None
+
+
+def now():
+    return int(time.time() * 1000)

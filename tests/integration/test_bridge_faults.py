@@ -1,0 +1,179 @@
+"""Faults on either side of the bridge under load: nothing lost, order kept per device, memory flat."""
+
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient
+
+from bridge_rig import Bridge, Device, Fleet, Reader, judge, running_bridge
+from iiot import certs
+from support import Broker, accepts_connections, free_port, wait_until
+from testbed.engines.native import kafka as kafka_process
+from testbed.engines.native import mosquitto as mosquitto_process
+from testbed.engines.native import paths
+from testbed.engines.native.process import spawn
+
+RECEIVE_MAXIMUM = 500
+ROOT = Path(__file__).parents[2]
+
+
+class Server:
+    """A broker that a test may stop, kill and start again."""
+
+    def __init__(self, command, directory, ports):
+        self._command, self._directory, self._ports = command, directory, ports
+        self._process = None
+
+    def start(self):
+        self._process = spawn(self._command, self._directory / "log.txt", self._directory)
+        for port in self._ports:
+            wait_until(lambda port=port: accepts_connections(port), f"port {port} listens", seconds=60)
+
+    def stop(self, *, kill=False):
+        (self._process.kill if kill else self._process.terminate)()
+        self._process.wait(30)
+
+
+@contextmanager
+def own_kafka(directory):
+    port = free_port()
+    directory.mkdir()
+    command = kafka_process.prepare(
+        directory, kafka_process.libraries(paths.cache()), port=port, controller_port=free_port()
+    )
+    server = Server(command, directory, [port])
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}", server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def own_mosquitto(directory):
+    directory.mkdir()
+    certs.create_authority(directory / "all-certs")
+    ports = mosquitto_process.BrokerPorts(free_port(), free_port(), free_port())
+    command = mosquitto_process.prepare(directory, ROOT / "mosquitto", directory / "all-certs", ports)
+    server = Server(command, directory, [ports.tls])
+    server.start()
+    broker = Broker(ports.tls, ports.plain, ports.websocket, directory / "all-certs", directory / "log.txt")
+    try:
+        yield broker, server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def devices(mosquitto, unique):
+    return [Device(mosquitto, unique("device")) for _ in range(3)]
+
+
+def in_flight_is(bridge, expected):
+    assert bridge.metrics()["bridge_in_flight"] == expected
+    return True
+
+
+def test_kafka_away_under_load(mosquitto, devices, tmp_path):
+    with ExitStack() as stack:
+        kafka, server = stack.enter_context(own_kafka(tmp_path / "kafka"))
+        maximum = str(RECEIVE_MAXIMUM)
+        bridge = stack.enter_context(running_bridge(mosquitto, kafka, tmp_path, RECEIVE_MAXIMUM=maximum))
+        with Fleet(devices, rate=1000) as fleet:
+            wait_until(lambda: bridge.metrics()["bridge_delivered_total"] > 500, "load before the outage")
+            before = bridge.resident_bytes()
+            server.stop(kill=True)
+            wait_until(lambda: bridge.health()[0] == 503, "the outage shows in /api/health")
+            assert bridge.health()[1]["kafka"]["connected"] is False
+            assert bridge.health()[1]["mqtt"]["connected"] is True
+            wait_until(lambda: in_flight_is(bridge, RECEIVE_MAXIMUM), "flow stops at the window")
+            time.sleep(3)
+            values = bridge.metrics()
+            assert values["bridge_in_flight"] == RECEIVE_MAXIMUM
+            assert values["bridge_received_total"] == values["bridge_delivered_total"] + RECEIVE_MAXIMUM
+            assert bridge.resident_bytes() < before + 16 * 1024 * 1024
+            server.start()
+            wait_until(lambda: bridge.health()[0] == 200, "recovery", seconds=30)
+        reader = Reader(kafka, from_the_start=True)
+        stack.callback(reader.close)
+        verdict = judge(reader, fleet.expected())
+        assert (verdict.lost, verdict.duplicated, verdict.reordered) == (0, 0, 0)
+
+
+def test_the_bridge_killed_under_load(mosquitto, kafka, devices, tmp_path):
+    kills = 5
+    with running_bridge(mosquitto, kafka, tmp_path, RECEIVE_MAXIMUM=str(RECEIVE_MAXIMUM)) as bridge:
+        reader = Reader(kafka)
+        with Fleet(devices, rate=1500) as fleet:
+            for _ in range(kills):
+                wait_until(lambda: bridge.metrics()["bridge_delivered_total"] > 300, "load before the kill")
+                bridge.kill()
+                bridge.start()
+                bridge.wait_healthy()
+        verdict = judge(reader, fleet.expected())
+        reader.close()
+    assert (verdict.lost, verdict.reordered) == (0, 0)
+    assert verdict.duplicated <= kills * RECEIVE_MAXIMUM
+
+
+def test_the_broker_restarted_under_load(kafka, unique, tmp_path):
+    with ExitStack() as stack:
+        mosquitto, server = stack.enter_context(own_mosquitto(tmp_path / "mosquitto"))
+        bridge = stack.enter_context(running_bridge(mosquitto, kafka, tmp_path))
+        reader = Reader(kafka)
+        stack.callback(reader.close)
+        # QoS 1 from the devices, too: QoS 0 into a closed socket never reaches the broker.
+        fleet = Fleet([Device(mosquitto, unique("device")) for _ in range(3)], rate=500, qos1_only=True)
+        with fleet:
+            for _ in range(2):
+                before = bridge.metrics()["bridge_delivered_total"]
+                wait_until(
+                    lambda before=before: bridge.metrics()["bridge_delivered_total"] > before + 300, "load"
+                )
+                server.stop()
+                wait_until(lambda: bridge.health()[1]["mqtt"]["connected"] is False, "the loss shows")
+                server.start()
+                wait_until(lambda: bridge.health()[0] == 200, "the bridge is back")
+        verdict = judge(reader, fleet.expected())
+        assert verdict.lost == 0
+        assert bridge.metrics()["bridge_sessions_lost_total"] == 0
+
+
+def test_a_deleted_topic_comes_back_and_nothing_after_that_is_lost(
+    mosquitto, kafka, devices, tmp_path, unique
+):
+    topic = unique("topic")
+    routes = tmp_path / "routes.yaml"
+    routes.write_text(
+        f"routes: [{{name: x, filters: [lwm2m/+/send], topic: {topic}, format: lwm2m-json}}]", "utf-8"
+    )
+    with running_bridge(mosquitto, kafka, tmp_path, ROUTES_FILE=str(routes)) as bridge:
+        with Fleet(devices, rate=500, qos1_only=True) as fleet:
+            wait_until(lambda: bridge.metrics()["bridge_delivered_total"] > 300, "load before the deletion")
+            admin = KafkaAdminClient(bootstrap_servers=kafka)
+            admin.delete_topics([topic])
+            admin.close()
+            wait_until(
+                lambda: bridge.metrics()["bridge_kafka_errors_total"], "the bridge notices", seconds=60
+            )
+            wait_until(lambda: bridge.health()[0] == 200, "the bridge recovers", seconds=30)
+        sent = sum(fleet.expected().values())
+        wait_until(lambda: bridge.metrics()["bridge_delivered_total"] == sent, "all delivered", seconds=30)
+
+
+def test_kafka_absent_at_the_start(mosquitto, tmp_path, devices):
+    port = free_port()
+    bridge = Bridge(mosquitto, f"127.0.0.1:{port}", tmp_path / "bridge.log")
+    bridge.start()
+    try:
+        status, body = wait_until(bridge.health, "health answers without Kafka")
+        assert status == 503
+        assert body["kafka"]["connected"] is False
+    finally:
+        started = time.monotonic()
+        assert bridge.terminate() == 0
+        assert time.monotonic() - started < 5
+        for device in devices:
+            device.close()
