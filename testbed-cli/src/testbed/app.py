@@ -3,6 +3,8 @@
 import typer
 
 from testbed import certificates, check, lock, operate, topics, up
+from testbed.bench.command import app as bench
+from testbed.monitor.command import monitor
 from testbed.verify.command import verify
 
 app = typer.Typer(
@@ -16,8 +18,10 @@ app.command()(up.up)
 app.command()(operate.status)
 app.command()(operate.logs)
 app.command()(operate.down)
+app.command()(monitor)
 app.command()(verify)
-app.command()(check.test)
+app.command("test")(check.run)
 app.command()(lock.lock)
 app.add_typer(certificates.app, name="certs")
+app.add_typer(bench, name="bench")
 app.command(hidden=True)(topics.topics)

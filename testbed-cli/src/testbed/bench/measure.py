@@ -1,0 +1,201 @@
+"""One run of a bridge benchmark: warm up, measure, read the latencies off the topic."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from iiot.topics import SPARKPLUG_DATA
+from testbed.bench.load import STAMP, Load
+from testbed.bench.rig import RAW_TOPIC, Rig
+from testbed.verify.histogram import Histogram
+
+STEP: Final = 0.02
+"""Seconds between looks at the topic, while the load is kept up."""
+BACKLOG: Final = 6_000
+"""Messages that may be on their way when the rate is not fixed: enough to keep every part busy."""
+SETTLE_TIMEOUT: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was measured; times are those of the measured span, after the warm-up.
+
+    Attributes:
+        rate: messages per second that reached the topic.
+        cpu_us: CPU microseconds per message by process.
+        bridge_rss_mb: resident memory of the bridge at the end.
+        latency_ms: publish to Kafka's time of storing: p50, p99, max.
+        sent: by the load generator over the whole run.
+        missing: of these, how many never reached the topic.
+    """
+
+    seconds: float
+    messages: int
+    rate: float
+    cpu_us: dict[str, float]
+    bridge_rss_mb: float
+    latency_ms: dict[str, int | None]
+    sent: int
+    missing: int
+
+
+def measure(rig: Rig, load: Load, *, partitions: int, warmup: float, seconds: float) -> Run:
+    """Put load on the rig and measure.
+
+    Args:
+        rig: running parts.
+        load: what to send.
+        partitions: of the topic.
+        warmup: seconds before measuring.
+        seconds: to measure.
+    """
+    topic = _Topic(rig.kafka_brokers, RAW_TOPIC if load.form == "raw" else SPARKPLUG_DATA, partitions)
+    births = load.topics if load.form == "sparkplug" else 0
+    begin = topic.count()
+    generator = _Generator(load)
+    pids = {**rig.pids, "load": generator.pid}
+    try:
+        generator.keep_up(topic, begin, warmup)
+        first, offsets, started = topic.count(), topic.offsets(), time.monotonic()
+        before = {name: _cpu_seconds(pid) for name, pid in pids.items()}
+        generator.keep_up(topic, begin, seconds)
+        last, elapsed = topic.count(), time.monotonic() - started
+        after = {name: _cpu_seconds(pid) for name, pid in pids.items()}
+    finally:
+        sent = generator.stop()
+    messages = last - first
+    missing = topic.wait_for(begin + births + sent)
+    latencies = topic.latencies(offsets, messages, load.form)
+    return Run(
+        seconds=round(elapsed, 3),
+        messages=messages,
+        rate=round(messages / elapsed, 1),
+        cpu_us={name: round((after[name] - before[name]) / max(messages, 1) * 1e6, 2) for name in pids},
+        bridge_rss_mb=round(_resident_bytes(rig.pids["bridge"]) / 1e6, 1),
+        latency_ms={
+            "p50": latencies.quantile(0.5),
+            "p99": latencies.quantile(0.99),
+            "max": latencies.quantile(1.0),
+        },
+        sent=sent,
+        missing=missing,
+    )
+
+
+def median(runs: list[Run]) -> dict[str, Any]:
+    """The median of each figure over several runs."""
+    return {
+        "rate": statistics.median(run.rate for run in runs),
+        "cpu_us": {name: statistics.median(run.cpu_us[name] for run in runs) for name in runs[0].cpu_us},
+        "bridge_rss_mb": statistics.median(run.bridge_rss_mb for run in runs),
+        "latency_ms": {
+            name: statistics.median(run.latency_ms[name] or 0 for run in runs) for name in runs[0].latency_ms
+        },
+        "missing": sum(run.missing for run in runs),
+    }
+
+
+class _Generator:
+    def __init__(self, load: Load) -> None:
+        self._fixed_rate = bool(load.rate)
+        self._process = subprocess.Popen(
+            (sys.executable, "-m", "testbed.bench.load"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        self._tell(orjson.dumps(asdict(load)))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def keep_up(self, topic: "_Topic", begin: int, seconds: float) -> None:
+        """Let it send what the topic has taken, plus `BACKLOG`, for a while."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if not self._fixed_rate:
+                self._tell(b"%d" % (topic.count() - begin + BACKLOG))
+            time.sleep(min(STEP, left))
+
+    def stop(self) -> int:
+        """End it; the number of messages sent."""
+        output, _ = self._process.communicate(timeout=30)
+        return int(output or 0)
+
+    def _tell(self, line: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - a pipe was asked for
+        self._process.stdin.write(line + b"\n")
+        self._process.stdin.flush()
+
+
+class _Topic:
+    def __init__(self, brokers: str, name: str, partitions: int) -> None:
+        self._partitions = [TopicPartition(name, number) for number in range(partitions)]
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "group.id": "testbed-bench",
+                "log_level": 2,
+                "enable.auto.commit": False,
+            }
+        )
+
+    def offsets(self) -> list[TopicPartition]:
+        """Where each partition ends now."""
+        return [TopicPartition(one.topic, one.partition, self._end(one)) for one in self._partitions]
+
+    def count(self) -> int:
+        """Records in the topic."""
+        return sum(one.offset for one in self.offsets())
+
+    def wait_for(self, total: int) -> int:
+        """Wait until the topic holds `total` records; how many are missing after `SETTLE_TIMEOUT`."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT
+        while (missing := total - self.count()) > 0 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return max(0, missing)
+
+    def latencies(self, offsets: list[TopicPartition], count: int, form: str) -> Histogram:
+        """From the sending time in the value to Kafka's time stamp, of `count` records from `offsets` on."""
+        histogram = Histogram()
+        self._consumer.assign(offsets)
+        while histogram.count < count and (batch := self._consumer.consume(10_000, timeout=5)):
+            for message in batch:
+                histogram.add(message.timestamp()[1] - _sent_ms(message.value() or b"", form))
+        self._consumer.unassign()
+        return histogram
+
+    def _end(self, partition: TopicPartition) -> int:
+        deadline = time.monotonic() + SETTLE_TIMEOUT
+        while True:
+            try:
+                return int(self._consumer.get_watermark_offsets(partition, timeout=5)[1])
+            except KafkaException:  # a topic made this moment has no leader yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+
+def _sent_ms(value: bytes, form: str) -> int:
+    if form == "raw":
+        return int(STAMP.unpack_from(value)[0])
+    at = value.index(b'"timestamp":') + 12
+    return int(value[at : at + 13])
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
