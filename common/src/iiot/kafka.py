@@ -45,7 +45,7 @@ class KafkaSink:
         self, brokers: str, client_id: str, *, flush_timeout: float = FLUSH_TIMEOUT, **overrides: object
     ) -> None:
         self.in_flight = 0
-        self.connected = True
+        self.connected = False
         self.fatal: str | None = None
         self._flush_timeout = flush_timeout
         self._poll_timer: asyncio.TimerHandle | None = None
@@ -123,8 +123,9 @@ class KafkaSink:
             self.fatal = error.str()
             log.error("kafka_producer_fatal", error=error.str())
         elif error.code() == ClientError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own code
+            if self.connected:
+                log.warning("kafka_unreachable", error=error.str())
             self.connected = False
-            log.warning("kafka_unreachable", error=error.str())
 
 
 def is_refusal(error: str) -> bool:
