@@ -23,7 +23,7 @@ CHECKS = {
 }
 
 
-def test(
+def run(
     pytest_arguments: Annotated[
         list[str] | None, typer.Argument(help="Handed to pytest instead of all suites; put them after `--`.")
     ] = None,

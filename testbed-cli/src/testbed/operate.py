@@ -5,7 +5,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 
 from iiot.errors import IiotError, KafkaError
 from iiot.topics import TELEMETRY
@@ -39,8 +38,7 @@ def status(
         }
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     elif parts:
-        console = Console()
-        console.print(view.parts_table(parts), view.topics_table(topics))
+        view.console().print(view.parts_table(parts), view.topics_table(topics))
     else:
         typer.echo("The testbed is not running; start it with ./testbed up")
     if not healthy:
@@ -71,7 +69,7 @@ def logs(
 def down() -> None:
     """Stop everything; data, logs and certificates stay in the state directory."""
     engine = choose.in_use() or NativeEngine()
-    with Console().status("stopping the testbed"):
+    with view.console().status("stopping the testbed"):
         problems = engine.stop()
     for problem in problems:
         typer.echo(f"down: {problem}", err=True)

@@ -48,7 +48,7 @@ def up(
     ] = None,
 ) -> None:
     """Start the testbed; return when all parts are healthy and messages arrive in all Kafka topics."""
-    console = Console()
+    console = view.console()
     options = UpOptions(devices, profile, os.environ.get("TESTBED_BIND") or "127.0.0.1")
     chosen: Engine | None = None
     started = False
@@ -135,7 +135,7 @@ def _wait(engine: Engine, progress: _Progress) -> None:
             progress.step("waiting for messages in Kafka")
             topics = _counts(engine) or topics
         else:
-            progress.step(f"waiting for {', '.join(part.name for part in bad)}")
+            progress.step("waiting for the parts to become healthy")
         progress.update(parts, topics)
         if not bad and all(topics.values()):
             return

@@ -1,13 +1,20 @@
 """Tables and addresses that several commands show."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
+from rich.console import Console
 from rich.table import Table
 
 from testbed.engines.base import Engine, PartStatus
 from testbed.engines.native.ports import Ports
 
 _STYLES = {"healthy": "green", "done": "green", "absent": "dim", "unhealthy": "red", "stopped": "red"}
+
+
+def console() -> Console:
+    """Standard output; a pipe or a file has no width, so tables need not wrap there."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def brokers(engine: Engine) -> str:

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from testbed.engines.native import mosquitto, prometheus
+from testbed.engines.native.errors import PortInUseError
+from testbed.engines.native.ports import Ports
+
+ROOT = Path(__file__).parents[3]
+CONFIG = (ROOT / "mosquitto" / "mosquitto.conf").read_text()
+
+
+def test_mosquitto_listens_on_the_given_ports_and_only_tls_leaves_the_host():
+    text = mosquitto.render(CONFIG, mosquitto.BrokerPorts(18883, 11883, 19001), "192.0.2.1", "nobody")
+    listeners = [
+        line for line in text.splitlines() if line.startswith(("listener", "socket_domain", "user "))
+    ]
+    assert listeners == [
+        "listener 18883 192.0.2.1",
+        "listener 11883 127.0.0.1",
+        "listener 19001 127.0.0.1",
+        "socket_domain ipv4",
+        "user nobody",
+    ]
+
+
+def test_prometheus_finds_every_part_on_this_host():
+    document = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+    rendered = prometheus.render(document, ROOT / "prometheus", Ports(10_000))
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in rendered["scrape_configs"]}
+    assert targets == {
+        "lwm2m-server": ["127.0.0.1:18080"],
+        "sparkplug-host": ["127.0.0.1:18081"],
+        "mqtt-redpanda-bridge": ["127.0.0.1:18082"],
+        "device-simulator": ["127.0.0.1:18083"],
+        "redpanda-connect": ["127.0.0.1:18087"],
+        "prometheus": ["127.0.0.1:19090"],
+    }
+    assert not any("dns_sd_configs" in job for job in rendered["scrape_configs"])
+    assert all(Path(pattern).parent.is_dir() for pattern in rendered["rule_files"])
+
+
+@pytest.mark.parametrize("text", ["-1", "abc", "99999", "1.5"])
+def test_a_bad_port_offset_is_refused_by_name(monkeypatch, text):
+    monkeypatch.setenv("TESTBED_PORT_OFFSET", text)
+    with pytest.raises(PortInUseError, match="TESTBED_PORT_OFFSET"):
+        Ports.from_environment()
