@@ -98,9 +98,7 @@ def bridge(
 def machine() -> dict[str, Any]:
     """The machine that the figures belong to."""
     text = Path("/proc/cpuinfo").read_text()
-    model = next(
-        (line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line), "unknown"
-    )
+    models = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
     return {
         "cpu": models[0] if models else "unknown",
         "cores": os.cpu_count(),
