@@ -28,12 +28,13 @@ def printable(text: str) -> str:
 def details(record: Record) -> str:
     """Position, the value with JSON indented, and the headers."""
     place = f"{record.topic}  partition {record.partition}  offset {record.offset}"
-    headers = [printable(f"{name}: {value.decode(errors='replace')}") for name, value in record.headers]
+    headers = [f"{name}: {value.decode(errors='replace')}" for name, value in record.headers]
     try:
         value = orjson.dumps(orjson.loads(record.value), option=orjson.OPT_INDENT_2).decode()
     except ValueError:
         value = _opaque(record.value)
-    return "\n".join([place, value, "", *headers])
+    lines = [place, *value.split("\n"), "", *headers]
+    return "\n".join(map(printable, lines))
 
 
 def _known(record: Any) -> str | None:

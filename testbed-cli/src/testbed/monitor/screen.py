@@ -194,7 +194,7 @@ class Monitor(App[None]):
 
     @property
     def _columns(self) -> int:
-        return max(1, self.size.width // 40)
+        return 1 if self.size.width < 70 else 2 if self.size.width < 180 else 3
 
     def _cells(self, topic: TopicLine) -> tuple[Text, ...]:
         dead = topic.name.endswith(".dlq")
