@@ -36,6 +36,8 @@ LONGEST_SLEEP: Final = 0.05
 HEALTHY_SHARE: Final = 0.95
 """Share of the devices that must be connected for the fleet to count as healthy."""
 SUMMARY_EVERY: Final = 2.0
+STOP_TIMEOUT: Final = 6.0
+"""s after which devices that cannot say farewell, or are still connecting, are cut off."""
 
 
 class Fleet:
@@ -86,9 +88,9 @@ class Fleet:
             await stopping.wait()
             for device in self.devices:
                 device.stop()
-            await asyncio.wait(lives)
-            for helper in helpers:
-                helper.cancel()
+            _, late = await asyncio.wait(lives, timeout=STOP_TIMEOUT)
+            for task in (*late, *helpers):
+                task.cancel()
 
     def health(self) -> telemetry.HealthReport:
         """Healthy while nearly all devices are connected."""
