@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from kafka import KafkaAdminClient
 from bridge_rig import Bridge, Device, Fleet, Reader, judge, running_bridge
 from iiot import certs
 from support import Broker, accepts_connections, free_port, wait_until
+from tcp_proxy import TcpProxy
 from testbed.engines.native import kafka as kafka_process
 from testbed.engines.native import mosquitto as mosquitto_process
 from testbed.engines.native import paths
@@ -37,11 +39,15 @@ class Server:
 
 
 @contextmanager
-def own_kafka(directory):
+def own_kafka(directory, advertised="127.0.0.1"):
     port = free_port()
     directory.mkdir()
     command = kafka_process.prepare(
-        directory, kafka_process.libraries(paths.cache()), port=port, controller_port=free_port()
+        directory,
+        kafka_process.libraries(paths.cache()),
+        port=port,
+        controller_port=free_port(),
+        advertised=advertised,
     )
     server = Server(command, directory, [port])
     server.start()
@@ -139,6 +145,58 @@ def test_the_broker_restarted_under_load(kafka, unique, tmp_path):
         verdict = judge(reader, fleet.expected())
         assert verdict.lost == 0
         assert bridge.metrics()["bridge_sessions_lost_total"] == 0
+
+
+def load_through_faults(bridge, proxy, fleet):
+    """Reset, stall, reset the connections of a proxy while messages flow; the number of resets."""
+
+    def flow():
+        before = bridge.metrics()["bridge_delivered_total"]
+        wait_until(lambda: bridge.metrics()["bridge_delivered_total"] > before + 300, "flow", seconds=30)
+
+    with fleet:
+        flow()
+        proxy.reset()
+        flow()
+        proxy.stall()
+        time.sleep(3)
+        proxy.resume()
+        flow()
+        proxy.reset()
+        flow()
+    return 2
+
+
+def test_the_network_between_broker_and_bridge(mosquitto, kafka, devices, tmp_path):
+    with ExitStack() as stack:
+        proxy = stack.enter_context(TcpProxy(mosquitto.tls_port))
+        away = replace(mosquitto, tls_port=proxy.port)
+        maximum = str(RECEIVE_MAXIMUM)
+        bridge = stack.enter_context(running_bridge(away, kafka, tmp_path, RECEIVE_MAXIMUM=maximum))
+        reader = Reader(kafka)
+        stack.callback(reader.close)
+        fleet = Fleet(devices, rate=1000)
+        resets = load_through_faults(bridge, proxy, fleet)
+        verdict = judge(reader, fleet.expected())
+        assert (verdict.lost, verdict.reordered) == (0, 0)
+        # PUBACKs on their way are lost, too; Mosquitto 2.0.11 does not count them against Receive Maximum.
+        assert verdict.duplicated <= 2 * resets * RECEIVE_MAXIMUM
+
+
+def test_the_network_between_bridge_and_kafka(mosquitto, devices, tmp_path):
+    with ExitStack() as stack:
+        # Clients go where Kafka says that it is: to the proxy, which has the same port on another address.
+        direct, _ = stack.enter_context(own_kafka(tmp_path / "kafka", advertised="127.0.0.2"))
+        port = int(direct.rpartition(":")[2])
+        proxy = stack.enter_context(TcpProxy(port, "127.0.0.2", port))
+        kafka = f"127.0.0.2:{port}"
+        bridge = stack.enter_context(running_bridge(mosquitto, kafka, tmp_path))
+        fleet = Fleet(devices, rate=1000)
+        load_through_faults(bridge, proxy, fleet)
+        reader = Reader(kafka, from_the_start=True)
+        stack.callback(reader.close)
+        verdict = judge(reader, fleet.expected())
+        assert (verdict.lost, verdict.duplicated, verdict.reordered) == (0, 0, 0)
 
 
 def test_a_deleted_topic_comes_back_and_nothing_after_that_is_lost(
