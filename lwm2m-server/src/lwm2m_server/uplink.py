@@ -241,7 +241,7 @@ class Uplink:
     def _check(self, records: Iterable[Record]) -> None:
         for record in records:
             try:
-                self._definitions.check_type(record.path, record.value)
+                self._definitions.typed(record.path, record.value)
             except InvalidValueError as error:
                 raise _RefusedError(Code.BAD_REQUEST, Refusal.of(error)) from error
 

@@ -65,9 +65,13 @@ def _unsigned(value: object) -> Value | None:
 
 
 def _float(value: object) -> Value | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**1023:
-        return float(value) if math.isfinite(value) else None
-    return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _boolean(value: object) -> Value | None:

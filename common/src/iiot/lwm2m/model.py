@@ -123,17 +123,18 @@ class Definitions(Mapping[int, Object]):
         resource = self.resource(path)
         return resource.check(value, str(path)) if resource else value
 
-    def check_type(self, path: Path, value: Value | None) -> None:
-        """Refuse a value that `path` cannot hold; ranges are left aside, since a faulty sensor exceeds them.
+    def typed(self, path: Path, value: Value | None) -> Value:
+        """The value in the type that `path` has; ranges are left aside, since a faulty sensor exceeds them.
 
         Raises:
             InvalidValueError: wrong type, or no value at all.
         """
         resource = self.resource(path)
         if resource is not None:
-            coerce(resource.type, value, str(path))
-        elif value is None:
+            return coerce(resource.type, value, str(path))
+        if value is None:
             raise InvalidValueError(str(path), value, "a value")
+        return value
 
 
 @lru_cache(maxsize=1)

@@ -87,6 +87,18 @@ class Path:
 ROOT = Path()
 
 
+def content_path(ids: tuple[int, ...]) -> Path:
+    """A path from ids in a payload, where instance id 65535 says that the client chooses one (Create).
+
+    Raises:
+        InvalidValueError: too many ids, or one out of range.
+    """
+    open_instance = len(ids) > 1 and ids[1] == MAX_ID
+    if not _legal((ids[0], 0, *ids[2:]) if open_instance else ids):
+        raise InvalidValueError("path", "/" + "/".join(map(str, ids)), _ALLOWED)
+    return Path(ids)
+
+
 def _legal(ids: tuple[int, ...]) -> bool:
     reserved = any(number == MAX_ID for number in ids[1::2])
     return len(ids) <= 4 and not reserved and all(0 <= number <= MAX_ID for number in ids)

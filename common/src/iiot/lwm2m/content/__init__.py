@@ -1,1 +1,116 @@
-"""The content formats of LwM2M payloads (Core 7.4): each a codec between bytes and records."""
+"""The content formats of LwM2M payloads (Core 7.4): each a codec between bytes and records.
+
+Output is strict; input is taken as the world's clients write it: any width of number, indefinite
+CBOR, either alphabet of base64, blanks between links.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import IntEnum
+
+from iiot.errors import DecodeError, InvalidValueError
+from iiot.lwm2m.content import cbor, lwm2m_cbor, senml, text, tlv
+from iiot.lwm2m.datatypes import Type
+from iiot.lwm2m.message import Content, Record, Value
+from iiot.lwm2m.model import Definitions
+from iiot.lwm2m.path import Path
+
+
+class Format(IntEnum):
+    """Content-Format numbers (IANA CoAP Content-Formats)."""
+
+    TEXT = 0
+    LINK = 40
+    OPAQUE = 42
+    CBOR = 60
+    SENML_JSON = 110
+    SENML_CBOR = 112
+    SENML_ETCH_JSON = 320
+    SENML_ETCH_CBOR = 322
+    TLV = 11542
+    LWM2M_CBOR = 11544
+
+
+SINGLE = (Format.TEXT, Format.OPAQUE, Format.CBOR)
+"""Formats that hold the value of one resource or resource instance."""
+
+
+def encode(form: Format, records: Sequence[Record], path: Path, definitions: Definitions) -> bytes:
+    """Records as a payload for (or from) a request to `path`.
+
+    Raises:
+        InvalidValueError: the format cannot express them, or a value has the wrong type.
+    """
+    if form in SINGLE:
+        return _encode_single(form, records, definitions)
+    match form:
+        case Format.SENML_JSON | Format.SENML_ETCH_JSON:
+            return senml.encode_json(records)
+        case Format.SENML_CBOR | Format.SENML_ETCH_CBOR:
+            return senml.encode_cbor(records)
+        case Format.TLV:
+            return tlv.encode(records, path, definitions)
+        case Format.LWM2M_CBOR:
+            return lwm2m_cbor.encode(records)
+    raise InvalidValueError("format", int(form), "one that carries values")
+
+
+def decode(content: Content, path: Path, definitions: Definitions) -> tuple[Record, ...]:
+    """Records of a payload for (or from) a request to `path`, in the types of known resources.
+
+    A record of which only the path is there has no value. Without a format, plain text is assumed.
+
+    Raises:
+        DecodeError: the payload is not of its format.
+        InvalidValueError: an unknown format, a wrong path, a value of the wrong type.
+    """
+    try:
+        form = Format(content.format or 0)
+    except ValueError as error:
+        allowed = ", ".join(str(int(known)) for known in Format)
+        raise InvalidValueError("format", content.format, allowed) from error
+    if form in SINGLE:
+        return (Record(path, _decode_single(form, content.payload, path, definitions)),)
+    match form:
+        case Format.SENML_JSON | Format.SENML_ETCH_JSON:
+            records = senml.decode_json(content.payload)
+        case Format.SENML_CBOR | Format.SENML_ETCH_CBOR:
+            records = senml.decode_cbor(content.payload)
+        case Format.TLV:
+            return tlv.decode(content.payload, path, definitions)
+        case Format.LWM2M_CBOR:
+            records = lwm2m_cbor.decode(content.payload)
+        case _:
+            raise DecodeError(f"format {form} carries no values")
+    return tuple(
+        record
+        if record.value is None
+        else replace(record, value=definitions.typed(record.path, record.value))
+        for record in records
+    )
+
+
+def _encode_single(form: Format, records: Sequence[Record], definitions: Definitions) -> bytes:
+    if len(records) != 1 or records[0].value is None:
+        raise InvalidValueError("format", int(form), "for one value; choose 110, 112, 11542 or 11544")
+    path = records[0].path
+    value = definitions.typed(path, records[0].value)
+    if form is Format.OPAQUE:
+        if not isinstance(value, bytes):
+            raise InvalidValueError(str(path), value, "an opaque value, for format 42")
+        return value
+    return cbor.encode(value, str(path)) if form is Format.CBOR else text.encode(value).encode()
+
+
+def _decode_single(form: Format, payload: bytes, path: Path, definitions: Definitions) -> Value:
+    if not path.is_value:
+        raise DecodeError(f"format {form} holds one value, and {path} may hold many")
+    if form is Format.OPAQUE:
+        return definitions.typed(path, payload)
+    if form is Format.CBOR:
+        return definitions.typed(path, cbor.scalar(cbor.load(payload)))
+    known = definitions.resource(path)
+    try:
+        return text.decode(payload.decode(), known.type if known else Type.STRING, str(path))
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"{path}: not UTF-8 text") from error
