@@ -1,6 +1,7 @@
 """CloudEvents headers, prepared once per MQTT topic so that a message costs only its id and time."""
 
 import time
+from functools import lru_cache
 from itertools import count
 from urllib.parse import quote
 
@@ -48,4 +49,9 @@ _LAST_MS = 253_402_300_799_999
 
 def _rfc3339(time_ms: int) -> bytes:
     seconds, ms = divmod(time_ms if 0 <= time_ms <= _LAST_MS else 0, 1000)
-    return b"%s.%03dZ" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode(), ms)
+    return b"%s.%03dZ" % (_second(seconds), ms)
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode()
