@@ -15,7 +15,11 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 # Another apt on the machine is waited for.
 apt="apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2"
-$apt install -y --no-install-recommends "$@" >/dev/null 2>&1 || {
-    $apt update >/dev/null
-    $apt install -y --no-install-recommends "$@" >/dev/null
-}
+log=$(mktemp)
+if ! $apt install -y --no-install-recommends "$@" >"$log" 2>&1 &&
+    ! { $apt update && $apt install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    exit 1
+fi
+rm -f "$log"
