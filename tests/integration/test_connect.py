@@ -1,0 +1,257 @@
+"""Both LwM2M paths to a real Kafka, on the embedded engine and on Redpanda Connect when it is installed."""
+
+import asyncio
+import base64
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import orjson
+import pytest
+
+from connect_rig import ENGINES, PATHS, Connect, Feed, Records, running, serve_feed
+from iiot import topics
+from iiot.kafka import TopicSpec, ensure_topics
+from iiot.topics import LWM2M_HTTP
+from support import eventually, free_port
+from testbed.engines.native import kafka as kafka_process
+from testbed.engines.native import paths
+from testbed.engines.native.process import spawn
+
+pytestmark = pytest.mark.parametrize("engine", ENGINES)
+SOURCES = ["lwm2m-http-source", "lwm2m-websocket-source"]
+
+
+async def create_topics(brokers):
+    await ensure_topics(brokers, [TopicSpec(name, 3) for path in PATHS for name in (path, topics.dlq(path))])
+
+
+@pytest.fixture
+async def records(kafka):
+    await create_topics(kafka)
+    found = await asyncio.to_thread(Records, kafka)
+    yield found
+    found.close()
+
+
+def all_delivered(records, feed):
+    """A probe: every event id is in both topics."""
+    wanted = set(range(1, feed.latest + 1))
+    return lambda: all(set(records.ids(path)) == wanted for path in PATHS)
+
+
+def assert_first_deliveries_in_order(records):
+    """Repeats apart, each device's events arrive in the order of their ids."""
+    for path in PATHS:
+        newest = {}
+        seen = set()
+        for record in records.by_topic[path]:
+            number = orjson.loads(record.value)["id"]
+            if number not in seen:
+                assert number > newest.get(record.key, 0), f"{path}: {record.key} {number}"
+                newest[record.key] = number
+            seen.add(number)
+
+
+async def status(connect, source):
+    return orjson.loads((await connect.get(f"/connectors/{source}/status"))[1])
+
+
+async def test_each_event_arrives_once_with_key_headers_and_value_as_it_was(kafka, records, engine, tmp_path):
+    feed = Feed()
+    feed.add(20)
+    async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path)) as connect:
+        await records.until(all_delivered(records, feed), "the events from before the start")
+        feed.add(5)
+        await records.until(all_delivered(records, feed), "the live events", seconds=5)
+        for path in PATHS:
+            assert sorted(records.ids(path)) == list(range(1, 26))
+            for record in records.by_topic[path]:
+                event = orjson.loads(record.value)
+                assert event == orjson.loads(feed.texts[event["id"]])
+                assert record.key.decode() == event["endpoint"]
+                assert dict(record.headers) == {
+                    "event_id": str(event["id"]).encode(),
+                    "ce_specversion": b"1.0",
+                    "ce_id": str(event["id"]).encode(),
+                    "ce_source": b"/lwm2m-server/events",
+                    "ce_type": b"iot.lwm2m.send",
+                    "ce_subject": record.key,
+                    "ce_time": b"2026-11-24T06:30:00.123Z",
+                    "content-type": b"application/json",
+                }
+        assert_first_deliveries_in_order(records)
+        await eventually(lambda: connect.cursor.read_text() == "25", "the stored cursor")
+        await eventually(lambda: feed.positions == {SOURCES[1]: 25}, "the position kept by the server")
+
+
+async def test_answers_like_a_kafka_connect_worker(kafka, records, engine, tmp_path):
+    feed = Feed()
+    feed.add(3)
+    async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path)) as connect:
+        await records.until(all_delivered(records, feed), "the events")
+        assert await connect.get("/connectors") == (200, orjson.dumps(SOURCES).decode())
+        for source in SOURCES:
+            answer = await status(connect, source)
+            assert answer["name"] == source
+            assert answer["type"] == "source"
+            assert answer["connector"]["state"] == "RUNNING"
+            assert [(task["id"], task["state"]) for task in answer["tasks"]] == [(0, "RUNNING")]
+        code, text = await connect.get("/connectors/none/status")
+        assert code == 404
+        assert orjson.loads(text) == {"error_code": 404, "message": "No status found for connector none"}
+        metrics = (await connect.get("/metrics"))[1]
+        assert any(line.startswith("output_sent{") for line in metrics.splitlines())
+
+
+async def test_a_failing_source_says_so_and_recovers(kafka, records, engine, tmp_path):
+    feed = Feed()
+    feed.add(3)
+    port = free_port()
+    connect = Connect(engine, kafka, port, tmp_path)
+    async with AsyncExitStack() as stack:
+        async with serve_feed(feed, port):
+            await stack.enter_async_context(running(connect))
+            await records.until(all_delivered(records, feed), "the events")
+        for source in SOURCES:
+
+            async def has_failed(source=source):
+                task = (await status(connect, source))["tasks"][0]
+                return task["state"] == "FAILED" and task["trace"]
+
+            await eventually(has_failed, f"{source} is reported", seconds=15)
+        async with serve_feed(feed, port):
+            feed.add(3)
+            await records.until(all_delivered(records, feed), "the events after the restart")
+            await eventually(connect.is_ready, "Connect is ready again")
+
+
+async def test_poison_goes_to_the_dead_letters_and_blocks_nothing(kafka, records, engine, tmp_path):
+    feed = Feed()
+    feed.add(2)
+    poison = [b"17", b"null", b"[1]", b'{"id":6,"type":"send"}', b'{"id":7,"type":"send","endpoint":""}']
+    for text in poison:
+        feed.add_text(text)
+    feed.add(1, blob="x" * 1000)
+    feed.add(1, blob="y" * 2_000_000)
+    feed.add(2)
+    reasons = (
+        ["not an event object"] * 3 + ["missing endpoint"] * 2 + ["oversize: 2000163 bytes, at most 900000"]
+    )
+    reasons = sorted(reasons)
+    async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path)) as connect:
+        await records.until(
+            lambda: all(sorted(records.reasons(path)) == reasons for path in PATHS), "the dead letters"
+        )
+        await records.until(
+            lambda: all(sorted(records.ids(path)) == [1, 2, 8, 10, 11] for path in PATHS), "the good events"
+        )
+        await eventually(lambda: connect.cursor.read_text() == "11", "the cursor behind the poison")
+    for path in PATHS:
+        for record in records.by_topic[topics.dlq(path)]:
+            letter = orjson.loads(record.value)
+            payload = base64.b64decode(letter["payload_base64"])
+            assert letter["topic"] == path
+            assert dict(record.headers)["error"].decode() == letter["reason"]
+            assert len(payload) == min(letter["size"], 65536)
+            assert payload in poison or b"yyy" in payload or b'"endpoint":""' in payload
+
+
+async def test_kill_and_refusals_lose_nothing(kafka, records, engine, tmp_path):
+    feed = Feed(refuse_every=4)
+    async with serve_feed(feed) as port:
+        connect = Connect(engine, kafka, port, tmp_path)
+        async with running(connect):
+            for _ in range(3):
+                feed.add(150)
+                await records.until(
+                    lambda: all(len(set(records.ids(path))) > feed.latest - 100 for path in PATHS),
+                    "events before the kill",
+                )
+                feed.add(50)
+                await connect.kill()
+                feed.add(50)
+                await connect.start()
+            await records.until(all_delivered(records, feed), "every event")
+    assert_first_deliveries_in_order(records)
+
+
+async def test_events_that_are_gone_become_visible_and_the_flow_goes_on(kafka, records, engine, tmp_path):
+    feed = Feed()
+    feed.add(30)
+    async with serve_feed(feed) as port:
+        connect = Connect(engine, kafka, port, tmp_path)
+        async with running(connect):
+            await records.until(all_delivered(records, feed), "the first events")
+            await eventually(lambda: connect.cursor.read_text() == "30", "the cursor")
+        feed.add(30)
+        feed.forget_up_to(45)
+        async with running(connect):
+            gap = "gap: behind event 30 none is kept before 46"
+            await records.until(lambda: records.reasons(LWM2M_HTTP) == [gap], "the gap")
+            await records.until(lambda: max(records.ids(LWM2M_HTTP)) == 60, "the events behind the gap")
+            await eventually(lambda: connect.cursor.read_text() == "60", "the cursor behind the gap")
+            feed.lose_everything(latest=0)
+            feed.add(3)
+            await records.until(lambda: len(records.reasons(LWM2M_HTTP)) == 2, "the reset")
+            assert records.reasons(LWM2M_HTTP)[1].startswith("reset: event 60 is not there yet")
+            await eventually(lambda: connect.cursor.read_text() == "3", "the cursor in the new feed")
+            assert gap in connect.log()
+
+
+async def test_a_kafka_outage_holds_the_cursors_and_loses_nothing(engine, tmp_path):
+    feed = Feed()
+    async with own_kafka(tmp_path / "kafka") as (brokers, start, kill):
+        await create_topics(brokers)
+        async with serve_feed(feed) as port, running(Connect(engine, brokers, port, tmp_path)) as connect:
+            feed.add(100)
+            await eventually(lambda: connect.cursor.read_text() == "100", "the cursor")
+            await eventually(lambda: feed.positions == {SOURCES[1]: 100}, "the position")
+            kill()
+            feed.add(2500)
+            await asyncio.sleep(2)
+            assert connect.cursor.read_text() == "100"
+            assert feed.positions == {SOURCES[1]: 100}
+            start()
+            await eventually(lambda: connect.cursor.read_text() == "2600", "the cursor", seconds=60)
+            await eventually(lambda: feed.positions == {SOURCES[1]: 2600}, "the position", seconds=60)
+            records = await asyncio.to_thread(lambda: Records(brokers, from_start=True))
+            await records.until(all_delivered(records, feed), "every event")
+            records.close()
+    assert_first_deliveries_in_order(records)
+
+
+async def test_stops_within_five_seconds_while_kafka_is_away(engine, tmp_path):
+    feed = Feed()
+    feed.add(10)
+    async with serve_feed(feed) as port:
+        connect = Connect(engine, f"127.0.0.1:{free_port()}", port, tmp_path)
+        await connect.start()
+        try:
+            await eventually(lambda: feed.polls >= 1 and feed.sockets >= 1, "both sources read", seconds=20)
+            async with asyncio.timeout(5):
+                await connect.stop()
+        finally:
+            await connect.kill()
+        assert not connect.cursor.exists()
+        assert feed.positions == {}
+
+
+@asynccontextmanager
+async def own_kafka(directory):
+    directory.mkdir()
+    port = free_port()
+    jars = kafka_process.libraries(paths.cache())
+    command = kafka_process.prepare(directory, jars, port=port, controller_port=free_port())
+    processes = []
+
+    def start():
+        processes.append(spawn(command, directory / "log.txt", directory))
+
+    def kill():
+        processes[-1].kill()
+        processes[-1].wait(10)
+
+    start()
+    try:
+        yield f"127.0.0.1:{port}", start, kill
+    finally:
+        kill()
