@@ -26,7 +26,7 @@ WINDOW = 1000
 
 
 @dataclass
-class Feed:
+class FakeFeed:
     """Stands in for the LwM2M server: events with ids 1, 2, …; `texts` may hold what is no event at all."""
 
     texts: dict[int, bytes] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Feed:
         return b'{"events":[' + b",".join(text for _, text in events) + b"]," + orjson.dumps(head)[1:]
 
 
-FEED = web.AppKey("FEED", Feed)
+FEED = web.AppKey("FEED", FakeFeed)
 
 
 async def _events(request: web.Request) -> web.Response:
@@ -120,7 +120,7 @@ async def _socket(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-async def _send_events(feed: Feed, name: str, socket: web.WebSocketResponse) -> None:
+async def _send_events(feed: FakeFeed, name: str, socket: web.WebSocketResponse) -> None:
     sent = feed.positions.get(name, 0)
     while True:
         room = WINDOW - (sent - feed.positions.get(name, 0))
@@ -131,7 +131,7 @@ async def _send_events(feed: Feed, name: str, socket: web.WebSocketResponse) -> 
 
 
 @asynccontextmanager
-async def serve_feed(feed: Feed, port: int = 0) -> AsyncIterator[int]:
+async def serve_feed(feed: FakeFeed, port: int = 0) -> AsyncIterator[int]:
     """Serve the feed; yields the port, to be given again for a restart."""
     app = web.Application()
     app[FEED] = feed

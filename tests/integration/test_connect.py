@@ -6,11 +6,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import orjson
 import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
 
-from connect_rig import ENGINES, PATHS, Connect, Feed, Records, running, serve_feed
+from connect_rig import ENGINES, PATHS, Connect, FakeFeed, Records, running, serve_feed
 from iiot import topics
 from iiot.kafka import TopicSpec, ensure_topics
+from iiot.telemetry import serve
 from iiot.topics import LWM2M_HTTP
+from lwm2m_server.api import Api
+from lwm2m_server.events import open_log
+from lwm2m_server.metrics import Metrics
+from lwm2m_server.store import Store
+from lwm2m_server.ws import Feed
 from support import eventually, free_port
 from testbed.engines.native import kafka as kafka_process
 from testbed.engines.native import paths
@@ -56,7 +64,7 @@ async def status(connect, source):
 
 
 async def test_each_event_arrives_once_with_key_headers_and_value_as_it_was(kafka, records, engine, tmp_path):
-    feed = Feed()
+    feed = FakeFeed()
     feed.add(20)
     async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path)) as connect:
         await records.until(all_delivered(records, feed), "the events from before the start")
@@ -84,7 +92,7 @@ async def test_each_event_arrives_once_with_key_headers_and_value_as_it_was(kafk
 
 
 async def test_answers_like_a_kafka_connect_worker(kafka, records, engine, tmp_path):
-    feed = Feed()
+    feed = FakeFeed()
     feed.add(3)
     async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path)) as connect:
         await records.until(all_delivered(records, feed), "the events")
@@ -103,7 +111,7 @@ async def test_answers_like_a_kafka_connect_worker(kafka, records, engine, tmp_p
 
 
 async def test_a_failing_source_says_so_and_recovers(kafka, records, engine, tmp_path):
-    feed = Feed()
+    feed = FakeFeed()
     feed.add(3)
     port = free_port()
     connect = Connect(engine, kafka, port, tmp_path)
@@ -125,7 +133,7 @@ async def test_a_failing_source_says_so_and_recovers(kafka, records, engine, tmp
 
 
 async def test_poison_goes_to_the_dead_letters_and_blocks_nothing(kafka, records, engine, tmp_path):
-    feed = Feed()
+    feed = FakeFeed()
     feed.add(2)
     poison = [b"17", b"null", b"[1]", b'{"id":6,"type":"send"}', b'{"id":7,"type":"send","endpoint":""}']
     for text in poison:
@@ -156,7 +164,7 @@ async def test_poison_goes_to_the_dead_letters_and_blocks_nothing(kafka, records
 
 
 async def test_kill_and_refusals_lose_nothing(kafka, records, engine, tmp_path):
-    feed = Feed(refuse_every=4)
+    feed = FakeFeed(refuse_every=4)
     async with serve_feed(feed) as port:
         connect = Connect(engine, kafka, port, tmp_path)
         async with running(connect):
@@ -174,8 +182,30 @@ async def test_kill_and_refusals_lose_nothing(kafka, records, engine, tmp_path):
     assert_first_deliveries_in_order(records)
 
 
+async def test_the_lwm2m_server_s_own_feed_is_resumed_on_both_paths(kafka, records, engine, tmp_path):
+    with Store(tmp_path / "events.db", 100_000, 10_000_000) as store:
+        async with open_log(store, 1_000_000) as events, serve_log(events) as port:
+
+            def all_arrived():
+                wanted = set(range(store.first + 1, events.latest + 1))
+                return events.pending == 0 and all(set(records.ids(path)) == wanted for path in PATHS)
+
+            connect = Connect(engine, kafka, port, tmp_path)
+            async with running(connect):
+                for seq in range(1500):
+                    events.append("send", f"device-{seq % 3}", {"seq": seq})
+                await records.until(all_arrived, "the first events")
+                await connect.kill()
+                for seq in range(1500, 3000):
+                    events.append("send", f"device-{seq % 3}", {"seq": seq})
+                await connect.start()
+                await records.until(all_arrived, "the events from while it was away")
+                await eventually(lambda: [events.lag(source) for source in SOURCES] == [0, 0], "no lag")
+    assert_first_deliveries_in_order(records)
+
+
 async def test_events_that_are_gone_become_visible_and_the_flow_goes_on(kafka, records, engine, tmp_path):
-    feed = Feed()
+    feed = FakeFeed()
     feed.add(30)
     async with serve_feed(feed) as port:
         connect = Connect(engine, kafka, port, tmp_path)
@@ -198,7 +228,7 @@ async def test_events_that_are_gone_become_visible_and_the_flow_goes_on(kafka, r
 
 
 async def test_a_kafka_outage_holds_the_cursors_and_loses_nothing(engine, tmp_path):
-    feed = Feed()
+    feed = FakeFeed()
     async with own_kafka(tmp_path / "kafka") as (brokers, start, kill):
         await create_topics(brokers)
         async with serve_feed(feed) as port, running(Connect(engine, brokers, port, tmp_path)) as connect:
@@ -220,7 +250,7 @@ async def test_a_kafka_outage_holds_the_cursors_and_loses_nothing(engine, tmp_pa
 
 
 async def test_stops_within_five_seconds_while_kafka_is_away(engine, tmp_path):
-    feed = Feed()
+    feed = FakeFeed()
     feed.add(10)
     async with serve_feed(feed) as port:
         connect = Connect(engine, f"127.0.0.1:{free_port()}", port, tmp_path)
@@ -233,6 +263,17 @@ async def test_stops_within_five_seconds_while_kafka_is_away(engine, tmp_path):
             await connect.kill()
         assert not connect.cursor.exists()
         assert feed.positions == {}
+
+
+@asynccontextmanager
+async def serve_log(events):
+    """The LwM2M server's HTTP side without its devices."""
+    app = web.Application()
+    Api(None, None, events, None).add_routes(app)
+    feed = Feed(events, Metrics(CollectorRegistry()), asyncio.Event())
+    app.router.add_get("/ws/events", feed.handle)
+    async with serve(app, "127.0.0.1", 0) as port:
+        yield port
 
 
 @asynccontextmanager
