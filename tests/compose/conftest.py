@@ -100,10 +100,18 @@ def stack(images, measured, tmp_path_factory) -> Iterator[Stack]:
     env = {**images, "COMPOSE_FILE": "docker-compose.yml:tests/compose/without-grafana.yml"}
     stack = Stack(directory, env)
     try:
-        stack.compose("up", "--detach", "--wait", "--wait-timeout", "180")
+        start(stack)
         yield stack
     finally:
         stack.compose("down", "--volumes", "--remove-orphans")
+
+
+def start(stack: Stack) -> None:
+    """Start everything; what the containers said is part of the error."""
+    try:
+        stack.compose("up", "--detach", "--wait", "--wait-timeout", "180")
+    except ToolError as exc:
+        raise ToolError(f"{exc}\n{stack.compose('logs', '--no-color', '--tail', '25')}") from exc
 
 
 def accepts(port: int) -> bool:
