@@ -1,17 +1,15 @@
-"""Every part killed with kill -9 comes back, and data flows again in all topics."""
+"""Every part killed with kill -9 comes back, and the ledger says what that cost."""
 
+import json
 import os
 import signal
+import time
 
 import pytest
 
-from iiot.topics import LWM2M_HTTP, LWM2M_UPDATES, LWM2M_WEBSOCKET, SPARKPLUG_DATA
 from support import wait_until
-from testbed import arrivals
 
-CONTINUOUS = (SPARKPLUG_DATA, LWM2M_UPDATES, LWM2M_HTTP, LWM2M_WEBSOCKET)
 PARTS = (
-    "mosquitto",
     "kafka",
     "lwm2m-server",
     "sparkplug-host",
@@ -20,26 +18,42 @@ PARTS = (
     "device-simulator",
     "prometheus",
 )
+BROKER_MAY_LOSE = 100
+"""Messages of half a second: QoS 0 on its way through the broker, and what its last snapshot did not hold."""
+
+
+def kill_and_watch(testbed, name):
+    """Kill a part in the middle of a window; the ledger's report once the part is healthy again."""
+    before = testbed.part(name)
+    verify = testbed.popen("verify", "--json", "--seconds=12", "--patience=20")
+    try:
+        time.sleep(4)  # the window has begun
+        os.kill(before["pid"], signal.SIGKILL)
+        wait_until(lambda: recovered(testbed, name, before), f"{name} is healthy again", 60, 0.3)
+        output, _ = verify.communicate(timeout=90)
+    finally:
+        verify.kill()
+        verify.communicate()
+    return verify.returncode, json.loads(output)
+
+
+def recovered(testbed, name, before):
+    status = testbed.status()
+    part = next(part for part in status["parts"] if part["name"] == name)
+    assert part["restarts"] > before["restarts"]
+    assert status["healthy"], [part for part in status["parts"] if part["state"] != "healthy"]
+    return True
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_killed_part_recovers(testbed, name):
-    before = testbed.part(name)
-    os.kill(before["pid"], signal.SIGKILL)
+def test_a_killed_part_recovers_and_nothing_is_lost(testbed, name):
+    status, report = kill_and_watch(testbed, name)
+    assert (status, report["lost"]) == (0, 0), report
+    # A killed simulator is away for a moment; everyone else goes on sending.
+    assert report["sent"] > 12 * 200 * (0.5 if name == "device-simulator" else 0.95)
 
-    def recovered():
-        status = testbed.status()
-        part = next(part for part in status["parts"] if part["name"] == name)
-        assert part["restarts"] > before["restarts"]
-        assert status["healthy"], [part for part in status["parts"] if part["state"] != "healthy"]
-        return True
 
-    wait_until(recovered, f"{name} is healthy again", seconds=60, interval=0.3)
-    first = arrivals.counts(testbed.brokers, CONTINUOUS, 0)
-
-    def flowing():
-        now = arrivals.counts(testbed.brokers, CONTINUOUS, 0)
-        assert all(now[topic] > first[topic] for topic in CONTINUOUS), (first, now)
-        return True
-
-    wait_until(flowing, f"all topics receive after {name} was killed", seconds=60, interval=0.5)
+def test_a_killed_broker_recovers_and_loses_no_more_than_documented(testbed):
+    _, report = kill_and_watch(testbed, "mosquitto")
+    assert report["lost"] <= BROKER_MAY_LOSE, report
+    assert report["sent"] > 12 * 200 * 0.5

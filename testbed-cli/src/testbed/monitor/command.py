@@ -42,9 +42,6 @@ def monitor(
             asyncio.run(_print(console, places, None if once else interval))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except BrokenPipeError:
-        # The reader has seen enough; without this Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 async def _show(places: Places, interval: float) -> None:
