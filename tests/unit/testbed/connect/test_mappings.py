@@ -116,7 +116,7 @@ def test_an_event_without_id_type_and_time_still_arrives():
         ("5", {"events": [], "next": 5, "oldest": None, "latest": 9}, ["gap"], "9"),
         ("5", {"events": [], "next": 9, "oldest": 10, "latest": 9}, ["gap"], "9"),
         ("5", {"events": [], "next": 0, "oldest": 1, "latest": 3, "reset": True}, ["reset"], "0"),
-        (BIG, {"events": [1], "next": int(BIG) + 1, "oldest": 1, "latest": int(BIG) + 1}, [1], str(int(BIG) + 1)),
+        (BIG, {"events": [1], "next": int(BIG), "oldest": 1, "latest": int(BIG)}, [1], BIG),
     ],
 )  # fmt: skip
 def test_a_page_yields_its_events_a_notice_of_what_is_missing_and_the_next_cursor(
