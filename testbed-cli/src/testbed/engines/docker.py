@@ -74,6 +74,11 @@ class DockerEngine:
         """Compose publishes the default ports."""
         return 0
 
+    def run_tool(self, *arguments: str) -> int:
+        """Run this command line inside the containers' network, where a scaled part has all its addresses."""
+        command = (*self._command, "--progress", "quiet", "run", "--rm", "--no-deps", "tools", *arguments)
+        return subprocess.run(command, cwd=paths.root(), check=False).returncode
+
     def _read(self, *arguments: str) -> str:
         result = subprocess.run(
             (*self._command, *arguments), cwd=paths.root(), capture_output=True, text=True, check=False

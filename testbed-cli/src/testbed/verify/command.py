@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from iiot.errors import IiotError, KafkaError, SettingsError
 from iiot.settings import KafkaSettings, load
 from testbed.engines import choose
-from testbed.engines.base import Engine
+from testbed.engines.base import Engine, EngineError
+from testbed.engines.docker import DockerEngine
 from testbed.engines.native.ports import Ports
 from testbed.verify import report, window
 from testbed.verify.devices import SimulatorsError, parse_addresses
@@ -50,7 +51,11 @@ def verify(
     """
     console, errors = Console(), Console(stderr=True)
     try:
-        settings = _settings(choose.in_use())
+        engine = _engine()
+        if isinstance(engine, DockerEngine):
+            options = [f"--seconds={seconds}", f"--patience={patience}", *["--json"] * as_json]
+            raise typer.Exit(_in_container(engine, options))
+        settings = _settings(engine)
         plan = window.Plan(settings.kafka_brokers, settings.simulators, seconds, patience)
         result = _measure(plan, errors)
     except IiotError as exc:
@@ -63,6 +68,18 @@ def verify(
         console.print(report.as_table(result))
     if result.verdict.lost:
         raise typer.Exit(EXIT_LOST)
+
+
+def _engine() -> Engine | None:
+    """The engine of the running testbed; None when variables say where everything is, as in a container."""
+    told = all(name.upper() in os.environ for name in VerifySettings.model_fields)
+    return None if told else choose.in_use()
+
+
+def _in_container(engine: DockerEngine, options: list[str]) -> int:
+    if not engine.status():
+        raise EngineError("no container is running")
+    return engine.run_tool("verify", *options)
 
 
 def _settings(engine: Engine | None) -> VerifySettings:
@@ -100,7 +117,7 @@ def _measure(plan: window.Plan, console: Console) -> window.Result:
 
 
 def _explain(error: IiotError) -> tuple[int, str]:
-    if isinstance(error, KafkaError | SimulatorsError):
+    if isinstance(error, KafkaError | SimulatorsError | EngineError):
         return EXIT_NOT_RUNNING, ". Is the testbed running? Start it with ./testbed up"
     if isinstance(error, window.NothingSentError):
         return EXIT_NOTHING_SENT, ". See ./testbed status"
