@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
@@ -11,11 +12,12 @@ from iiot.lwm2m.message import Code, Command, Operation, Record, Response
 from iiot.lwm2m.model import Definitions
 from iiot.telemetry import get_logger
 from lwm2m_server.registry import Registration, Registry
+from lwm2m_server.sparing import SparingLog
 
 MAX_PENDING: Final = 10_000
 """Commands without an answer at most, over all devices."""
 
-log = get_logger("lwm2m_server.operations")
+_sparing = SparingLog(get_logger("lwm2m_server.operations"), time.monotonic)
 
 
 class UnknownEndpointError(IiotError):
@@ -110,7 +112,7 @@ class Operations:
         answer = self._pending.get((endpoint, response.token))
         if answer is None or answer.done():
             self._metrics.unmatched_response()
-            log.info("response_unmatched", endpoint=endpoint, token=response.token[:40])
+            _sparing.warning("response_unmatched", endpoint=endpoint, token=response.token[:40])
             return
         answer.set_result(response)
 

@@ -1,6 +1,7 @@
 """The broker's side of the server: topics to messages, messages to topics, births and deaths."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
@@ -14,6 +15,7 @@ from iiot.telemetry import get_logger
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registration
 from lwm2m_server.settings import Settings
+from lwm2m_server.sparing import SparingLog
 from lwm2m_server.uplink import Uplink
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
@@ -32,6 +34,7 @@ _OPERATIONS: Final = {
 }
 
 log = get_logger("lwm2m_server.transport")
+_sparing = SparingLog(log, time.monotonic)
 
 
 class Metrics(Protocol):
@@ -155,7 +158,7 @@ class Transport:
 
     def _drop(self, message: Message, reason: str) -> None:
         self._metrics.foreign(reason)
-        log.info("message_dropped", reason=reason, topic=message.topic[:200])
+        _sparing.warning("message_dropped", reason=reason, topic=message.topic[:200])
         message.ack()
 
     def _options(self) -> ConnectOptions:

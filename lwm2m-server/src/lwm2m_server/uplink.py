@@ -1,5 +1,6 @@
 """What devices say on their own: registrations and values become state, events and answers."""
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
@@ -23,6 +24,7 @@ from iiot.telemetry import get_logger
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.events import EventLog
 from lwm2m_server.registry import Registration, Registry
+from lwm2m_server.sparing import SparingLog
 
 DeviceMessage = Register | Update | Deregister | Send | Notify | BootstrapRequest
 Reply = Callable[[Response], None]
@@ -46,6 +48,7 @@ _SUCCESS: Final = {
 """What the specification answers on success (Core 6.2, 6.4)."""
 
 log = get_logger("lwm2m_server.uplink")
+_sparing = SparingLog(log, time.monotonic)
 
 
 class Metrics(Protocol):
@@ -137,7 +140,9 @@ class Uplink:
         """Turn a message down: a counter, a log line, an event that accounts for it, and the answer."""
         self._metrics.message(operation, "refused")
         error = json_values.error_body(reason)
-        log.warning("message_refused", endpoint=endpoint, operation=operation, code=code.dotted, error=error)
+        _sparing.warning(
+            "message_refused", endpoint=endpoint, operation=operation, code=code.dotted, error=error
+        )
         ledger = _ledger(message) if message is not None else {}
 
         def durable() -> None:

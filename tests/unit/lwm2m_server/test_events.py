@@ -1,4 +1,5 @@
 import asyncio
+from pathlib import Path
 
 import orjson
 import pytest
@@ -143,3 +144,19 @@ async def test_waiting_for_more(file):
             assert not waiting.done()
             await fill(log, 1)
             await asyncio.wait_for(waiting, 5)
+
+
+async def test_events_in_memory_cost_little_more_than_their_size(file):
+    with Store(file, MANY, MANY) as store:
+        async with open_log(store, MANY) as log:
+            await fill(log, 1000)
+            before = resident_bytes()
+            for _ in range(40):
+                await fill(log, 500)
+            grown = resident_bytes() - before
+    assert grown < 20_000 * 1000, f"{grown / 20_000:.0f} bytes per event"
+
+
+def resident_bytes():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
