@@ -7,12 +7,11 @@ from pathlib import Path
 
 from iiot.certs import service_identity
 from testbed.engines.native import grafana, kafka, mosquitto, paths, prometheus
-from testbed.engines.native.part import Part, accepts, answers
+from testbed.engines.native.part import Part, answers, speaks_kafka, speaks_mqtt
 from testbed.engines.native.ports import Ports
 from testbed.engines.native.process import Command
 
 KAFKA = "kafka"
-LABELS = {KAFKA: "Kafka API"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +88,9 @@ class _Builder:
         return Part(
             "mosquitto",
             lambda: mosquitto.prepare(self.data("mosquitto"), config, self.certs, broker, self.plan.bind),
-            accepts(ports["mqtts"]),
+            speaks_mqtt(ports["mqtt"]),
             ports=ports,
+            watch=10,  # each probe is three lines in the broker's log
             grace=20,
         )
 
@@ -104,7 +104,7 @@ class _Builder:
                 port=ports["kafka"],
                 controller_port=ports["controller"],
             ),
-            accepts(ports["kafka"]),
+            speaks_kafka(ports["kafka"]),
             ports=ports,
             grace=20,
         )

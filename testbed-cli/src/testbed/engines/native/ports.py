@@ -44,13 +44,6 @@ class Ports:
         return self.of(part)["http"]
 
 
-def listening(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something accepts connections there."""
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((host, port)) == 0
-
-
 def check_free(part: str, ports: dict[str, int], bind: str = "127.0.0.1") -> None:
     """Make sure that a part can listen: MQTT over TLS on `bind`, the rest on loopback.
 

@@ -25,7 +25,6 @@ from testbed.engines.native.process import identify, owned, spawn, stop
 from testbed.engines.native.state import RunState
 
 STARTUP_POLL = 0.2
-WATCH_POLL = 2.0
 BACKOFF_FIRST, BACKOFF_MAX = 0.5, 15.0
 STEADY_SECONDS = 30.0
 """A part that ran this long starts again without delay when it ends."""
@@ -116,7 +115,7 @@ class Supervisor:
                 healthy = True
             else:
                 self._note(part, "unhealthy" if healthy else "starting", problem)
-            await asyncio.sleep(WATCH_POLL if problem is None else STARTUP_POLL)
+            await asyncio.sleep(part.watch if problem is None else STARTUP_POLL)
 
     def _note(self, part: Part, state: PartState, detail: str = "", **changes: int | None) -> None:
         before = self._state.parts[part.name]
