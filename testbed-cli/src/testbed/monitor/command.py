@@ -10,6 +10,7 @@ from rich.console import Console
 
 from iiot.errors import SettingsError
 from testbed.engines import choose
+from testbed.engines.native.engine import NativeEngine
 from testbed.monitor import view
 from testbed.monitor.collect import Collector
 from testbed.monitor.places import Places, find
@@ -28,8 +29,8 @@ def monitor(
     Without a terminal it prints a look every INTERVAL seconds until it is interrupted.
     """
     try:
-        engine = choose.in_use()
-        places = find(engine.port_offset() if engine else 0, dict(os.environ))
+        engine = choose.in_use() or NativeEngine()
+        places = find(engine.port_offset(), dict(os.environ))
     except SettingsError as exc:
         for problem in exc.problems:
             typer.echo(f"monitor: {problem}", err=True)

@@ -15,6 +15,7 @@ from iiot.settings import KafkaSettings, load
 from testbed.engines import choose
 from testbed.engines.base import Engine, EngineError
 from testbed.engines.docker import DockerEngine
+from testbed.engines.native.engine import NativeEngine
 from testbed.engines.native.ports import Ports
 from testbed.verify import report, window
 from testbed.verify.devices import SimulatorsError, parse_addresses
@@ -84,7 +85,7 @@ def _in_container(engine: DockerEngine, options: list[str]) -> int:
 
 def _settings(engine: Engine | None) -> VerifySettings:
     """The running testbed's ports, as far as no variable names other places."""
-    ports = Ports(engine.port_offset() if engine else 0)
+    ports = Ports((engine or NativeEngine()).port_offset())
     defaults = {
         "kafka_brokers": f"localhost:{ports.of('kafka')['kafka']}",
         "simulators": f"localhost:{ports.http('device-simulator')}",
