@@ -1,0 +1,60 @@
+"""Which testable assertions of Sparkplug 3.0 no rule judges, and why."""
+
+from typing import Final
+
+_BROKER: Final = "about the MQTT server itself"
+_STATE_OF_HOST: Final = "about what a host keeps inside; its REST view tells"
+_CONFIGURED: Final = (
+    "only for edge nodes that are configured to wait for a primary host, which no message tells"
+)
+_ALLOWED: Final = "allows something and forbids nothing"
+_SEVERAL: Final = "about several MQTT servers, and one observer sees one"
+
+NOT_JUDGED: Final[dict[str, str]] = {
+    name: reason
+    for reason, names in {
+        _BROKER: (
+            "conformance-mqtt-qos0 conformance-mqtt-qos1 conformance-mqtt-will-messages"
+            " conformance-mqtt-retained conformance-mqtt-aware-basic conformance-mqtt-aware-store"
+            " conformance-mqtt-aware-nbirth-mqtt-topic conformance-mqtt-aware-nbirth-mqtt-retain"
+            " conformance-mqtt-aware-dbirth-mqtt-topic conformance-mqtt-aware-dbirth-mqtt-retain"
+            " conformance-mqtt-aware-ndeath-timestamp message-flow-edge-node-birth-publish-connect"
+        ),
+        _STATE_OF_HOST: (
+            "operational-behavior-edge-node-termination-host-action-ndeath-node-offline"
+            " operational-behavior-edge-node-termination-host-action-ndeath-node-tags-stale"
+            " operational-behavior-edge-node-termination-host-action-ndeath-devices-offline"
+            " operational-behavior-edge-node-termination-host-action-ndeath-devices-tags-stale"
+            " operational-behavior-edge-node-termination-host-action-ddeath-devices-offline"
+            " operational-behavior-edge-node-termination-host-action-ddeath-devices-tags-stale"
+            " operational-behavior-host-reordering-param operational-behavior-host-reordering-start"
+            " operational-behavior-host-reordering-rebirth operational-behavior-host-reordering-success"
+        ),
+        _CONFIGURED: (
+            "message-flow-edge-node-birth-publish-phid-wait message-flow-edge-node-birth-publish-phid-wait-id"
+            " message-flow-edge-node-birth-publish-phid-wait-online"
+            " message-flow-edge-node-birth-publish-phid-wait-timestamp"
+            " message-flow-edge-node-birth-publish-phid-offline"
+            " operational-behavior-edge-node-birth-sequence-wait"
+            " operational-behavior-edge-node-termination-host-offline"
+            " operational-behavior-edge-node-termination-host-offline-reconnect"
+            " operational-behavior-edge-node-termination-host-offline-timestamp"
+        ),
+        _ALLOWED: (
+            "payloads-name-cmd-requirement payloads-template-definition-parameters-default"
+            " payloads-template-instance-members-data payloads-template-instance-parameters"
+            " topic-structure-namespace-duplicate-device-id-across-edge-node"
+            " operational-behavior-edge-node-intentional-disconnect-packet"
+            " operational-behavior-host-application-disconnect-intentional"
+        ),
+        _SEVERAL: (
+            "operational-behavior-host-application-multi-server-timestamp"
+            " operational-behavior-primary-application-state-with-multiple-servers-single-server"
+            " operational-behavior-primary-application-state-with-multiple-servers-state-subs"
+            " operational-behavior-primary-application-state-with-multiple-servers-walk"
+        ),
+        "the link between edge node and device is not on the broker": "operational-behavior-device-ddeath",
+        "two devices under one id look like one device": "topic-structure-namespace-unique-device-id",
+    }.items()
+    for name in names.split()
+}

@@ -1,0 +1,91 @@
+"""Payloads as evidence: decoded as far as they can be, and short."""
+
+import base64
+from typing import Any, Final
+
+import orjson
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+
+from iiot._pb.sparkplug_b_pb2 import Payload as Pb
+from iiot.errors import DecodeError
+from iiot.sparkplug.datatypes import decode_value
+from iiot.sparkplug.lint.content import datatype_of
+
+_METRICS: Final = 20
+_TEXT: Final = 200
+_BYTES: Final = 48
+_COMPOSITE: Final = ("dataset_value", "template_value", "extension_value")
+
+
+def show(topic: str, payload: bytes) -> Any:
+    """The payload as JSON values: an object for Sparkplug, else JSON, text or hexadecimal bytes."""
+    if "STATE" not in topic.split("/")[:2]:
+        try:
+            return show_payload(Pb.FromString(payload))
+        except ProtobufDecodeError:
+            pass
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return {"hex": payload[:_BYTES].hex(), "size": len(payload)}
+    try:
+        return orjson.loads(text) if len(text) < _TEXT else text[:_TEXT]
+    except orjson.JSONDecodeError:
+        return text[:_TEXT]
+
+
+def show_payload(message: Pb) -> dict[str, Any]:
+    """A Sparkplug payload with its first metrics; absent members are left out."""
+    shown: dict[str, Any] = {}
+    for name in ("timestamp", "seq"):
+        if message.HasField(name):
+            shown[name] = getattr(message, name)
+    if message.HasField("uuid"):
+        shown["uuid"] = _short(message.uuid)
+    if message.HasField("body"):
+        shown["body_size"] = len(message.body)
+    shown["metrics"] = [_metric(metric) for metric in message.metrics[:_METRICS]]
+    if len(message.metrics) > _METRICS:
+        shown["metrics_left_out"] = len(message.metrics) - _METRICS
+    return shown
+
+
+def _metric(metric: Pb.Metric) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name in ("name", "alias", "timestamp", "is_historical", "is_transient", "is_null"):
+        if metric.HasField(name):
+            shown[name] = _short(getattr(metric, name))
+    if metric.HasField("datatype"):
+        code = metric.datatype
+        datatype = datatype_of(code)
+        shown["datatype"] = code if datatype is None else datatype.label
+    carrier = metric.WhichOneof("value")
+    if carrier is not None:
+        shown[carrier if carrier in _COMPOSITE else "value"] = _value(metric, carrier)
+    return shown
+
+
+def _value(metric: Pb.Metric, carrier: str) -> Any:
+    raw = getattr(metric, carrier)
+    if carrier == "dataset_value":
+        return {"columns": [_short(name) for name in raw.columns[:_METRICS]], "rows": len(raw.rows)}
+    if carrier == "template_value":
+        members = [_metric(member) for member in raw.metrics[:_METRICS]]
+        return {"ref": _short(raw.template_ref), "is_definition": raw.is_definition, "metrics": members}
+    if carrier == "extension_value":
+        return {}
+    datatype = datatype_of(metric.datatype)
+    if datatype is not None:
+        try:
+            raw = decode_value(datatype, raw)
+        except DecodeError:
+            return _short(raw)
+    return _short(raw)
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value[:_BYTES]).decode()
+    if isinstance(value, str):
+        return value[:_TEXT]
+    return list(value[:_METRICS]) if isinstance(value, tuple) else value

@@ -1,0 +1,220 @@
+"""The linter: takes events in order of time, hands each to those who judge it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+
+from iiot._pb.sparkplug_b_pb2 import Payload as Pb
+from iiot.errors import DecodeError
+from iiot.sparkplug.lint.commands import check_command
+from iiot.sparkplug.lint.connections import ConnectionWatch
+from iiot.sparkplug.lint.events import Connect, Cut, Disconnect, Event, Publish, Subscribe, Vantage
+from iiot.sparkplug.lint.findings import Finding, Findings, Kind, Subject
+from iiot.sparkplug.lint.host import HostWatch
+from iiot.sparkplug.lint.metrics import COMMANDS, check_metrics
+from iiot.sparkplug.lint.node import NodeWatch
+from iiot.sparkplug.lint.timers import Timers
+from iiot.sparkplug.lint.times import CLOCKS_AGREE, MINUTE, describe_wrong_unit, is_zone_offset
+from iiot.sparkplug.lint.topics import check_topic
+from iiot.sparkplug.topic import MessageType, StateTopic, Topic, parse_topic
+
+if TYPE_CHECKING:
+    from iiot.sparkplug.lint.content import Note
+
+_UNKNOWN_HOST: Final = "(unknown)"
+_UNTIMED: Final = (MessageType.NDEATH,)
+_OUT_OF_SEQUENCE: Final = (MessageType.NDEATH, *COMMANDS)
+
+
+class Linter:
+    """Judges a broker's traffic.
+
+    Attributes:
+        nodes: by group id and edge node id.
+        hosts: by host id.
+        messages: Sparkplug messages judged.
+        first, last: time of the first and the latest event, ms; None before the first.
+    """
+
+    def __init__(self, vantage: Vantage | None = None) -> None:
+        self.vantage = vantage or Vantage()
+        self.nodes: dict[tuple[str, str], NodeWatch] = {}
+        self.hosts: dict[str, HostWatch] = {}
+        self.messages = 0
+        self.cuts = 0
+        self.first: int | None = None
+        self.last = 0
+        self._findings = Findings()
+        self._timers = Timers()
+        self._connections = ConnectionWatch(self._findings)
+        self._saw_qos_0 = False
+        self._ids: dict[tuple[str, str], dict[str, str]] = {}
+
+    @property
+    def sees_qos(self) -> bool:
+        """Whether the broker hands messages on with the publisher's QoS, as far as is known."""
+        known = self.vantage.qos_as_published
+        return self._saw_qos_0 if known is None else known
+
+    def feed(self, event: Event) -> None:
+        """Take in the next event."""
+        self._advance(event)
+        match event:
+            case Publish():
+                self._publish(event)
+            case Connect():
+                self._connections.connected(event)
+            case Subscribe():
+                self._connections.subscribed(event)
+            case Disconnect():
+                self._connections.disconnected(event)
+            case Cut():
+                self._cut()
+
+    def finish(self, now: int | None = None) -> list[Finding]:
+        """The observation ends (`now`, or with the latest event); return all findings."""
+        self._findings.event = None
+        self._timers.run(self.last if now is None else now)
+        for node in self.nodes.values():
+            node.finish()
+        return self._findings.results(with_qos=self.sees_qos)
+
+    def _advance(self, event: Event) -> None:
+        self.first = event.time if self.first is None else self.first
+        self.last = max(self.last, event.time)
+        self._findings.event, self._findings.now = None, self.last
+        self._timers.run(self.last)
+        self._findings.event = event
+
+    def _cut(self) -> None:
+        self.cuts += 1
+        self._timers.clear()
+        self._connections.reset()
+        for node in self.nodes.values():
+            node.reset()
+        for host in self.hosts.values():
+            host.reset()
+
+    def _publish(self, event: Publish) -> None:
+        try:
+            topic = parse_topic(event.topic)
+        except DecodeError:
+            self.messages += check_topic(event.topic, self._findings)
+            self._connections.published(event, None)
+            return
+        self.messages += 1
+        self._saw_qos_0 = self._saw_qos_0 or event.qos == 0
+        self._connections.published(event, topic)
+        if isinstance(topic, StateTopic):
+            self._state(topic, event)
+        else:
+            self._sparkplug(topic, event)
+
+    def _state(self, topic: StateTopic, event: Publish) -> None:
+        host = self.hosts.get(topic.host_id)
+        stored = event.retain and host is None
+        if host is None:
+            host = self.hosts[topic.host_id] = HostWatch(topic.host_id, self._findings, self._timers)
+        host.receive(event, stored=stored, retain_known=self.vantage.retain_as_published)
+
+    def _sparkplug(self, topic: Topic, event: Publish) -> None:
+        verb = topic.message_type
+        node = self.nodes.get((topic.group, topic.edge_node))
+        subject = self._subject(topic, node)
+        note = partial(_report, self._findings, subject)
+        _check_delivery(verb, event, note)
+        if not event.payload and event.retain:
+            return  # clears a stored message
+        try:
+            payload = Pb.FromString(event.payload)
+        except ProtobufDecodeError:
+            note("payload-unreadable", f"{len(event.payload)} bytes", verb)
+            return
+        if node is None and verb not in COMMANDS:
+            node = self._new_node(topic)
+        if topic.device is not None:
+            self._check_case("device", f"{topic.group}/{topic.edge_node}", topic.device, subject)
+        _check_counters(verb, payload, event, note)
+        check_metrics(verb, payload, event.time, note)
+        if verb in COMMANDS:
+            self._command(topic, payload, node, note, event)
+        elif node is not None and not _may_be_old(event, node):
+            node.receive(verb, topic.device, payload, event)
+
+    def _subject(self, topic: Topic, node: NodeWatch | None) -> Subject:
+        if topic.message_type in COMMANDS:
+            online = [host_id for host_id, host in self.hosts.items() if host.online]
+            return Subject(Kind.HOST, name=online[0] if len(online) == 1 else _UNKNOWN_HOST)
+        if topic.device is None:
+            return node.subject if node else Subject(Kind.EDGE_NODE, topic.group, topic.edge_node)
+        return Subject(Kind.DEVICE, topic.group, topic.edge_node, topic.device)
+
+    def _new_node(self, topic: Topic) -> NodeWatch:
+        node = NodeWatch(topic.group, topic.edge_node, self._findings, self._timers)
+        self.nodes[topic.group, topic.edge_node] = node
+        self._check_case("group", "", topic.group, node.subject)
+        self._check_case("edge_node", topic.group, topic.edge_node, node.subject)
+        return node
+
+    def _check_case(self, what: str, scope: str, name: str, subject: Subject) -> None:
+        first = self._ids.setdefault((what, scope), {}).setdefault(name.casefold(), name)
+        if first != name:
+            self._findings.report("id-case", subject, f"{first!r} and {name!r}")
+
+    def _command(self, topic: Topic, payload: Pb, node: NodeWatch | None, note: Note, event: Publish) -> None:
+        states = [host.online for host in self.hosts.values()]
+        known = self.vantage.begins_with_stored or (states and None not in states)
+        if known and True not in states:
+            note("command-without-host", "no host has said on STATE that it is online")
+        check_command(topic.message_type, topic.device, payload, node, event.time, note)
+
+
+def _may_be_old(event: Publish, node: NodeWatch) -> bool:
+    """Whether the broker may have stored the message before the observation began."""
+    return event.retain and not node.messages
+
+
+def _report(findings: Findings, subject: Subject, key: str, detail: str, variant: str = "") -> None:
+    findings.report(key, subject, detail, variant)
+
+
+def _check_delivery(verb: MessageType, event: Publish, note: Note) -> None:
+    if verb is MessageType.NDEATH:
+        if event.qos == 0:
+            note("ndeath-qos-not-1", "QoS 0")
+    elif event.qos:
+        note("qos-not-0", f"QoS {event.qos}", verb)
+    if event.retain:
+        note("retained", "retained", verb)
+
+
+def _check_counters(verb: MessageType, payload: Pb, event: Publish, note: Note) -> None:
+    """Judge the payload's timestamp, and whether it has a seq that its type may have."""
+    if payload.HasField("timestamp"):
+        if not event.retain:
+            _check_time(payload.timestamp, event.time, note)
+    elif verb not in _UNTIMED:
+        note("timestamp-missing", "no timestamp", verb)
+    if verb in _OUT_OF_SEQUENCE:
+        if payload.HasField("seq"):
+            note("seq-forbidden", f"seq {payload.seq}", verb)
+    elif not payload.HasField("seq"):
+        note("seq-missing", "no seq", verb)
+    elif payload.seq > 255:
+        note("seq-out-of-range", f"seq {payload.seq}", verb)
+    elif verb is MessageType.NBIRTH and payload.seq:
+        note("nbirth-seq-not-0", f"seq {payload.seq}")
+
+
+def _check_time(timestamp: int, now: int, note: Note) -> None:
+    if wrong := describe_wrong_unit(timestamp):
+        note("timestamp-not-utc", wrong)
+        return
+    difference = timestamp - now
+    if is_zone_offset(difference):
+        note("timestamp-not-utc", f"{difference / (60 * MINUTE):+.2f} h from the observer: a local time")
+    elif abs(difference) > CLOCKS_AGREE:
+        note("clock-differs", f"{difference / MINUTE:+.0f} min from the observer")

@@ -1,0 +1,277 @@
+"""Judges the sessions of one edge node: births, deaths, order, rebirths."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from iiot.sparkplug.lint.findings import Findings, Kind, Subject
+from iiot.sparkplug.lint.metrics import BIRTHS, DATA, bd_seq_of
+from iiot.sparkplug.lint.order import Gap, Order, SequenceWatch
+from iiot.sparkplug.lint.unit import Definition, UnitWatch, check_instances, definitions_of
+from iiot.sparkplug.sequence import distance
+from iiot.sparkplug.topic import MessageType
+
+if TYPE_CHECKING:
+    from iiot._pb.sparkplug_b_pb2 import Payload as Pb
+    from iiot.sparkplug.lint.content import Note
+    from iiot.sparkplug.lint.events import Publish
+    from iiot.sparkplug.lint.timers import Timers
+
+GAP_PATIENCE: Final = 2_000
+"""ms that missing messages may take to arrive."""
+DEATH_PATIENCE: Final = 3_000
+"""ms that the NDEATH of a session may come after the NBIRTH of the next."""
+REBIRTH_PATIENCE: Final = 10_000
+"""ms for a complete answer to a rebirth request."""
+DATA_PATIENCE: Final = 2_000
+"""ms in which data that was on its way may still arrive after a rebirth request."""
+_RECENT_DEATH: Final = 3_000
+_FAILED_CONNECTS: Final = 16
+"""CONNECTs that may have failed unseen between two sessions; each has taken a bdSeq."""
+
+
+class NodeWatch:
+    """One edge node and its devices.
+
+    Attributes:
+        subject: the edge node.
+        alive: None while no NBIRTH or NDEATH told; then whether a session is on.
+        devices: by device id.
+        messages: how many were seen.
+        bd_seq: of the latest session that is known.
+    """
+
+    def __init__(self, group: str, edge_node: str, findings: Findings, timers: Timers) -> None:
+        self.subject = Subject(Kind.EDGE_NODE, group, edge_node)
+        self.alive: bool | None = None
+        self.unit = UnitWatch()
+        self.devices: dict[str, UnitWatch] = {}
+        self.messages = 0
+        self.bd_seq: int | None = None
+        self.second_publisher = False
+        self._findings = findings
+        self._timers = timers
+        self._order = SequenceWatch()
+        self._definitions: dict[str, Definition] | None = None
+        self._aliases: dict[int, tuple[str, str]] = {}
+        self._first_data: MessageType | None = None
+        self._awaited: set[str] = set()
+        self._seen_born: set[str] = set()
+        self._round = 0
+        self._asked: int | None = None
+        self._went_on = False
+        self._death_by_request = False
+        self._odd_death: tuple[int, Publish] | None = None
+        self._replaced: dict[int, Publish] = {}
+
+    def reset(self) -> None:
+        """The observer missed messages: nothing is known any more."""
+        self.alive, self.bd_seq, self._definitions, self._asked = None, None, None, None
+        self.unit, self.devices = UnitWatch(), {device: UnitWatch() for device in self.devices}
+        self._order = SequenceWatch()
+        self._aliases, self._awaited, self._seen_born, self._first_data = {}, set(), set(), None
+        self._odd_death, self._replaced = None, {}
+        self._round += 1
+
+    def of_device(self, device: str) -> Subject:
+        """The subject for one of the devices."""
+        return Subject(Kind.DEVICE, self.subject.group, self.subject.name, device)
+
+    def rebirth_requested(self, now: int) -> None:
+        """A host asked for a rebirth."""
+        if self.alive is not False and self._asked is None:
+            self._asked, self._went_on = now, False
+
+    def receive(self, verb: MessageType, device: str | None, payload: Pb, event: Publish) -> None:
+        """Judge a message of the edge node or one of its devices."""
+        self.messages += 1
+        if verb is MessageType.NBIRTH:
+            self._node_birth(payload, event)
+        elif verb is MessageType.NDEATH:
+            self._node_death(payload, event)
+        else:
+            self._in_session(verb, device, payload, event)
+
+    def finish(self) -> None:
+        """Nothing more will come: what is missing now stays missing."""
+        for gap in self._order.gaps:
+            self._close_gap(gap)
+        for bd_seq in list(self._replaced):
+            self._check_death(bd_seq)
+
+    # Sessions
+
+    def _node_birth(self, payload: Pb, event: Publish) -> None:
+        bd_seq = bd_seq_of(payload)
+        same_session = self.alive is True and bd_seq == self.bd_seq
+        if None not in (bd_seq, self.bd_seq) and self.alive is not None:
+            self._check_bd_seq(self.bd_seq or 0, bd_seq or 0, event)
+        self._awaited = {name for name, unit in self.devices.items() if unit.born} if same_session else set()
+        self._asked, self._first_data, self._aliases = None, None, {}
+        self.alive, self.bd_seq = True, bd_seq
+        self._odd_death = None
+        for unit in self.devices.values():
+            unit.born, unit.announced = False, False
+        if payload.HasField("seq") and payload.seq < 256:
+            self._order.restart(payload.seq)
+        else:
+            self._order.stop()
+        self._definitions = definitions_of(payload)
+        self._learn(MessageType.NBIRTH, None, self.unit, payload)
+        self._round += 1
+        if self._awaited:
+            self._timers.at(event.time + REBIRTH_PATIENCE, partial(self._check_complete, self._round))
+
+    def _check_bd_seq(self, before: int, now: int, event: Publish) -> None:
+        step = distance(before, now)
+        if self.alive and step:
+            self._replaced_session(before, now, event)
+        elif not self.alive and self._death_by_request:
+            self._findings.report("rebirth-with-death", self.subject, f"NDEATH, then NBIRTH with bdSeq {now}")
+        elif not self.alive and not step and now:
+            self._findings.report("bdseq-order", self.subject, f"bdSeq {now} again after its NDEATH")
+        if step > _FAILED_CONNECTS and now and not self.second_publisher:
+            self._findings.report("bdseq-order", self.subject, f"bdSeq {now} after {before}")
+
+    def _replaced_session(self, before: int, now: int, event: Publish) -> None:
+        """An NBIRTH with another bdSeq came, and the session before had not ended."""
+        detail = f"NBIRTH with bdSeq {now} while the session with bdSeq {before} had not ended"
+        if now in self._replaced and now:
+            self.second_publisher = True
+            self._findings.report("edge-node-not-unique", self.subject, f"bdSeq {before} and {now} in turn")
+        elif self._asked is not None:
+            self._findings.report("rebirth-bdseq", self.subject, f"bdSeq {before} became {now} by a rebirth")
+        elif self._odd_death is not None:
+            died, death = self._odd_death
+            what = f"the session with bdSeq {before} ended with an NDEATH with bdSeq {died}"
+            self._findings.report("ndeath-bdseq", self.subject, what, event=death)
+        else:
+            self._replaced[before] = event
+            self._timers.at(event.time + DEATH_PATIENCE, partial(self._check_death, before, detail))
+
+    def _check_death(self, bd_seq: int, detail: str = "an NBIRTH replaced a session without NDEATH") -> None:
+        event = self._replaced.pop(bd_seq, None)
+        if event is not None and not self.second_publisher:
+            self._findings.report("session-without-death", self.subject, detail, event=event)
+
+    def _node_death(self, payload: Pb, event: Publish) -> None:
+        bd_seq = bd_seq_of(payload)
+        if bd_seq is not None and self._replaced.pop(bd_seq, None) is not None:
+            return
+        if not self.alive:
+            return
+        if None not in (bd_seq, self.bd_seq) and bd_seq != self.bd_seq:
+            age = distance(bd_seq or 0, self.bd_seq or 0)
+            if 0 < age <= _FAILED_CONNECTS:
+                self._odd_death = bd_seq or 0, event  # the late will of a session before, perhaps
+                return
+            detail = f"NDEATH with bdSeq {bd_seq}, NBIRTH with {self.bd_seq}"
+            self._findings.report("ndeath-bdseq", self.subject, detail)
+            self.reset()
+            return
+        self._death_by_request = self._asked is not None and event.time - self._asked < _RECENT_DEATH
+        self.alive, self._asked = False, None
+        self._order.stop()
+        for unit in (self.unit, *self.devices.values()):
+            unit.born, unit.announced = False, False
+        self._awaited, self._seen_born = set(), set()
+        self._round += 1
+
+    # Within a session
+
+    def _in_session(self, verb: MessageType, device: str | None, payload: Pb, event: Publish) -> None:
+        subject = self.subject if device is None else self.of_device(device)
+        if self.alive is False:
+            self._findings.report("before-nbirth", subject, f"{verb} after NDEATH, no NBIRTH between", verb)
+        elif payload.HasField("seq") and payload.seq < 256:
+            self._check_seq(verb, payload.seq, subject, event)
+        unit = self.unit
+        if device is not None:
+            unit = self.devices.get(device) or self.devices.setdefault(
+                device, UnitWatch(born=False if self.alive else None)
+            )
+        if verb is MessageType.DBIRTH:
+            self._device_birth(device or "", unit, payload)
+        elif verb is MessageType.DDEATH:
+            unit.born, unit.announced = False, False
+            self._awaited.discard(device or "")
+        elif verb in DATA:
+            self._data(verb, subject, unit, payload, event)
+
+    def _check_seq(self, verb: MessageType, seq: int, subject: Subject, event: Publish) -> None:
+        order, detail = self._order.accept(seq, verb, event)
+        if order is Order.GAP:
+            gap = self._order.gaps[-1]
+            self._timers.at(event.time + GAP_PATIENCE, partial(self._close_gap, gap))
+        elif order is Order.WRONG and not self.second_publisher:
+            self._findings.report("seq-order", self.subject, f"{verb}: {detail}", verb)
+        elif order is Order.SECOND_PUBLISHER:
+            self.second_publisher = True
+            self._findings.report("edge-node-not-unique", self.subject, detail)
+
+    def _close_gap(self, gap: Gap) -> None:
+        if gap in self._order.gaps:
+            self._order.gaps.remove(gap)
+            if gap.missing and not self.second_publisher:
+                self._findings.report("seq-order", self.subject, gap.detail, gap.verb, gap.event)
+
+    def _device_birth(self, device: str, unit: UnitWatch, payload: Pb) -> None:
+        subject = self.of_device(device)
+        if self._first_data is not None and unit.born is False:
+            if device in self._awaited:
+                detail = f"{self._first_data} between the NBIRTH of a rebirth and this DBIRTH"
+                self._findings.report("dbirth-after-data", subject, detail, self._first_data)
+            elif device not in self._seen_born:
+                self._findings.report("dbirth-late", subject, f"after the first {self._first_data}")
+        self._awaited.discard(device)
+        self._seen_born.add(device)
+        self._learn(MessageType.DBIRTH, device, unit, payload)
+
+    def _data(
+        self, verb: MessageType, subject: Subject, unit: UnitWatch, payload: Pb, event: Publish
+    ) -> None:
+        if self.alive and self.unit.announced and self._first_data is None:
+            self._first_data = verb
+        if unit.born is False and self.alive is not False:
+            self._findings.report("before-dbirth", subject, f"{verb} without DBIRTH before it")
+        if self._asked is not None:
+            self._check_answered(verb, event.time - self._asked)
+        note = self._note(subject)
+        unit.check_data(verb, payload, note)
+        if self._definitions is not None:
+            check_instances(payload, self._definitions, False, note)
+
+    def _check_answered(self, verb: MessageType, since: int) -> None:
+        """Data came `since` ms after a rebirth request, and no NBIRTH."""
+        detail = f"{verb} {since / 1000:.1f} s after the request, no NBIRTH"
+        if since > DATA_PATIENCE and not self._went_on:
+            self._went_on = True
+            self._findings.report("rebirth-data-goes-on", self.subject, detail)
+        if since > REBIRTH_PATIENCE:
+            self._asked = None
+            self._findings.report("rebirth-unanswered", self.subject, detail)
+
+    def _learn(self, verb: MessageType, device: str | None, unit: UnitWatch, payload: Pb) -> None:
+        subject = self.subject if device is None else self.of_device(device)
+        note = self._note(subject)
+        unit.learn(payload)
+        for metric in payload.metrics:
+            if metric.HasField("alias"):
+                owner = (device or "", metric.name)
+                first = self._aliases.setdefault(metric.alias, owner)
+                if first != owner:
+                    note("alias-not-unique", f"alias {metric.alias}: {'/'.join(first)} and {'/'.join(owner)}")
+        if self._definitions is not None:
+            check_instances(payload, self._definitions, verb in BIRTHS, note)
+
+    def _check_complete(self, born_in: int) -> None:
+        if self._round == born_in and self._awaited:
+            missing = sorted(self._awaited)[:5]
+            self._findings.report("rebirth-unanswered", self.subject, f"no DBIRTH of {missing} within 10 s")
+
+    def _note(self, subject: Subject) -> Note:
+        return partial(self._report, subject)
+
+    def _report(self, subject: Subject, key: str, detail: str, variant: str = "") -> None:
+        self._findings.report(key, subject, detail, variant)
