@@ -98,7 +98,8 @@ def stack(images, measured, tmp_path_factory) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("clone") / "testbed"
     copy_clone(directory)
     env = {**images, "COMPOSE_FILE": "docker-compose.yml:tests/compose/without-grafana.yml"}
-    stack = Stack(directory, env)
+    before = run("docker", "volume", "ls", "--quiet", env=env).split()
+    stack = Stack(directory, env, frozenset(before))
     try:
         start(stack)
         yield stack

@@ -16,6 +16,8 @@ class Stack:
 
     directory: Path
     env: Mapping[str, str]
+    volumes_before: frozenset[str] = frozenset()
+    """Volumes of the daemon before the project was started."""
 
     def compose(self, *words: str, timeout: float = 300) -> str:
         """Run `docker compose` in the clone."""
