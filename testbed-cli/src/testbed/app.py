@@ -5,6 +5,7 @@ import typer
 from testbed import certificates, check, lock, operate, topics, up
 from testbed.bench.command import app as bench
 from testbed.monitor.command import monitor
+from testbed.sparkplug_lint.command import sparkplug_lint
 from testbed.verify.command import verify
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app.command()(operate.logs)
 app.command()(operate.down)
 app.command()(monitor)
 app.command()(verify)
+app.command("sparkplug-lint")(sparkplug_lint)
 app.command("test")(check.run)
 app.command()(lock.lock)
 app.add_typer(certificates.app, name="certs")

@@ -250,7 +250,10 @@ class Connection:
         will = options.will() if callable(options.will) else options.will
         last_words = will and GmqttMessage(will.topic, will.payload, qos=will.qos, retain=will.retain)
         username = options.username.encode() if options.username is not None else None
-        await self._transport.auth(options.client_id, username, None, will_message=last_words, **properties)
+        password = options.password.encode() if options.password is not None else None
+        await self._transport.auth(
+            options.client_id, username, password, will_message=last_words, **properties
+        )
         await self._connack
 
     def _handle_connack(self, _: int, data: bytes) -> None:

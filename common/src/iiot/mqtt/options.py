@@ -1,7 +1,7 @@
 """What goes into CONNECT and SUBSCRIBE."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from iiot.settings import MqttSettings
 
@@ -34,6 +34,7 @@ class ConnectOptions:
     receive_maximum: int | None = None
     will: Will | Callable[[], Will] | None = None
     username: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
