@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from device_simulator.bdseq import BdSeqStore
+from device_simulator.firmware import Result, State
+from device_simulator.firmware_download import download
 from device_simulator.ledger import Stream
-from device_simulator.lwm2m_client import Lwm2mClient, Publication
+from device_simulator.lwm2m_client import Lwm2mClient
+from device_simulator.lwm2m_wire import JsonWire, OmaWire, Publication, Wire
 from device_simulator.metrics import Stats
 from device_simulator.profile import DevicePlan
 from device_simulator.schedule import Schedule, Series
@@ -16,18 +19,22 @@ from device_simulator.sparkplug_node import SparkplugNode
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import Tree
 from iiot.errors import DecodeError, MqttError
-from iiot.lwm2m import json_profile
+from iiot.lwm2m.model import Definitions
 from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, Will
 from iiot.settings import MqttSettings
 from iiot.sparkplug.topic import NAMESPACE
 from iiot.telemetry import get_logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAREWELL_TIMEOUT: Final = 3.0
 """s that a stopping device waits for the broker to acknowledge its last messages."""
 
 MAX_IN_FLIGHT: Final = 1000
 """QoS 1 messages without PUBACK, above which a device holds back its reports."""
-_ACKNOWLEDGEMENT: Final = "/ack/"
+TICK: Final = (0.1, 1.0)
+"""Shortest and longest s between two looks at observations and timers; in between, LWM2M_INTERVAL."""
 
 log = get_logger(__name__)
 
@@ -61,7 +68,16 @@ class Device:
         self._burst = group.burst
         self._telemetry_interval = group.telemetry_interval or settings.telemetry_interval
         self._lwm2m_interval = group.lwm2m_interval or settings.lwm2m_interval
-        self._state = DeviceState(plan, world, self._telemetry_interval, settings.lwm2m_lifetime)
+        wire = _wire(group.lwm2m_profile or settings.lwm2m_profile, plan.id, settings, tree.definitions)
+        sleep = group.sleep or settings.sleep
+        self._state = DeviceState(
+            plan,
+            world,
+            self._telemetry_interval,
+            settings.lwm2m_lifetime,
+            binding=wire.binding if sleep is None or "Q" in wire.binding else f"{wire.binding}Q",
+            firmware=group.firmware or settings.firmware,
+        )
         self.streams = (
             Stream(plan.id, "sparkplug", first_number),
             Stream(plan.id, "lwm2m", first_number),
@@ -74,16 +90,29 @@ class Device:
             world,
             bd_seqs.upcoming(plan.id),
         )
-        self.client = Lwm2mClient(self._state, tree, self.streams[1], world, settings.lwm2m_update_every)
+        self.client = Lwm2mClient(
+            self._state,
+            tree,
+            self.streams[1],
+            world,
+            settings.lwm2m_update_every,
+            wire=wire,
+            sleep=sleep,
+            bootstrap=settings.lwm2m_bootstrap,
+        )
         self.connection: Connection | None = None
         self._series: tuple[Series, ...] = ()
-        self._unacknowledged: list[Publication] = []
+        self._ticks: Series | None = None
+        self._download: asyncio.Task[None] | None = None
+        self._ca: Path | None = None
+        self._unacknowledged: list[tuple[str, bytes]] = []
         self._leaving = asyncio.Event()
         self._stopping = False
         self._connects = 0
 
     def options(self, mqtt: MqttSettings) -> ConnectOptions:
         """What goes into a CONNECT: the NDEATH of the coming session is the will (Sparkplug 3.0 §5.4)."""
+        self._ca = mqtt.mqtt_ca
         return ConnectOptions(client_id=self.id, settings=mqtt, will=self._next_will)
 
     async def session(self, connection: Connection) -> None:
@@ -92,8 +121,8 @@ class Device:
         Raises:
             MqttError: the connection was lost, or the broker refused a subscription.
         """
-        filters = [*self._node.edge.subscriptions, *json_profile.down_filters(self.id)]
-        await connection.subscribe(*(Subscription(topic_filter, qos=1) for topic_filter in filters))
+        sparkplug = (Subscription(topic_filter, qos=1) for topic_filter in self._node.edge.subscriptions)
+        await connection.subscribe(*sparkplug, *self.client.wire.subscriptions())
         self.connection = connection
         try:
             self._introduce()
@@ -107,6 +136,7 @@ class Device:
                 if not topic.startswith(NAMESPACE)
             ]
             self.connection = None
+            await self._end_download()
 
     def stop(self) -> None:
         """Leave in good order and do not come back."""
@@ -118,30 +148,64 @@ class Device:
         if self.connection is None:
             message.ack()  # not introduced yet, or saying farewell
             return
-        now = self._world.monotonic()
-        refused = self._node.refused + self.client.rejected
-        protocol = "sparkplug" if message.topic.startswith(NAMESPACE) else "lwm2m"
         try:
-            if protocol == "sparkplug":
-                self._publish(self._node.receive(message.topic, message.payload, now))
-                if self._state.update_wanted:
-                    self._publish([self.client.update(now)], qos=1)
+            if message.topic.startswith(NAMESPACE):
+                self._receive_sparkplug(message)
             else:
-                self._publish(self.client.receive(message.topic, message.payload, now), qos=1)
-                self._publish(self._node.node_changes())
-            done = refused == self._node.refused + self.client.rejected
+                self._receive_lwm2m(message)
         except DecodeError as exc:
-            done = False
+            protocol = "sparkplug" if message.topic.startswith(NAMESPACE) else "lwm2m"
+            self._stats.commands[protocol, "refused"] += 1
             log.warning("message_not_understood", device=self.id, topic=message.topic, reason=str(exc))
         except MqttError as exc:
             log.info("answer_lost", device=self.id, topic=message.topic, reason=str(exc))
-            return
         finally:
             message.ack()
-        if _ACKNOWLEDGEMENT not in message.topic:
-            self._stats.commands[protocol, "done" if done else "refused"] += 1
+        self._follow_up()
+
+    def _receive_sparkplug(self, message: Message) -> None:
+        now, refused = self._world.monotonic(), self._node.refused
+        self._publish(self._node.receive(message.topic, message.payload, now))
+        if self._state.update_wanted:
+            self._publish_lwm2m([self.client.update(now)])
+        self._count_command("sparkplug", self._node.refused - refused)
+
+    def _receive_lwm2m(self, message: Message) -> None:
+        rejected, sent = self.client.rejected, self._stats.sent["resp"]
+        self._publish_lwm2m(self.client.receive(message.topic, message.payload, self._world.monotonic()))
+        self._publish(self._node.node_changes())
+        if self._stats.sent["resp"] > sent:
+            self._count_command("lwm2m", self.client.rejected - rejected)
+
+    def _count_command(self, protocol: str, refused: int) -> None:
+        self._stats.commands[protocol, "refused" if refused else "done"] += 1
+
+    def _follow_up(self) -> None:
+        # What a command, or time, set in motion.
         if self._state.reboot_wanted:
             self._leaving.set()
+        uri = self._state.firmware.start_download()
+        if uri is not None:
+            self._download = asyncio.create_task(self._pull(uri), name=f"download {self.id}")
+        elif self._download is not None and self._state.firmware.state is not State.DOWNLOADING:
+            self._download.cancel()
+        if self.client.needs_ticks and self._ticks is None:
+            interval = min(max(self._lwm2m_interval, TICK[0]), TICK[1])
+            self._ticks = Series(self._world.monotonic() + interval, interval, self._tick)
+            self._schedule.add(self._ticks)
+
+    async def _pull(self, uri: str) -> None:
+        outcome = await download(uri, self._state.firmware.flash, self._ca)
+        self._state.firmware.downloaded(outcome, self._world.monotonic())
+
+    async def _end_download(self) -> None:
+        task, self._download = self._download, None
+        if task is None:
+            return
+        if not task.done():
+            task.cancel()
+            self._state.firmware.downloaded(Result.CONNECTION_LOST, self._world.monotonic())
+        await asyncio.gather(task, return_exceptions=True)
 
     def _next_will(self) -> Will:
         self._bd_seqs.record(self.id, self._node.edge.upcoming_bd_seq)
@@ -160,11 +224,13 @@ class Device:
         self._stats.reconnects += bool(self._connects)
         self._connects += 1
         self._publish(self._node.births(now))
-        self._publish([self.client.register(now)], qos=1)
+        self._publish_lwm2m(self.client.connected(now))
         self._stats.resent += len(self._unacknowledged)
-        self._publish(self._unacknowledged, qos=1)
+        for topic, payload in self._unacknowledged:
+            self._open_connection().publish(topic, payload, qos=1)
         self._unacknowledged = []
         self._resume(now)
+        self._follow_up()
 
     def _resume(self, now: float) -> None:
         place = self._state.phase
@@ -183,7 +249,7 @@ class Device:
     async def _say_farewell(self, connection: Connection) -> None:
         self._pause()
         if self._stopping:
-            self._publish([self.client.deregister()], qos=1)
+            self._publish_lwm2m([self.client.deregister()])
         self.connection = None
         death = self._node.edge.node_death()
         self._stats.count_sent(death.topic)
@@ -214,7 +280,22 @@ class Device:
             return True
         if connection.is_congested or connection.in_flight >= MAX_IN_FLIGHT:
             return False
-        self._publish([self.client.report(deadline)], qos=1)
+        report = self.client.report(deadline)
+        if report is not None:
+            self._publish_lwm2m([report])
+        return True
+
+    def _tick(self, deadline: float) -> bool:
+        connection = self.connection
+        online = connection is not None and connection.is_open
+        if connection is not None and online and connection.is_congested:
+            return False
+        messages = self.client.tick(deadline, online=online)
+        if online:
+            self._publish_lwm2m(messages)
+        if not self.client.needs_ticks and self._ticks is not None:
+            self._ticks.active, self._ticks = False, None
+        self._follow_up()
         return True
 
     def _burst_factor(self, now: float) -> float:
@@ -224,10 +305,25 @@ class Device:
         shift = 0.0 if burst.together else self._state.phase * burst.every
         return burst.factor if (now + shift) % burst.every < burst.seconds else 1.0
 
-    def _publish(self, messages: Iterable[tuple[str, bytes] | tuple[str, bytes, int]], qos: int = 0) -> None:
-        connection = self.connection
-        if connection is None:
-            raise MqttError("not connected")
+    def _publish(self, messages: Iterable[tuple[str, bytes, int]]) -> None:
+        connection = self._open_connection()
         for topic, payload, *_ in messages:
-            connection.publish(topic, payload, qos=qos)
+            connection.publish(topic, payload)
             self._stats.count_sent(topic)
+
+    def _publish_lwm2m(self, messages: Iterable[Publication]) -> None:
+        connection = self._open_connection()
+        for topic, payload, kind in messages:
+            connection.publish(topic, payload, qos=1)
+            self._stats.sent[kind] += 1
+
+    def _open_connection(self) -> Connection:
+        if self.connection is None:
+            raise MqttError("not connected")
+        return self.connection
+
+
+def _wire(profile: str, device_id: str, settings: SimulatorSettings, definitions: Definitions) -> Wire:
+    if profile == "json":
+        return JsonWire(device_id, settings.lwm2m_prefix)
+    return OmaWire(device_id, definitions, settings.lwm2m_prefix, extensions=settings.lwm2m_extensions)

@@ -142,6 +142,17 @@ class Firmware:
         """Bytes of the largest package that fits."""
         return self._plan.flash
 
+    def check_write(self, *, empty: bool) -> None:
+        """Whether a package or URI can be written now; an empty one gives up what was there.
+
+        Raises:
+            NotAllowedError: an update is under way.
+        """
+        if empty and self.state is State.UPDATING:
+            raise NotAllowedError("the package is being installed")
+        if not empty and self.state is not State.IDLE:
+            raise NotAllowedError("an update is under way; write an empty value or execute /5/0/10 first")
+
     def write_package(self, data: bytes, now: float) -> None:
         """Write /5/0/0: push. Empty, or one zero byte, gives up what was there.
 
@@ -222,8 +233,7 @@ class Firmware:
         return False
 
     def _begin(self, now: float) -> None:
-        if self.state is not State.IDLE:
-            raise NotAllowedError("an update is under way; write an empty value or execute /5/0/10 first")
+        self.check_write(empty=False)
         self.result = Result.INITIAL
         self._package = None
         self._ready_at = now + self._plan.download
@@ -265,8 +275,7 @@ class Firmware:
         return True
 
     def _reset(self, now: float) -> None:
-        if self.state is State.UPDATING:
-            raise NotAllowedError("the package is being installed")
+        self.check_write(empty=True)
         self._end(Result.INITIAL, now)
 
     def _end(self, result: Result, now: float) -> None:

@@ -82,6 +82,11 @@ class Kind(StrictModel):
     channels: list[Channel] = Field(min_length=1)
     switch: Switch | None = None
 
+    @property
+    def model_number(self) -> str:
+        """Resource /3/0/1."""
+        return f"SimDevice-{self.model}"
+
     @model_validator(mode="after")
     def _references(self) -> "Kind":
         signals = {c.metric: c.signal for c in self.channels if c.signal}

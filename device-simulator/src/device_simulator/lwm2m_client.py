@@ -1,4 +1,4 @@
-"""The LwM2M side of a device: registration, reporting, and answers to the server's commands (JSON profile).
+"""The LwM2M client of a device: registration, reporting, and answers to the servers' commands.
 
 It knows neither sockets nor clocks: it is asked for the next message, given what arrives, and hands
 back what to publish.
@@ -7,16 +7,23 @@ back what to publish.
 import random
 from typing import Final
 
+from device_simulator import objects
+from device_simulator.bootstrap import Bootstrap
 from device_simulator.ledger import Stream
-from device_simulator.objects import BATTERY_LEVEL, BINDING, DEFAULT_BINDING, MUTE_SEND
+from device_simulator.lwm2m_operations import Operations
+from device_simulator.lwm2m_wire import BadRequestError, JsonWire, Publication, Wire
+from device_simulator.observations import Observations, Told
+from device_simulator.repeats import Repeats
+from device_simulator.sleep import SleepCycle, SleepPlan
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
-from iiot.errors import DecodeError, InvalidValueError
-from iiot.lwm2m import json_profile
+from iiot.errors import InvalidValueError
 from iiot.lwm2m.message import (
+    BootstrapRequest,
     Code,
     Command,
     Deregister,
+    Notify,
     Operation,
     Record,
     Refusal,
@@ -24,33 +31,55 @@ from iiot.lwm2m.message import (
     Response,
     Send,
     Update,
-    Uplink,
 )
 from iiot.lwm2m.path import Path
-
-Publication = tuple[str, bytes]
-"""Topic and payload, to be published with QoS 1."""
 
 REGISTER_RETRY: Final = (10.0, 300.0)
 """s until an unanswered or refused Register is sent again: the first time, and at most (doubling)."""
 DEVICE_VALUES: Final = tuple(Path.of(3, 0, number) for number in (0, 1, 2, 3, 16))
 """Resources of object 3 whose values a Register carries."""
+_REPEATABLE: Final = frozenset(
+    {
+        Operation.READ,
+        Operation.READ_COMPOSITE,
+        Operation.DISCOVER,
+        Operation.BOOTSTRAP_READ,
+        Operation.BOOTSTRAP_DISCOVER,
+    }
+)
+"""Operations that may be carried out twice."""
 
 
 class Lwm2mClient:
     """One device's LwM2M client.
 
+    Args:
+        state: the device.
+        tree: its objects.
+        stream: the ledger's numbers of its messages.
+        world: its clocks.
+        update_every: each n-th report is an Update.
+        wire: the profile; the JSON profile when not given.
+        sleep: how it sleeps in queue mode, None never.
+        bootstrap: `request` and `pack` ask a bootstrap server before the first Register.
+
     Attributes:
         registered: the server answered the last Register with success.
         refused: messages that the server answered with an error.
         rejected: commands that this device answered with an error.
+        wire: the profile.
     """
 
     __slots__ = (
-        "_endpoint",
+        "_account",
+        "_away_until",
+        "_observations",
+        "_operations",
         "_paths",
-        "_register_at",
+        "_repeats",
         "_retry",
+        "_retry_at",
+        "_sleep",
         "_state",
         "_stream",
         "_told",
@@ -62,51 +91,96 @@ class Lwm2mClient:
         "refused",
         "registered",
         "rejected",
+        "wire",
     )
 
     def __init__(
-        self, state: DeviceState, tree: Tree[DeviceState], stream: Stream, world: World, update_every: int
+        self,
+        state: DeviceState,
+        tree: Tree[DeviceState],
+        stream: Stream,
+        world: World,
+        update_every: int,
+        *,
+        wire: Wire | None = None,
+        sleep: SleepPlan | None = None,
+        bootstrap: str = "off",
     ) -> None:
         self._state = state
         self._tree = tree
         self._stream = stream
         self._world = world
-        self._endpoint = state.plan.id
+        self.wire = wire or JsonWire(state.plan.id)
         self._paths = [Path.parse(channel.path) for channel in state.plan.kind.channels]
+        self._observations = Observations(state, tree, world)
+        self._account = Bootstrap(state, tree, bootstrap)
+        self._operations = Operations(state, tree, self._observations, self._account)
+        self._repeats = Repeats()
+        self._sleep = SleepCycle(sleep)
+        self._away_until: float | None = None
         self._update_every = update_every
         self._turn = 0
         self._retry = REGISTER_RETRY[0]
-        self._register_at: float | None = None
+        self._retry_at: float | None = None
         self._update_at = 0.0
-        self._told: tuple[int, str] | None = None
+        self._told: tuple[int, str, tuple[Path, ...]] | None = None
         self.registered = False
         self.refused = 0
         self.rejected = 0
 
-    def register(self, now: float) -> Publication:
-        """The Register that opens every connection, or repeats one (Core 6.2.1); `now` in monotonic s."""
-        state = self._state
-        self.registered = False
-        self._register_at = now + self._retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-        self._retry = min(self._retry * 2, REGISTER_RETRY[1])
-        self._told = (state.lifetime, self._binding)
-        self._plan_update(now)
-        return self._publication(
-            Register(
-                endpoint=self._endpoint,
-                lifetime=state.lifetime,
-                binding=self._binding,
-                links=self._tree.links(),
-                records=tuple(record for path in DEVICE_VALUES for record in self._tree.read(state, path)),
-                seq=self._stream.next(),
-                timestamp=self._world.timestamp(),
-            )
+    @property
+    def needs_ticks(self) -> bool:
+        """Time makes a difference beside the reports: `tick` must be called."""
+        return (
+            len(self._observations) > 0
+            or self._state.firmware.busy
+            or self._away_until is not None
+            or self._sleep.planned
         )
 
-    def report(self, now: float) -> Publication:
-        """The message that is due now: a Send, in its turn an Update, or a Register if one is needed."""
-        if self._register_at is not None and now >= self._register_at:
-            return self.register(now)
+    def connected(self, now: float) -> list[Publication]:
+        """What opens a connection: a Register, before the first one perhaps a Bootstrap-Request.
+
+        A device that a server disabled stays away, unless it has rebooted.
+        """
+        if self._state.uptime == 0:
+            self._away_until = None
+        return [] if self._away_until is not None else [self._introduce(now)]
+
+    def register(self, now: float) -> Publication:
+        """The Register that opens a connection, or repeats one (Core 6.2.1); `now` in monotonic s."""
+        state = self._state
+        self.registered = False
+        self._repeats.clear()
+        self._observations.cancel_all()
+        self._sleep.stay_awake(now)
+        self._plan_retry(now)
+        self._told = self._current
+        self._plan_update(now)
+        return self.wire.encode(
+            Register(
+                endpoint=state.plan.id,
+                lifetime=state.lifetime,
+                binding=objects.binding(state),
+                links=self._tree.links(state),
+                records=tuple(record for path in DEVICE_VALUES for record in self._tree.read(state, path)),
+                seq=self._number(),
+                timestamp=self._world.timestamp(),
+            ),
+            now,
+        )
+
+    def report(self, now: float) -> Publication | None:
+        """The message that is due now: a Send, in its turn an Update, or a Register if one is needed.
+
+        None while the device sleeps, is disabled, or waits for its bootstrap server.
+        """
+        if self._is_away or self._is_asleep(now):
+            return None
+        if self._retry_at is not None and now >= self._retry_at:
+            return self._introduce(now)
+        if self._account.active:
+            return None
         self._turn += 1
         if self._turn % self._update_every == 0 or now >= self._update_at or self._is_muted:
             return self.update(now)
@@ -115,122 +189,184 @@ class Lwm2mClient:
         records = [
             Record(path, value) for path, value in zip(self._paths, values, strict=True) if value is not None
         ]
-        records.append(Record(BATTERY_LEVEL, self._state.battery_level))
-        return self._publication(
-            Send(records=tuple(records), seq=self._stream.next(), timestamp=self._world.timestamp())
-        )
+        records.append(Record(objects.BATTERY_LEVEL, self._state.battery_level))
+        message = Send(records=tuple(records), seq=self._number(), timestamp=self._world.timestamp())
+        return self.wire.encode(message, now)
 
     def update(self, now: float) -> Publication:
         """An Update with what changed since the last one (Core 6.2.2)."""
-        known, current = self._told, (self._state.lifetime, self._binding)
+        known, current = self._told, self._current
         self._told = current
         self._state.update_wanted = False
         self._plan_update(now)
-        return self._publication(
+        return self.wire.encode(
             Update(
                 lifetime=current[0] if known is None or known[0] != current[0] else None,
                 binding=current[1] if known is None or known[1] != current[1] else None,
-                seq=self._stream.next(),
+                links=self._tree.links(self._state) if known and known[2] != current[2] else None,
+                seq=self._number(),
                 timestamp=self._world.timestamp(),
-            )
+            ),
+            now,
         )
 
     def deregister(self) -> Publication:
         """The De-register of a clean stop (Core 6.2.3)."""
         self.registered = False
-        return self._publication(Deregister(seq=self._stream.next(), timestamp=self._world.timestamp()))
+        message = Deregister(seq=self._number(), timestamp=self._world.timestamp())
+        return self.wire.encode(message, self._world.monotonic())
+
+    def tick(self, now: float, *, online: bool) -> list[Publication]:
+        """Let time pass: notifications, the firmware update, waking up, the end of being disabled.
+
+        Args:
+            now: monotonic s.
+            online: the device is connected; otherwise it only stores what it would notify.
+        """
+        self._state.sample(now)
+        if self._state.firmware.tick(now):
+            self._state.reboot_wanted = True
+            return []
+        messages: list[Publication] = []
+        if online and self._away_until is not None and now >= self._away_until:
+            self._away_until = None
+            messages.append(self._introduce(now))
+        elif online and not self._is_away and self._queues and self._sleep.must_wake(now):
+            self._sleep.stay_awake(now)
+            messages.append(self.update(now))
+        if not online or self._is_away or self._account.active or self._is_asleep(now):
+            self._observations.store(now)
+        else:
+            messages += self._notify(self._observations.flush() + self._observations.collect(now), now)
+        return messages
 
     def receive(self, topic: str, payload: bytes, now: float) -> list[Publication]:
-        """Act on a message of the server; what to publish in answer.
+        """Act on a message of a server; what to publish in answer.
 
         Raises:
-            DecodeError: the topic is not one of this device's own downlink topics.
+            DecodeError: nothing that this device understands, or could answer.
         """
         try:
-            where = json_profile.parse_topic(topic)
-        except InvalidValueError as exc:
-            raise DecodeError(str(exc)) from exc
-        if where.kind not in json_profile.DOWN_KINDS or where.endpoint != self._endpoint:
-            raise DecodeError(f"{topic}: not for this device")
-        try:
-            message = json_profile.decode_downlink(where, payload)
-        except (DecodeError, InvalidValueError) as exc:
-            if where.kind != "cmd":
-                raise DecodeError(str(exc)) from exc
+            message = self.wire.decode(topic, payload, now)
+        except BadRequestError as exc:
             self.rejected += 1
-            error = Refusal.of(exc) if isinstance(exc, InvalidValueError) else str(exc)
-            return [self._publication(Response(token=where.token, code=Code.BAD_REQUEST, error=error))]
-        if isinstance(message, Response):
-            self._acknowledged(message, now)
+            return [self.wire.encode(exc.response, now)]
+        if message is None:
             return []
-        answer = self._carry_out(message)
-        self.rejected += not answer.code.is_success
-        answers = [self._publication(answer)]
-        if self._state.update_wanted:
-            answers.append(self.update(now))
-        return answers
+        if isinstance(message, Response):
+            return self._answered(message, now)
+        bootstraps = message.operation.startswith("bootstrap")
+        if self._is_away or self._is_asleep(now) or (self._account.active and not bootstraps):
+            return []  # deaf
+        self._sleep.stay_awake(now)
+        known = self._repeats.answer(message.token, payload, now)
+        if known is not None:
+            return [known]
+        response, answer = self._carry_out(message, now)
+        self.rejected += not response.code.is_success
+        if message.operation not in _REPEATABLE:
+            self._repeats.remember(message.token, payload, answer, now)
+        return [answer, *self._consequences(now)]
 
-    @property
-    def _binding(self) -> str:
-        return str(self._state.written.get(BINDING, DEFAULT_BINDING))
+    def _consequences(self, now: float) -> list[Publication]:
+        # What a command made necessary beside its answer.
+        state = self._state
+        if self._account.finish():
+            self._retry = REGISTER_RETRY[0]
+            return [self.register(now)]
+        if state.bootstrap_wanted:
+            state.bootstrap_wanted = False
+            self._account.active = True
+            return [self._introduce(now)]
+        if state.disable_wanted:
+            state.disable_wanted = False
+            timeout = state.written.get(objects.DISABLE_TIMEOUT, objects.DISABLED_FOR)
+            self._away_until = now + float(str(timeout))
+            return [self.deregister()]
+        messages = [self.update(now)] if state.update_wanted else []
+        if not self._account.active and not state.reboot_wanted:
+            messages += self._notify(self._observations.flush() + self._observations.collect(now), now)
+        return messages
 
     @property
     def _is_muted(self) -> bool:
-        return self._state.written.get(MUTE_SEND) is True
+        return self._state.written.get(objects.MUTE_SEND) is True
+
+    @property
+    def _is_away(self) -> bool:
+        return self._away_until is not None
+
+    @property
+    def _queues(self) -> bool:
+        return "Q" in objects.binding(self._state)
+
+    def _is_asleep(self, now: float) -> bool:
+        return self._sleep.is_asleep(now) and self._queues and not self._account.active
+
+    @property
+    def _current(self) -> tuple[int, str, tuple[Path, ...]]:
+        state = self._state
+        return state.lifetime, objects.binding(state), tuple(sorted(state.created))
+
+    def _number(self) -> int | None:
+        return self._stream.next() if self.wire.numbered else None
 
     def _plan_update(self, now: float) -> None:
         # Half the lifetime leaves time for a reconnect before the server gives the device up.
         self._update_at = now + self._state.lifetime / 2
 
-    def _publication(self, message: Uplink) -> Publication:
-        return json_profile.encode_uplink(self._endpoint, message)
+    def _plan_retry(self, now: float) -> None:
+        self._retry_at = now + self._retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        self._retry = min(self._retry * 2, REGISTER_RETRY[1])
 
-    def _acknowledged(self, answer: Response, now: float) -> None:
-        if answer.code.is_success:
-            if answer.operation is Operation.REGISTER:
-                self.registered = True
-                self._register_at = None
-                self._retry = REGISTER_RETRY[0]
-            return
-        self.refused += 1
-        forgotten = answer.code is Code.NOT_FOUND and answer.operation in (Operation.UPDATE, Operation.SEND)
-        if forgotten and self._register_at is None:
-            self.registered = False
-            self._register_at = now
+    def _introduce(self, now: float) -> Publication:
+        if not self._account.active:
+            return self.register(now)
+        self.registered = False
+        self._repeats.clear()
+        self._plan_retry(now)
+        return self.wire.encode(BootstrapRequest(pack=self._account.packed), now)
 
-    def _carry_out(self, command: Command) -> Response:
-        token = command.token
+    def _notify(self, told: list[Told], now: float) -> list[Publication]:
+        return [
+            self.wire.encode(
+                Notify(token=token, records=records, seq=self._number(), timestamp=self._world.timestamp()),
+                now,
+            )
+            for token, records in told
+        ]
+
+    def _answered(self, answer: Response, now: float) -> list[Publication]:
+        if not answer.code.is_success:
+            self.refused += 1
+            forgotten = answer.code is Code.NOT_FOUND and answer.operation in (
+                Operation.UPDATE,
+                Operation.SEND,
+            )
+            if forgotten and self._retry_at is None:
+                self.registered = False
+                self._retry_at = now
+            return []
+        if answer.operation is Operation.REGISTER:
+            self.registered = True
+            self._retry_at = None
+            self._retry = REGISTER_RETRY[0]
+        elif answer.operation is Operation.BOOTSTRAP_REQUEST and answer.records and self._account.active:
+            return self._take_pack(answer.records, now)
+        return []
+
+    def _take_pack(self, records: tuple[Record, ...], now: float) -> list[Publication]:
         try:
-            self._state.sample_now()
-            return self._operate(command)
+            self._account.take_pack(records)
+        except (OperationError, InvalidValueError):
+            self.rejected += 1
+        return self._consequences(now)
+
+    def _carry_out(self, command: Command, now: float) -> tuple[Response, Publication]:
+        self._state.sample(now)
+        response = self._operations.answer(command, now)
+        try:
+            return response, self.wire.encode(response, now, command)
         except InvalidValueError as exc:
-            return Response(token=token, code=Code.BAD_REQUEST, error=Refusal.of(exc))
-        except OperationError as exc:
-            return Response(token=token, code=exc.code, error=str(exc))
-
-    def _operate(self, command: Command) -> Response:
-        device, tree, token = self._state, self._tree, command.token
-        match command.operation:
-            case Operation.READ:
-                return Response(token=token, code=Code.CONTENT, records=tree.read(device, _target(command)))
-            case Operation.WRITE | Operation.WRITE_PARTIAL | Operation.WRITE_COMPOSITE:
-                tree.write(device, command.records)
-                return Response(token=token, code=Code.CHANGED)
-            case Operation.EXECUTE:
-                tree.execute(device, _target(command), command.arguments)
-                return Response(token=token, code=Code.CHANGED)
-            case Operation.DISCOVER:
-                return Response(token=token, code=Code.CONTENT, links=tree.discover(_target(command)))
-        return Response(
-            token=token,
-            code=Code.NOT_IMPLEMENTED,
-            error=f"{command.operation} is not supported by this device",
-        )
-
-
-def _target(command: Command) -> Path:
-    if command.path is None or not command.path.ids:
-        raise InvalidValueError(
-            "path", None if command.path is None else "/", "an object or a node below one"
-        )
-    return command.path
+            response = Response(token=command.token, code=Code.NOT_ACCEPTABLE, error=Refusal.of(exc))
+            return response, self.wire.encode(response, now, command)

@@ -19,10 +19,12 @@ _TYPES: Final = {
     "reg": ("lwm2m", "register"),
     "update": ("lwm2m", "update"),
     "send": ("lwm2m", "send"),
+    "notify": ("lwm2m", "notify"),
+    "bootstrap": ("lwm2m", "bootstrap-request"),
     "resp": ("lwm2m", "response"),
     "dereg": ("lwm2m", "deregister"),
 }
-"""Protocol and message type by the third level of the topic."""
+"""Protocol and message type by the third level of a Sparkplug topic, or the kind of an LwM2M message."""
 
 
 class Stats:
@@ -47,7 +49,7 @@ class Stats:
                 self.commands[protocol, result] = 0
 
     def count_sent(self, topic: str) -> None:
-        """Count a published message by its topic."""
+        """Count a published Sparkplug message by its topic."""
         self.sent[topic.split("/", 3)[2]] += 1
 
     def observe_lag(self, seconds: float) -> None:

@@ -1,13 +1,16 @@
 """The LwM2M objects of a simulated device, built from its kind; values are those of the device's state."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from device_simulator.firmware import SCHEMES, NotAllowedError
 from device_simulator.kind import Channel, Kind
 from device_simulator.state import DeviceState
-from device_simulator.tree import Reading, Tree
+from device_simulator.tree import Check, OperationError, Reading, Tree
 from device_simulator.waveform import key_of, noise
 from iiot.errors import InvalidValueError
-from iiot.lwm2m.message import Value
+from iiot.lwm2m.message import Code, Value
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
 
@@ -15,16 +18,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MANUFACTURER: Final = "IoT Testing Corp"
-FIRMWARE: Final = "1.0.0"
 BATTERY_LEVEL: Final = Path.of(3, 0, 9)
 LIFETIME: Final = Path.of(1, 0, 1)
 BINDING: Final = Path.of(1, 0, 7)
 MUTE_SEND: Final = Path.of(1, 0, 23)
-DEFAULT_BINDING: Final = "UQ"
+MIN_PERIOD: Final = Path.of(1, 0, 2)
+MAX_PERIOD: Final = Path.of(1, 0, 3)
+DISABLE_TIMEOUT: Final = Path.of(1, 0, 5)
+DISABLED_FOR: Final = 86_400
+"""Resource /1/0/5 until a server writes it, s."""
+PMAX: Final = 3600
+"""Resource /1/0/3 until a server writes it, s."""
+STORING: Final = Path.of(1, 0, 6)
+CREATABLE: Final = (3306, 3311)
+"""Objects of which servers may create instances on any device, beside those of its sensors."""
 
 _SENSOR_VALUE = 5700
 _UNITS, _MIN, _MAX, _LOW, _HIGH, _RESET, _APPLICATION = 5701, 5601, 5602, 5603, 5604, 5605, 5750
 _WLAN = 21
+_PUSH_AND_PULL = 2
 
 
 def build_tree(kind: Kind, definitions: Definitions) -> Tree[DeviceState]:
@@ -37,11 +49,15 @@ def build_tree(kind: Kind, definitions: Definitions) -> Tree[DeviceState]:
     _add_server(tree)
     _add_device(tree, kind)
     _add_connectivity(tree)
+    _add_firmware(tree)
     for number, channel in enumerate(kind.channels):
         _add_channel(tree, number, channel)
     if kind.switch:
         path = Path.parse(kind.switch.path)
         tree.add(path, lambda d: d.sensors.is_on, lambda d, value: d.switch(bool(value)))
+        tree.allow_create(path.ids[0])
+    for object_id in (*CREATABLE, *(Path.parse(channel.path).ids[0] for channel in kind.channels)):
+        tree.allow_create(object_id)
     return tree
 
 
@@ -50,27 +66,32 @@ def serial_number(device_id: str) -> str:
     return f"SN{key_of('serial', device_id) % 10**10:010}"
 
 
-def model_number(kind: Kind) -> str:
-    """Resource /3/0/1."""
-    return f"SimDevice-{kind.model}"
+def binding(device: DeviceState) -> str:
+    """Resource /1/0/7."""
+    return str(device.written.get(BINDING, device.binding))
 
 
-def _stored(tree: Tree[DeviceState], path: Path, default: Value) -> None:
+def _stored(
+    tree: Tree[DeviceState], path: Path, default: Value, check: Check[DeviceState] | None = None
+) -> None:
     def write(device: DeviceState, value: Value) -> None:
         device.written[path] = value
 
-    tree.add(path, lambda device: device.written.get(path, default), write)
+    tree.add(path, lambda device: device.written.get(path, default), write, check=check)
 
 
 def _add_server(tree: Tree[DeviceState]) -> None:
     server = Path.of(1, 0)
-    tree.add(server / 0, lambda _: 1)
-    tree.add(LIFETIME, lambda device: device.lifetime, _write_lifetime)
-    _stored(tree, server / 2, 0)
-    _stored(tree, server / 3, 3600)
-    _stored(tree, server / 6, False)
-    tree.add(BINDING, lambda device: device.written.get(BINDING, DEFAULT_BINDING), _write_binding)
+    tree.add(server / 0, lambda device: device.written.get(server / 0, 1))
+    tree.add(LIFETIME, lambda device: device.lifetime, _write_lifetime, check=_check_lifetime)
+    _stored(tree, MIN_PERIOD, 0, _check_seconds)
+    _stored(tree, MAX_PERIOD, PMAX, _check_seconds)
+    tree.add(server / 4, execute=_disable)
+    _stored(tree, DISABLE_TIMEOUT, DISABLED_FOR, _check_seconds)
+    _stored(tree, STORING, False)
+    tree.add(BINDING, binding, _write_binding, check=_check_binding)
     tree.add(server / 8, execute=_trigger_update)
+    tree.add(server / 9, execute=_trigger_bootstrap)
     _stored(tree, MUTE_SEND, False)
 
 
@@ -78,17 +99,17 @@ def _add_device(tree: Tree[DeviceState], kind: Kind) -> None:
     device = Path.of(3, 0)
     readings: dict[int, Callable[[DeviceState], Reading]] = {
         0: lambda _: MANUFACTURER,
-        1: lambda _: model_number(kind),
+        1: lambda _: kind.model_number,
         2: lambda d: serial_number(d.plan.id),
-        3: lambda _: FIRMWARE,
+        3: lambda d: d.firmware.version,
         6: lambda d: {0: d.battery.power_source},
         7: lambda d: {0: d.battery.millivolts(d.time)},
         9: lambda d: d.battery_level,
         11: lambda d: dict(enumerate(d.errors)),
-        16: lambda _: DEFAULT_BINDING,
+        16: lambda d: d.binding,
         17: lambda _: kind.name,
         18: lambda _: "1.0",
-        19: lambda _: FIRMWARE,
+        19: lambda d: d.firmware.version,
         20: lambda d: d.battery.status(d.time),
     }
     for number, read in readings.items():
@@ -106,6 +127,31 @@ def _add_connectivity(tree: Tree[DeviceState]) -> None:
     tree.add(connectivity / 1, lambda _: {0: _WLAN})
     tree.add(connectivity / 2, _signal_strength)
     tree.add(connectivity / 4, _address)
+
+
+def _add_firmware(tree: Tree[DeviceState]) -> None:
+    update = Path.of(5, 0)
+    tree.add(update / 0, write=_write_package, check=_check_package)
+    tree.add(update / 1, lambda d: d.firmware.uri, _write_uri, check=_check_uri)
+    tree.add(update / 2, execute=_execute_update)
+    tree.add(update / 3, lambda d: int(d.firmware.state))
+    tree.add(update / 5, lambda d: int(d.firmware.result))
+    tree.add(update / 6, lambda d: d.firmware.package_name)
+    tree.add(update / 7, lambda d: d.firmware.package_version)
+    tree.add(update / 8, lambda _: dict(enumerate(SCHEMES.values())))
+    tree.add(update / 9, lambda _: _PUSH_AND_PULL)
+    tree.add(update / 10, execute=_cancel_update)
+    for number, name in ((11, "severity"), (13, "max_defer"), (14, "automatic")):
+        _add_firmware_setting(tree, update / number, name)
+    tree.add(update / 12, lambda d: d.wall_at(changed) if (changed := d.firmware.changed_at) else 0)
+
+
+def _add_firmware_setting(tree: Tree[DeviceState], path: Path, name: str) -> None:
+    tree.add(
+        path,
+        lambda device: getattr(device.firmware, name),
+        lambda device, value: setattr(device.firmware, name, value),
+    )
 
 
 def _add_channel(tree: Tree[DeviceState], number: int, channel: Channel) -> None:
@@ -126,24 +172,78 @@ def _add_channel(tree: Tree[DeviceState], number: int, channel: Channel) -> None
         _stored(tree, instance / _APPLICATION, "")
 
 
-def _write_lifetime(device: DeviceState, value: Value) -> None:
-    seconds = int(str(value))
-    if not 1 <= seconds <= 2**31:
+def _check_lifetime(_: DeviceState, value: Value) -> None:
+    if not 1 <= int(str(value)) <= 2**31:
         raise InvalidValueError(str(LIFETIME), value, "1 to 2147483648 s")
-    device.lifetime = seconds
+
+
+def _write_lifetime(device: DeviceState, value: Value) -> None:
+    device.lifetime = int(str(value))
     device.update_wanted = True
 
 
-def _write_binding(device: DeviceState, value: Value) -> None:
-    binding = str(value)
-    if not binding or not set(binding) <= set("UMHTSNQ"):
+def _check_seconds(_: DeviceState, value: Value) -> None:
+    if int(str(value)) < 0:
+        raise InvalidValueError("value", value, "0 s or more")
+
+
+def _check_binding(_: DeviceState, value: Value) -> None:
+    if not str(value) or not set(str(value)) <= set("UMHTSNQ"):
         raise InvalidValueError(str(BINDING), value, "letters of UMHTSNQ")
-    device.written[BINDING] = binding
+
+
+def _write_binding(device: DeviceState, value: Value) -> None:
+    device.written[BINDING] = value
     device.update_wanted = True
 
 
 def _trigger_update(device: DeviceState, _: str) -> None:
     device.update_wanted = True
+
+
+def _trigger_bootstrap(device: DeviceState, _: str) -> None:
+    device.bootstrap_wanted = True
+
+
+def _disable(device: DeviceState, _: str) -> None:
+    device.disable_wanted = True
+
+
+def _check_package(device: DeviceState, value: Value) -> None:
+    with _allowed():
+        device.firmware.check_write(empty=value in (b"", b"\0"))
+
+
+def _write_package(device: DeviceState, value: Value) -> None:
+    if isinstance(value, bytes):
+        device.firmware.write_package(value, device.now())
+
+
+def _check_uri(device: DeviceState, value: Value) -> None:
+    with _allowed():
+        device.firmware.check_write(empty=not value)
+
+
+def _write_uri(device: DeviceState, value: Value) -> None:
+    device.firmware.write_uri(str(value), device.now())
+
+
+def _execute_update(device: DeviceState, _: str) -> None:
+    with _allowed():
+        device.firmware.execute_update(device.now())
+
+
+def _cancel_update(device: DeviceState, _: str) -> None:
+    with _allowed():
+        device.firmware.cancel(device.now())
+
+
+@contextmanager
+def _allowed() -> Iterator[None]:
+    try:
+        yield
+    except NotAllowedError as exc:
+        raise OperationError(Code.METHOD_NOT_ALLOWED, str(exc)) from exc
 
 
 def _reboot(device: DeviceState, _: str) -> None:

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from device_simulator.firmware import FirmwarePlan
 from device_simulator.kind import Kind
+from device_simulator.sleep import SleepPlan
 from device_simulator.yamlfile import StrictModel, load_yaml
 from iiot.errors import InvalidValueError, SettingsError
 from iiot.identity import check_device_id
@@ -61,6 +63,12 @@ class Group(StrictModel):
     on_change: OnChange | None = None
     metrics: Literal["all", "changed"] = "all"
     """What a DDATA message holds: every metric, or those whose value changed since the last one."""
+    lwm2m_profile: Literal["json", "oma"] | None = None
+    """LWM2M_PROFILE when not given."""
+    firmware: FirmwarePlan | None = None
+    """How firmware updates go; by FIRMWARE_RESULT when not given."""
+    sleep: SleepPlan | None = None
+    """How the devices sleep in queue mode; by LWM2M_ASLEEP when not given."""
     faults: float = Field(default=1.0, ge=0, le=1000)
     """Multiplies the kind's rate of sensor faults; 0 is none."""
 

@@ -1,10 +1,12 @@
 """Settings of the simulator, all from environment variables."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from device_simulator.firmware import FirmwarePlan, Outcome
+from device_simulator.sleep import SleepPlan
 from iiot.settings import MqttSettings, ServiceSettings
 
 
@@ -27,6 +29,20 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """Each n-th LwM2M message is an Update, the others are Sends."""
     lwm2m_lifetime: int = Field(default=3600, ge=1, le=31_536_000)
     """s for which a registration holds without an Update."""
+    lwm2m_profile: Literal["json", "oma"] = "json"
+    """How LwM2M goes over MQTT: the JSON profile, or the OMA binding."""
+    lwm2m_prefix: str = Field(default="", max_length=64, pattern=r"^[^/+#$]*$")
+    """Topic level before `lwm2m`, which separates tenants."""
+    lwm2m_extensions: bool = True
+    """Fill the holes of the OMA binding, also with the ledger's numbers; without, strictly its text."""
+    lwm2m_bootstrap: Literal["off", "request", "pack"] = "off"
+    """Ask a bootstrap server for the account before the first registration."""
+    lwm2m_asleep: float = Field(default=0.0, ge=0, le=86_400)
+    """s that a device in queue mode sleeps at a time; 0 keeps it awake."""
+    lwm2m_awake: float = Field(default=20.0, gt=0, le=86_400)
+    """s for which it listens after waking up, and after each command."""
+    firmware_result: Outcome = "success"
+    """What firmware updates end in."""
     profile: str = Field(default="default", min_length=1)
     """Name of a shipped profile, or the path of a YAML file."""
     kinds_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
@@ -48,3 +64,13 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """Where certificates and bdSeq numbers are kept."""
     connect_rate: float = Field(default=200.0, gt=0)
     """Devices that connect in one second at the start."""
+
+    @property
+    def sleep(self) -> SleepPlan | None:
+        """How devices sleep, None never."""
+        return SleepPlan(asleep=self.lwm2m_asleep, awake=self.lwm2m_awake) if self.lwm2m_asleep else None
+
+    @property
+    def firmware(self) -> FirmwarePlan:
+        """How firmware updates go."""
+        return FirmwarePlan(result=self.firmware_result)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from device_simulator import objects
+from device_simulator import objects, tree_write
 from device_simulator.ledger import Stream
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
@@ -142,7 +142,7 @@ class SparkplugNode:
             path = Path.parse(self._switch.path)
         value = write.value if isinstance(write.value, bool | int | float | str) else None
         try:
-            self._tree.write(self._state, (Record(path, value),))
+            tree_write.write(self._tree, self._state, (Record(path, value),))
         except (OperationError, InvalidValueError):
             self.refused += 1
             return []
@@ -165,9 +165,9 @@ class SparkplugNode:
             return {
                 REBOOT: False,
                 "Properties/Manufacturer": objects.MANUFACTURER,
-                "Properties/Model": objects.model_number(plan.kind),
+                "Properties/Model": plan.kind.model_number,
                 "Properties/Serial Number": objects.serial_number(plan.id),
-                "Properties/Firmware": objects.FIRMWARE,
+                "Properties/Firmware": self._state.firmware.version,
                 LIFETIME: self._state.lifetime,
                 SEQUENCE: self._stream.next(),
             }

@@ -6,11 +6,13 @@ from math import ceil, floor
 from typing import TYPE_CHECKING, Final
 
 from device_simulator.battery import STATUS_LOW, Battery
+from device_simulator.firmware import Firmware, FirmwarePlan
 from device_simulator.profile import DevicePlan
 from device_simulator.sensors import Sensors
 from device_simulator.waveform import key_of, uniform
 
 if TYPE_CHECKING:
+    from device_simulator.tree import Created
     from iiot.lwm2m.message import Value
     from iiot.lwm2m.path import Path
 
@@ -19,6 +21,7 @@ RUN_START: Final = 1_780_293_600.0
 SLOWEST_SAMPLING: Final = 1.0
 """s; a device that reports rarely still samples this often."""
 
+FACTORY_FIRMWARE: Final = "1.0.0"
 ERROR_NONE, ERROR_LOW_BATTERY, ERROR_PERIPHERAL = 0, 1, 8
 
 
@@ -58,9 +61,14 @@ class DeviceState:
         uptime: whole s since boot, at the last sample.
         time: s since 1970 of the simulated world, at the last sample.
         lifetime: s of the LwM2M registration (resource /1/0/1).
+        binding: the LwM2M binding while no server wrote another one (/1/0/7).
         written: values that a server wrote to resources which only store them.
+        created: object instances that a server created.
+        firmware: the running version, and its update.
         reboot_wanted: set by a command; the connection acts on it.
         update_wanted: set by a command that the server must hear of in an Update.
+        disable_wanted: set by Execute /1/0/4; the LwM2M client acts on it.
+        bootstrap_wanted: set by Execute /1/0/9; the LwM2M client acts on it.
         phase: this device's place (0 ... 1) within an interval, so that a fleet does not send in step.
     """
 
@@ -77,6 +85,11 @@ class DeviceState:
         "_world",
         "battery",
         "battery_level",
+        "binding",
+        "bootstrap_wanted",
+        "created",
+        "disable_wanted",
+        "firmware",
         "lifetime",
         "phase",
         "plan",
@@ -89,16 +102,26 @@ class DeviceState:
         "written",
     )
 
-    def __init__(self, plan: DevicePlan, world: World, interval: float, lifetime: int) -> None:
+    def __init__(
+        self,
+        plan: DevicePlan,
+        world: World,
+        interval: float,
+        lifetime: int,
+        binding: str = "UQ",
+        firmware: FirmwarePlan | None = None,
+    ) -> None:
         key = world.key(plan.id)
         self.plan = plan
         self.sensors = Sensors(plan.kind, key, plan.group.faults)
         self.battery = Battery(plan.kind.battery, key)
         self.phase = uniform(key, 7)
         self.lifetime = lifetime
+        self.binding = binding
         self.written: dict[Path, Value] = {}
-        self.reboot_wanted = False
-        self.update_wanted = False
+        self.created: Created = {}
+        self.firmware = Firmware(FACTORY_FIRMWARE, plan.kind.model_number, firmware or FirmwarePlan())
+        self.reboot_wanted = self.update_wanted = self.disable_wanted = self.bootstrap_wanted = False
         self._default_lifetime = lifetime
         self._world = world
         fastest = interval / (plan.group.burst.factor if plan.group.burst else 1.0)
@@ -166,6 +189,14 @@ class DeviceState:
         first = self._grid + self._step / 2 + int(place * interval / self._step) * self._step
         return first + max(0, floor((now - first) / interval) + 1) * interval
 
+    def now(self) -> float:
+        """This instant in monotonic s."""
+        return self._world.monotonic()
+
+    def wall_at(self, instant: float) -> int:
+        """UTC in s since 1970 at an instant in monotonic s."""
+        return int(self._world.wall() - (self._world.monotonic() - instant))
+
     def current_time(self) -> int:
         """UTC in s since 1970, as the device's clock shows it."""
         return int(self._world.wall()) + self._clock_offset
@@ -177,6 +208,7 @@ class DeviceState:
     def factory_reset(self) -> None:
         """Undo everything that was written or switched."""
         self.written.clear()
+        self.created.clear()
         self._clock_offset = 0
         self.lifetime = self._default_lifetime
         self.reboot_wanted = True

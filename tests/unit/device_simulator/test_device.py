@@ -145,7 +145,7 @@ async def test_what_is_not_understood_is_acknowledged_counted_and_harmless(make_
         device.receive(message)
         assert message.acked == 1
     assert device.stats.commands["sparkplug", "refused"] == 1
-    assert device.stats.commands["lwm2m", "refused"] == 2
+    assert device.stats.commands["lwm2m", "refused"] == 3
 
 
 async def test_commands_before_the_births_are_ignored(make_device):

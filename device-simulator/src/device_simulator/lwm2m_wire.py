@@ -1,0 +1,276 @@
+"""How a device's LwM2M messages go over MQTT: the JSON profile, or the OMA binding."""
+
+import random
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
+
+from iiot.errors import DecodeError, InvalidValueError
+from iiot.lwm2m import content, json_profile, oma_profile
+from iiot.lwm2m.content import Format
+from iiot.lwm2m.message import (
+    BootstrapRequest,
+    Code,
+    Command,
+    Content,
+    Deregister,
+    Downlink,
+    Notify,
+    Operation,
+    Record,
+    Refusal,
+    Register,
+    Response,
+    Send,
+    Update,
+    Uplink,
+)
+from iiot.lwm2m.model import Definitions
+from iiot.lwm2m.oma_body import Reader
+from iiot.lwm2m.oma_exchange import Echoes
+from iiot.lwm2m.path import MAX_ID, ROOT, Path, content_path
+from iiot.mqtt import Subscription
+
+MAX_PENDING: Final = 1000
+"""Own requests whose answers are still waited for."""
+_KINDS: Final[dict[type[object], str]] = {
+    Register: "reg",
+    Update: "update",
+    Deregister: "dereg",
+    Send: "send",
+    Notify: "notify",
+    BootstrapRequest: "bootstrap",
+    Response: "resp",
+}
+_BOOTSTRAP: Final = frozenset(op for op in Operation if op.startswith("bootstrap"))
+
+
+class Publication(NamedTuple):
+    """A message to publish with QoS 1; `kind` is what it is counted as."""
+
+    topic: str
+    payload: bytes
+    kind: str
+
+
+class BadRequestError(DecodeError):
+    """A request that cannot be understood, with what to answer.
+
+    Attributes:
+        response: the answer.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(str(response.error))
+        self.response = response
+
+
+class Wire(Protocol):
+    """A profile at one device.
+
+    Attributes:
+        numbered: messages carry their number in the ledger.
+        binding: /1/0/7 while nobody wrote another one.
+    """
+
+    numbered: bool
+    binding: str
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """What the device subscribes to."""
+
+    def encode(self, message: Uplink, now: float, request: Command | None = None) -> Publication:
+        """A message to publish; a response also needs the request that it answers.
+
+        Raises:
+            InvalidValueError: the profile, or the wished format, cannot say it.
+        """
+
+    def decode(self, topic: str, payload: bytes, now: float) -> Downlink | None:
+        """What arrived; None for what this device said itself.
+
+        Raises:
+            BadRequestError: a request that is wrong, and can be answered.
+            DecodeError: nothing that could be answered.
+        """
+
+    def reply_topic(self, topic: str) -> str:
+        """Where the answer to a request on `topic` goes."""
+
+
+class JsonWire:
+    """The JSON profile."""
+
+    numbered = True
+    binding = "UQ"
+
+    def __init__(self, endpoint: str, prefix: str = "") -> None:
+        self._endpoint = endpoint
+        self._prefix = prefix
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """See `Wire`."""
+        return tuple(map(Subscription, json_profile.down_filters(self._endpoint, self._prefix)))
+
+    def encode(self, message: Uplink, now: float, request: Command | None = None) -> Publication:
+        """See `Wire`."""
+        topic, payload = json_profile.encode_uplink(self._endpoint, message, self._prefix)
+        return Publication(topic, payload, _KINDS[type(message)])
+
+    def decode(self, topic: str, payload: bytes, now: float) -> Downlink | None:
+        """See `Wire`."""
+        try:
+            where = json_profile.parse_topic(topic, self._prefix)
+        except InvalidValueError as exc:
+            raise DecodeError(str(exc)) from exc
+        if where.kind not in json_profile.DOWN_KINDS or where.endpoint != self._endpoint:
+            raise DecodeError(f"{topic}: not for this device")
+        try:
+            return json_profile.decode_downlink(where, payload)
+        except (DecodeError, InvalidValueError) as exc:
+            if where.kind != "cmd":
+                raise DecodeError(str(exc)) from exc
+            answer = Response(token=where.token, code=Code.BAD_REQUEST, error=_why(exc))
+            raise BadRequestError(answer) from exc
+
+    def reply_topic(self, topic: str) -> str:
+        """See `Wire`."""
+        return topic.replace("/cmd/", "/resp/")
+
+
+class OmaWire:
+    """The OMA MQTT binding: one topic for both directions, so own messages come back (Transport 8).
+
+    Tokens are odd, since a server's are even; what answers none of them, or was sent by this device, is
+    dropped.
+    """
+
+    def __init__(
+        self, endpoint: str, definitions: Definitions, prefix: str = "", *, extensions: bool = True
+    ) -> None:
+        self.numbered = extensions
+        self.binding = "M"
+        self._endpoint = endpoint
+        self._definitions = definitions
+        self._prefix = prefix
+        self._extensions = extensions
+        self._token = random.getrandbits(40) * 2 + 1
+        self._pending: OrderedDict[str, Operation] = OrderedDict()
+        self._echoes = Echoes()
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """See `Wire`."""
+        filters = oma_profile.device_filters(self._endpoint, self._prefix)
+        return tuple(Subscription(topic_filter, no_local=True) for topic_filter in filters)
+
+    def encode(self, message: Uplink, now: float, request: Command | None = None) -> Publication:
+        """See `Wire`."""
+        kind = _KINDS[type(message)]
+        bootstrap = isinstance(message, BootstrapRequest)
+        if isinstance(message, Response):
+            bootstrap = request is not None and request.operation in _BOOTSTRAP
+            reason = _text(message.error) if isinstance(message.error, Refusal) else message.error
+            message = replace(message, content=self._answer(message, request), error=reason)
+        elif isinstance(message, Notify):
+            message = replace(message, content=self._content(message.records, None))
+        else:
+            if isinstance(message, Send):
+                message = replace(message, content=self._content(message.records, Format.SENML_CBOR))
+            message = replace(message, token=self._next_token(message))
+        payload = oma_profile.encode_uplink(message, extensions=self._extensions)
+        interface = oma_profile.BOOTSTRAP if bootstrap else oma_profile.MANAGEMENT
+        self._echoes.sent(self._endpoint, payload, now)
+        return Publication(str(oma_profile.Topic(self._endpoint, interface, self._prefix)), payload, kind)
+
+    def decode(self, topic: str, payload: bytes, now: float) -> Downlink | None:
+        """See `Wire`."""
+        try:
+            where = oma_profile.parse_topic(topic, self._prefix)
+        except InvalidValueError as exc:
+            raise DecodeError(str(exc)) from exc
+        if where.endpoint != self._endpoint:
+            raise DecodeError(f"{topic}: not for this device")
+        if self._echoes.is_echo(self._endpoint, payload, now):
+            return None
+        try:
+            message = oma_profile.decode_downlink(where, payload)
+            if isinstance(message, Response):
+                return self._expected(message)
+            return message and self._with_records(message)
+        except InvalidValueError as exc:
+            self._refuse(payload, exc)
+            raise DecodeError(str(exc)) from exc
+
+    def reply_topic(self, topic: str) -> str:
+        """See `Wire`."""
+        return topic
+
+    def _next_token(self, message: Uplink) -> str:
+        self._token += 2
+        token = str(self._token)
+        operation = Operation(
+            "bootstrap-request" if isinstance(message, BootstrapRequest) else type(message).__name__.lower()
+        )
+        self._pending[token] = operation
+        if len(self._pending) > MAX_PENDING:
+            self._pending.popitem(last=False)
+        return token
+
+    def _expected(self, response: Response) -> Response | None:
+        operation = self._pending.pop(response.token, None)
+        if operation is None:
+            return None
+        records: tuple[Record, ...] = ()
+        if operation is Operation.BOOTSTRAP_REQUEST and response.content is not None:
+            records = content.decode(response.content, ROOT, self._definitions)
+        return replace(response, operation=operation, records=records)
+
+    def _with_records(self, command: Command) -> Command:
+        if command.content is None:
+            return command
+        path = command.path or ROOT
+        if command.operation is Operation.CREATE and path.level == "object":
+            path = content_path((path.ids[0], MAX_ID))
+        try:
+            return replace(command, records=content.decode(command.content, path, self._definitions))
+        except InvalidValueError as exc:
+            code = Code.UNSUPPORTED_CONTENT_FORMAT if exc.field == "format" else Code.BAD_REQUEST
+            raise BadRequestError(Response(token=command.token, code=code, error=_why(exc))) from exc
+        except DecodeError as exc:
+            raise BadRequestError(
+                Response(token=command.token, code=Code.BAD_REQUEST, error=str(exc))
+            ) from exc
+
+    def _refuse(self, payload: bytes, exc: InvalidValueError) -> None:
+        try:
+            reader = Reader(payload)
+        except InvalidValueError:
+            return  # without a token there is no answer
+        if not reader.is_response:
+            code = Code.NOT_IMPLEMENTED if exc.field == "operation" else Code.BAD_REQUEST
+            raise BadRequestError(Response(token=reader.token, code=code, error=_why(exc))) from exc
+
+    def _answer(self, message: Response, request: Command | None) -> Content | None:
+        if message.links or message.code is not Code.CONTENT or request is None:
+            return message.content
+        if request.operation is Operation.CANCEL_OBSERVE:
+            return None
+        return self._content(message.records, request.format, request.path)
+
+    def _content(self, records: tuple[Record, ...], wish: int | None, path: Path | None = None) -> Content:
+        single = len(records) == 1 and records[0].time is None and records[0].path.level == "resource"
+        if wish is None:
+            wish = Format.TEXT if single and path in (None, records[0].path) else Format.SENML_CBOR
+        try:
+            form = Format(wish)
+        except ValueError as exc:
+            raise InvalidValueError("format", wish, ", ".join(str(int(known)) for known in Format)) from exc
+        return Content(form, content.encode(form, records, path or ROOT, self._definitions))
+
+
+def _why(exc: DecodeError | InvalidValueError) -> str | Refusal:
+    return Refusal.of(exc) if isinstance(exc, InvalidValueError) else str(exc)
+
+
+def _text(refusal: Refusal) -> str:
+    return str(InvalidValueError(refusal.field, refusal.value, refusal.allowed))
