@@ -93,6 +93,8 @@ async def _ask(session: aiohttp.ClientSession, host: str, port: int) -> list[Cou
     try:
         async with session.get(url, timeout=ANSWER_TIMEOUT, raise_for_status=True) as response:
             return list(_counters(await response.json()))
+    except aiohttp.ClientConnectorError as exc:
+        return f"no answer from {url} ({exc.strerror or exc.os_error})"
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as exc:
         return f"{url}: {str(exc) or type(exc).__name__}"
 
