@@ -17,7 +17,7 @@ from support import Broker, accepts_connections, free_port, wait_until
 from testbed.engines.native import kafka as kafka_process
 from testbed.engines.native import mosquitto as mosquitto_process
 from testbed.engines.native import paths
-from testbed.engines.native.process import Command, identify, spawn, terminate
+from testbed.engines.native.process import Command, spawn, terminate
 
 ROOT = Path(__file__).parent.parent
 LOG_TAIL = 4000

@@ -104,7 +104,8 @@ def test_a_device_reads_its_own_commands_only(connect, unique):
     server.publish(f"lwm2m/{device}/ack/reg")
     own = {f"lwm2m/{device}/cmd/1", f"spBv1.0/IIoT/DCMD/{device}/asset", f"lwm2m/{device}/ack/reg"}
     wait_until(lambda: own <= {topic for topic, _ in client.received}, "own commands arrive")
-    assert {topic for topic, _ in client.received} == own
+    read = {topic for topic, _ in client.received if not topic.startswith("spBv1.0/STATE/")}
+    assert read == own
 
 
 def test_people_on_the_plain_listener_read_everything_and_write_test(connect, unique):
@@ -133,6 +134,7 @@ def test_a_device_cannot_take_over_another_clients_session(connect, mosquitto):
 def test_sparkplug_data_waits_for_the_absent_bridge_although_it_is_qos_0(connect, unique):
     device = unique("device")
     topic = f"spBv1.0/IIoT/DDATA/{device}/asset"
+    connect("mqtt-redpanda-bridge").close()  # ends a session that an earlier test may have left
     bridge = connect("mqtt-redpanda-bridge", clean=False)
     bridge.paho.subscribe("spBv1.0/#", qos=1)
     client = connect(device)
