@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import paho.mqtt.client as paho
 from aiohttp import ClientSession
+from prometheus_client import CollectorRegistry
 
 from iiot.service import Service
 from iiot.settings import load
@@ -105,6 +107,66 @@ class Device:
             self.received.put((message.topic, body))
 
 
+class OmaDevice(Device):
+    """A device that speaks the OMA MQTT binding, of which it knows only CBOR and the numbers."""
+
+    def __init__(
+        self, broker: Broker, name: str, version: int = paho.MQTTv5, *, prefix: str = "", **options: Any
+    ) -> None:
+        self._root = f"{prefix}/lwm2m" if prefix else "lwm2m"
+        self.reply: Callable[[dict[Any, Any]], dict[Any, Any] | None] = lambda request: None
+        self.requests: list[dict[Any, Any]] = []
+        self.echoes = 0
+        self._sent: list[bytes] = []
+        super().__init__(broker, name, version, **options)
+
+    def tell(self, body: dict[Any, Any] | bytes, interface: str = "rd") -> None:
+        """Publish a map, or bytes as they are."""
+        payload = body if isinstance(body, bytes) else cbor2.dumps(body)
+        self._sent.append(payload)
+        self.client.publish(f"{self._root}/{interface}/{self.name}", payload, qos=1)
+
+    def ask(self, body: dict[Any, Any], interface: str = "rd") -> dict[Any, Any]:
+        """Publish a request and return the response."""
+        self.tell(body, interface)
+        while True:
+            answer = self.received.get(timeout=5)[1]
+            if answer.get(2) == body[2] and 18 in answer:
+                return answer
+
+    def register(self, lifetime: int = 3600, **changes: Any) -> dict[Any, Any]:
+        """Register with objects 1, 3, 5 and 3303."""
+        links = b"</1/0>,</3/0>,</5/0>,</3303>;ver=1.1,</3303/0>"
+        return self.ask({1: 6, 2: 1, 8: lifetime, 9: "1.2", 10: "M", 7: links} | changes)
+
+    def _connected(self, client, *_):
+        client.subscribe([(f"{self._root}/{kind}/{self.name}", 1) for kind in ("rd", "bs")])
+
+    def _message(self, client, _userdata, message):
+        if message.payload in self._sent:
+            self.echoes += 1
+            return
+        body = cbor2.loads(message.payload)
+        interface = message.topic.split("/")[-2]
+        if 1 not in body:
+            self.received.put((message.topic, body))
+            return
+        self.requests.append(body)
+        answer = self.reply(body)
+        if answer is not None:
+            self.tell({18: 205, 2: body[2]} | answer, interface)
+
+
+@contextmanager
+def oma_device(broker: Broker, name: str, **options: Any) -> Iterator[OmaDevice]:
+    """A connected device that leaves at the end."""
+    made = OmaDevice(broker, name, **options)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 @contextmanager
 def device(broker: Broker, name: str, **options: Any) -> Iterator[Device]:
     """A connected device that leaves at the end."""
@@ -127,10 +189,17 @@ def server_environment(broker: Broker, database: Path) -> dict[str, str]:
 class Client:
     """HTTP client of a running server."""
 
-    def __init__(self, session: ClientSession, server: Server, url: str) -> None:
+    def __init__(self, session: ClientSession, server: Server, url: str, registry: CollectorRegistry) -> None:
+        self._registry = registry
         self.session = session
         self.server = server
         self.url = url
+
+    def count(self, name: str, **labels: str) -> float:
+        """A counter's value."""
+        value = self._registry.get_sample_value(f"{name}_total", labels)
+        assert value is not None
+        return value
 
     async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         """Status and JSON body."""
@@ -151,6 +220,12 @@ class Client:
         return [event["type"] for event in await self.events(endpoint)]
 
 
+def forget_session(broker: Broker) -> None:
+    """Let the broker forget what a server of MQTT 3.1.1 left there: its session has no end."""
+    with device(broker, "lwm2m-server", version=paho.MQTTv311):
+        pass
+
+
 @asynccontextmanager
 async def running_server(broker: Broker, database: Path, **changes: Any) -> AsyncIterator[Client]:
     """A server in this process, with a session that ends with it."""
@@ -161,4 +236,4 @@ async def running_server(broker: Broker, database: Path, **changes: Any) -> Asyn
     async with open_server(settings, service) as (server, port), ClientSession() as session:
         await eventually(lambda: server.transport.connected, "the server is subscribed")
         await asyncio.sleep(0)
-        yield Client(session, server, f"http://127.0.0.1:{port}")
+        yield Client(session, server, f"http://127.0.0.1:{port}", service.registry)

@@ -14,7 +14,9 @@ from lwm2m_server.api import Api, errors_as_problems
 from lwm2m_server.clock import SystemClock
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.events import EventLog, open_log
+from lwm2m_server.json_channel import JsonChannel
 from lwm2m_server.metrics import Metrics
+from lwm2m_server.oma_channel import OmaChannel
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registration, Registry
 from lwm2m_server.settings import Settings
@@ -54,7 +56,15 @@ class Server:
             duplicates.is_new(endpoint, seq)
         self.uplink = Uplink(self.registry, events, duplicates, definitions, self.metrics)
         self.operations = Operations(self.registry, definitions, self._send, self.metrics)
-        self.transport = Transport(settings, self.uplink, self.operations, events.settled, self.metrics)
+        self.transport = Transport(settings, self.uplink.presence, events.settled, self.metrics)
+        publish = self.transport.publish
+        self.transport.channels = (
+            OmaChannel(
+                settings.lwm2m_prefix, settings.lwm2m_extensions, definitions, self.uplink, self.operations,
+                lambda endpoint, token: None, publish, self.metrics,
+            ),
+            JsonChannel(settings.lwm2m_prefix, self.uplink, self.operations, publish, self.metrics),
+        )  # fmt: skip
         self.app = make_app(service.registry, self.health)
         self.app.middlewares.append(self.metrics.count_requests)
         self.app.middlewares.append(errors_as_problems)
@@ -76,7 +86,7 @@ class Server:
         return HealthReport(self.transport.connected and self.events.failing is None, details)
 
     def _send(self, registration: Registration, command: Command) -> None:
-        self.transport.send(registration, command)
+        self.transport.send(registration.endpoint, registration.profile, command)
 
     async def expire(self) -> None:
         """End registrations whose lifetime has passed, for ever."""

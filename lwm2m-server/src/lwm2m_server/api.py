@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from iiot.errors import InvalidValueError
-from iiot.lwm2m.message import Command, Operation, Refusal, Response
+from iiot.lwm2m.message import Command, Operation, Response
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
 from iiot.telemetry import json_response, problem
@@ -266,12 +266,7 @@ def _answer(response: Response) -> dict[str, Any]:
     }
     error = response.error
     if error is not None:
-        told = (
-            f"{error.field}: got {error.value!r}, allowed: {error.allowed}"
-            if isinstance(error, Refusal)
-            else error
-        )
-        answer["errormessage"] = told
+        answer["errormessage"] = str(error)
     return answer
 
 

@@ -13,6 +13,9 @@ from iiot.lwm2m.message import Operation
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _MESSAGES = ("register", "update", "deregister", "send", "notify", "bootstrap-request")
 _EVENTS = "registered updated deregistered expired send notification online offline refused"
+DROPPED = ("retained", "topic", "undecodable", "operation", "echo", "repeated")
+"""Why messages have no effect: kept by the broker, on a topic of nobody, not CBOR, an operation that no
+device sends; on the shared topics of the OMA binding also our own ones, and repeated requests."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -30,7 +33,7 @@ class Metrics:
         self._foreign = Counter(
             "lwm2m_messages_dropped", "Messages that belong to no operation", ["reason"], registry=registry
         )
-        for reason in ("retained", "topic"):
+        for reason in DROPPED:
             self._foreign.labels(reason)
         self._commands = Counter(
             "lwm2m_commands",
@@ -85,7 +88,7 @@ class Metrics:
         self._messages.labels(operation.value, outcome).inc()
 
     def foreign(self, reason: str) -> None:
-        """A message was dropped: `retained`, or on a `topic` that names no operation of a legal endpoint."""
+        """A message had no effect, and why: one of `DROPPED`."""
         self._foreign.labels(reason).inc()
 
     def command(self, operation: Operation, outcome: str, seconds: float) -> None:

@@ -63,7 +63,7 @@ class Operations:
         self._definitions = definitions
         self._send = send
         self._metrics = metrics
-        self._pending: dict[tuple[str, str], asyncio.Future[Response]] = {}
+        self._pending: dict[tuple[str, str], tuple[Command, asyncio.Future[Response]]] = {}
         # Even numbers from a random start: a rebooted device never takes a new token for an old one, and on
         # the OMA profile's shared topic the device's own tokens can be odd (facts of the binding: echo).
         self._token = secrets.randbits(40) * 2
@@ -107,9 +107,14 @@ class Operations:
             self._metrics.command(command.operation, outcome, loop.time() - started)
         return replace(response, records=tuple(map(self._typed, response.records)))
 
+    def command(self, endpoint: str, token: str) -> Command | None:
+        """The command that waits for an answer with this token."""
+        waiting = self._pending.get((endpoint, token))
+        return None if waiting is None else waiting[0]
+
     def handle(self, endpoint: str, response: Response) -> None:
         """A response from a device; one that matches no command is dropped."""
-        answer = self._pending.get((endpoint, response.token))
+        _, answer = self._pending.get((endpoint, response.token), (None, None))
         if answer is None or answer.done():
             self._metrics.unmatched_response()
             _sparing.warning("response_unmatched", endpoint=endpoint, token=response.token[:40])
@@ -131,7 +136,8 @@ class Operations:
             self._send(registration, command)
         except MqttError as error:
             raise UnavailableError(f"broker: {error}") from error
-        answer = self._pending[key] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._pending[key] = (command, answer)
         return answer
 
     def _typed(self, record: Record) -> Record:

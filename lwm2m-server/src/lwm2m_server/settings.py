@@ -18,6 +18,8 @@ class Settings(ServiceSettings, MqttSettings):
     """Messages on their way into the store at most; the broker queues the rest (MQTT 5)."""
     lwm2m_prefix: str = Field(default="", pattern=r"^[^/+#$]*$")
     """Topic level before `lwm2m`, to separate tenants; empty for none."""
+    lwm2m_extensions: bool = True
+    """Fill the holes of the OMA MQTT binding (`docs/lwm2m.md`); without, refuse what it cannot say."""
     lwm2m_objects: Path | None = None
     """Directory with a user's object definitions, beside the testbed's own."""
     database: Path = Path("data/lwm2m-server.db")

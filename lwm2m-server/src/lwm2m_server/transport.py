@@ -1,72 +1,45 @@
-"""The broker's side of the server: topics to messages, messages to topics, births and deaths."""
+"""The broker's side of the server: one MQTT session for both profiles and for births and deaths."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
-from iiot.errors import DecodeError, IiotError, InvalidValueError, MqttError
-from iiot.lwm2m import json_profile
-from iiot.lwm2m.json_profile import Topic
-from iiot.lwm2m.message import Code, Downlink, Operation, Refusal, Response
+from iiot.errors import MqttError
+from iiot.lwm2m.message import Downlink
 from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, keep_connected
-from iiot.telemetry import get_logger
-from lwm2m_server.operations import Operations
-from lwm2m_server.registry import Registration
+from lwm2m_server.channel import Channel, Metrics, drop, log
 from lwm2m_server.settings import Settings
-from lwm2m_server.sparing import SparingLog
-from lwm2m_server.uplink import Uplink
 
-MAX_MESSAGE_BYTES: Final = 256 * 1024
-"""Largest message taken from a device (4.13 above)."""
 DRAIN_SECONDS: Final = 2.0
 """How long a stopping server waits for what it received to become durable."""
 _SPARKPLUG: Final = "spBv1.0"
 _PRESENCE: Final = (f"{_SPARKPLUG}/+/NBIRTH/+", f"{_SPARKPLUG}/+/NDEATH/+")
-_OPERATIONS: Final = {
-    "reg": Operation.REGISTER,
-    "update": Operation.UPDATE,
-    "dereg": Operation.DEREGISTER,
-    "send": Operation.SEND,
-    "notify": Operation.NOTIFY,
-    "bootstrap": Operation.BOOTSTRAP_REQUEST,
-}
-
-log = get_logger("lwm2m_server.transport")
-_sparing = SparingLog(log, time.monotonic)
-
-
-class Metrics(Protocol):
-    """What is counted here."""
-
-    def foreign(self, reason: str) -> None:
-        """A message was dropped: `retained`, or on a `topic` that names no operation of a legal endpoint."""
 
 
 class Transport:
     """The MQTT session of the server.
 
     Args:
-        settings: broker, client id, prefix.
-        uplink: acts on devices' messages.
-        operations: takes devices' responses.
+        settings: broker and client id.
+        presence: told `(endpoint, online, acknowledge)` of births and deaths.
         settled: waits until all that was received is durable.
         metrics: counts.
+
+    Attributes:
+        channels: the profiles served; a topic belongs to the first that owns it.
     """
 
     def __init__(
         self,
         settings: Settings,
-        uplink: Uplink,
-        operations: Operations,
+        presence: Callable[[str, bool, Callable[[], None]], None],
         settled: Callable[[], Awaitable[None]],
         metrics: Metrics,
     ) -> None:
+        self.channels: Sequence[Channel] = ()
         self._settings = settings
-        self._prefix = settings.lwm2m_prefix
-        self._uplink = uplink
-        self._operations = operations
+        self._presence = presence
         self._settled = settled
         self._metrics = metrics
         self._connection: Connection | None = None
@@ -87,7 +60,7 @@ class Transport:
             on_state=_log_state,
         )
 
-    def send(self, registration: Registration, message: Downlink) -> None:
+    def send(self, endpoint: str, profile: str, message: Downlink) -> None:
         """Publish a message to a device in its profile.
 
         Raises:
@@ -96,70 +69,30 @@ class Transport:
         """
         if self._connection is None:
             raise MqttError("not connected")
-        topic, payload = json_profile.encode_downlink(registration.endpoint, message, self._prefix)
-        self._connection.publish(topic, payload, qos=1)
+        channel = next(channel for channel in self.channels if channel.name == profile)
+        self._connection.publish(*channel.encode(endpoint, message), qos=1)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish an answer, if the broker is there; a request that got none comes again."""
+        if self._connection is not None:
+            with suppress(MqttError):
+                self._connection.publish(topic, payload, qos=1)
 
     def handle(self, message: Message) -> None:
         """Act on a message from the broker."""
         if self._stopping:
             return  # not acknowledged: the broker keeps it for the next start
         if message.retain:
-            self._drop(message, "retained")
+            drop(self._metrics, message, "retained")
         elif message.topic.startswith(_SPARKPLUG):
             _, _, kind, node = message.topic.split("/")
-            self._uplink.presence(node, kind == "NBIRTH", message.ack)
+            self._presence(node, kind == "NBIRTH", message.ack)
         else:
-            try:
-                topic = json_profile.parse_topic(message.topic, self._prefix)
-            except IiotError:
-                self._drop(message, "topic")
-            else:
-                self._handle_json(topic, message)
-
-    def _handle_json(self, topic: Topic, message: Message) -> None:
-        try:
-            _check_size(message.payload)
-            decoded = json_profile.decode_uplink(topic, message.payload)
-        except InvalidValueError as error:
-            large = error.field == "payload"
-            code = Code.REQUEST_ENTITY_TOO_LARGE if large else Code.BAD_REQUEST
-            self._refuse(topic, message, code, Refusal.of(error))
-        except DecodeError as error:
-            snippet = message.payload[:60].decode("utf-8", "replace")
-            self._refuse(
-                topic, message, Code.BAD_REQUEST, Refusal("payload", snippet, f"a JSON object ({error})")
-            )
-        else:
-            if isinstance(decoded, Response):
-                self._operations.handle(topic.endpoint, decoded)
-                message.ack()
-            else:
-                self._uplink.handle(
-                    topic.endpoint, decoded, "json", self._replier(topic.endpoint), message.ack
-                )
-
-    def _refuse(self, topic: Topic, message: Message, code: Code, reason: Refusal) -> None:
-        if topic.kind == "resp":
-            self._operations.refuse(topic.endpoint, topic.token, f"unintelligible response: {reason}")
-            message.ack()
-            return
-        reply = self._replier(topic.endpoint)
-        self._uplink.refuse(topic.endpoint, _OPERATIONS[topic.kind], code, reason, reply, message.ack)
-
-    def _replier(self, endpoint: str) -> Callable[[Response], None]:
-        def reply(response: Response) -> None:
-            if response.operation is Operation.NOTIFY or self._connection is None:
-                return  # a Notify has no answer; a request that got none comes again
-            topic, payload = json_profile.encode_downlink(endpoint, response, self._prefix)
-            with suppress(MqttError):
-                self._connection.publish(topic, payload, qos=1)
-
-        return reply
-
-    def _drop(self, message: Message, reason: str) -> None:
-        self._metrics.foreign(reason)
-        _sparing.warning("message_dropped", reason=reason, topic=message.topic[:200])
-        message.ack()
+            for channel in self.channels:
+                if channel.owns(message.topic):
+                    channel.handle(message)
+                    return
+            drop(self._metrics, message, "topic")
 
     def _options(self) -> ConnectOptions:
         return ConnectOptions(
@@ -174,9 +107,9 @@ class Transport:
         try:
             # Before the SUBACK already: a kept session delivers at once, and devices want answers.
             self._connection = connection
-            filters = (*json_profile.up_filters(self._prefix), *_PRESENCE)
-            await connection.subscribe(*map(Subscription, filters))
-            log.info("subscribed", session_present=connection.session_present, filters=len(filters))
+            profiles = [subscription for channel in self.channels for subscription in channel.subscriptions()]
+            await connection.subscribe(*profiles, *map(Subscription, _PRESENCE))
+            log.info("subscribed", session_present=connection.session_present, filters=len(profiles) + 2)
             await stopping.wait()
             self._stopping = True
             with suppress(TimeoutError):
@@ -185,11 +118,6 @@ class Transport:
             await asyncio.sleep(0)  # the acknowledgements just given leave with the next turn of the loop
         finally:
             self._connection = None
-
-
-def _check_size(payload: bytes) -> None:
-    if len(payload) > MAX_MESSAGE_BYTES:
-        raise InvalidValueError("payload", f"{len(payload)} bytes", f"at most {MAX_MESSAGE_BYTES} bytes")
 
 
 def _log_state(connected: bool, reason: str) -> None:

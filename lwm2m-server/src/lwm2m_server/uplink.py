@@ -136,6 +136,8 @@ class Uplink:
         reply: Reply,
         done: Callable[[], None],
         message: DeviceMessage | None = None,
+        *,
+        token: str = "",
     ) -> None:
         """Turn a message down: a counter, a log line, an event that accounts for it, and the answer."""
         self._metrics.message(operation, "refused")
@@ -146,8 +148,14 @@ class Uplink:
         ledger = _ledger(message) if message is not None else {}
 
         def durable() -> None:
-            token = message.token if message is not None else ""
-            reply(Response(token=token, code=code, operation=operation, error=reason))
+            reply(
+                Response(
+                    token=message.token if message is not None else token,
+                    code=code,
+                    operation=operation,
+                    error=reason,
+                )
+            )
             done()
 
         self._events.append(
@@ -197,16 +205,18 @@ class Uplink:
             raise _RefusedError(Code.NOT_IMPLEMENTED, "this server has no bootstrap interface")
         if isinstance(message, Register):
             return self._register(message, profile)
-        if self._registry.get(endpoint) is None:
+        registration = self._registry.get(endpoint)
+        if registration is None:
             raise _RefusedError(Code.NOT_FOUND, "not registered: Register first")
         match message:
             case Update():
                 return self._update(endpoint, message)
             case Deregister():
-                registration = self._registry.remove(endpoint)
-                return "deregistered", {"registrationId": registration.id if registration else None}, None
+                self._registry.remove(endpoint)
+                return "deregistered", {"registrationId": registration.id}, None
             case Send():
                 self._check(message.records)
+                self._check_registered(registration, message.records)
                 return "send", json_values.bodies(message.records), None
             case Notify():
                 self._check(message.records)
@@ -214,6 +224,8 @@ class Uplink:
 
     def _register(self, message: Register, profile: str) -> tuple[str, dict[str, Any], Registration]:
         self._check(message.records)
+        if profile == "oma" and not message.links:
+            raise _RefusedError(Code.CONFLICT, "a Register lists the objects of the device")
         try:
             registration = self._registry.register(message, profile)
         except InvalidValueError as error:
@@ -242,6 +254,15 @@ class Uplink:
         if message.links is not None:
             data["objects"] = json_values.objects(message.links, message.records)
         return "updated", data, registration
+
+    def _check_registered(self, registration: Registration, records: Iterable[Record]) -> None:
+        # Core 6.4.7; in the JSON profile a device may send what it did not care to list.
+        if registration.profile != "oma":
+            return
+        listed = {link.path.object_id for link in registration.links}
+        for record in records:
+            if record.path.object_id not in listed:
+                raise _RefusedError(Code.NOT_FOUND, f"object {record.path.object_id} is not registered")
 
     def _check(self, records: Iterable[Record]) -> None:
         for record in records:

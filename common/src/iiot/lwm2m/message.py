@@ -141,6 +141,9 @@ class Refusal:
     value: object
     allowed: str
 
+    def __str__(self) -> str:
+        return f"{self.field}: got {self.value!r}, allowed: {self.allowed}"
+
     @classmethod
     def of(cls, error: InvalidValueError) -> "Refusal":
         """The refusal that tells a peer about `error`."""
