@@ -351,3 +351,16 @@ async def test_an_observer_never_writes(mosquitto, client, name):
         await eventually(lambda: _is(value_of(api, name), 40.0), "the value counts after the gap")
         assert (await api.send("POST", f"/api/nodes/{name}/rebirth"))[0] == 409
         assert node.received == []
+
+
+async def test_the_state_of_older_specifications_is_published_when_asked_for(mosquitto, client, unique):
+    host_id = unique("host")
+    topic = f"STATE/{host_id}"
+    watcher = client(Client, subscribe=(topic,))
+    async with running_host(mosquitto, sparkplug_host_id=host_id, sparkplug_legacy_state=True):
+        await eventually(lambda: watcher.received, "STATE says online")
+        late = client(Client, subscribe=(topic,))
+        retained = await eventually(lambda: late.received, "STATE is retained")
+        assert (retained[0].retain, retained[0].payload) == (True, b"ONLINE")
+    await eventually(lambda: len(watcher.received) == 2, "STATE says offline")
+    assert watcher.received[1].payload == b"OFFLINE"

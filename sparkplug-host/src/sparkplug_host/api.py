@@ -188,6 +188,9 @@ def _summary(node: NodeState) -> dict[str, Any]:
         "reordered": node.reordered,
         "rebirth_requests": node.rebirth_requests,
         "short_form": node.short_form,
+        "sessions_replaced": node.replaced,
+        "duplicate_id": node.duplicate,
+        "from_stored_births": node.unit.confirmed is not None,
     }
 
 

@@ -5,7 +5,7 @@ import random
 import time
 from contextlib import suppress
 
-from iiot.errors import DecodeError, MqttError
+from iiot.errors import DecodeError, MqttError, SubscribeRefusedError
 from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, Will, keep_connected
 from iiot.service import Service
 from iiot.sparkplug.command import encode_rebirth_request, encode_write
@@ -14,7 +14,7 @@ from iiot.sparkplug.host_events import Output, RequestRebirth
 from iiot.sparkplug.host_state import MetricState, NodeState
 from iiot.sparkplug.payload import Value, decode_payload
 from iiot.sparkplug.state import HostPresence
-from iiot.sparkplug.topic import NAMESPACE, MessageType, StateTopic, Topic, parse_topic
+from iiot.sparkplug.topic import CERTIFICATES, NAMESPACE, MessageType, StateTopic, Topic, parse_topic
 from iiot.telemetry import HealthReport
 from sparkplug_host.logs import LimitedWarnings
 from sparkplug_host.metrics import Metrics
@@ -98,8 +98,10 @@ class HostApplication:
         # One QoS for all: the broker sends QoS 0 past a full QoS 1 window, and births would come late.
         group = self._settings.sparkplug_group
         filters = [self._presence.topic, *(f"{NAMESPACE}/{group}/{verb}/#" for verb in _WATCHED)]
+        await self._read_certificates(connection)
         await connection.subscribe(*(Subscription(topic_filter) for topic_filter in filters))
         await connection.publish_acked(self._presence.topic, self._presence.birth(), retain=True)
+        self._publish_legacy(connection, b"ONLINE")
         self._connection = connection
         try:
             while not self._stopping.is_set():
@@ -108,7 +110,20 @@ class HostApplication:
                     await asyncio.wait_for(self._stopping.wait(), TICK)
         finally:
             self._connection = None  # from here on the own death is no late will to answer
+        self._publish_legacy(connection, b"OFFLINE")
         await connection.publish_acked(self._presence.topic, self._presence.death(_now()), retain=True)
+
+    async def _read_certificates(self, connection: Connection) -> None:
+        """Ask for stored births before anything else: what comes later needs them."""
+        if self._settings.sparkplug_certificates:
+            group = self._settings.sparkplug_group
+            topics = (f"{CERTIFICATES}{NAMESPACE}/{group}/{verb}/#" for verb in ("NBIRTH", "DBIRTH"))
+            with suppress(SubscribeRefusedError):  # a broker that offers none may refuse
+                await connection.subscribe(*(Subscription(topic) for topic in topics))
+
+    def _publish_legacy(self, connection: Connection, word: bytes) -> None:
+        if self._settings.sparkplug_legacy_state:
+            connection.publish(self._presence.legacy_topic, word, qos=1, retain=True)
 
     def _on_connection(self, connected: bool, reason: str) -> None:
         self._metrics.connected.set(connected)
@@ -118,14 +133,17 @@ class HostApplication:
 
     def _on_message(self, message: Message) -> None:
         started = time.perf_counter()
+        name = message.topic.removeprefix(CERTIFICATES)
         try:
-            topic = parse_topic(message.topic, accept_short_form=self._settings.sparkplug_short_form)
+            topic = parse_topic(name, accept_short_form=self._settings.sparkplug_short_form)
         except DecodeError as exc:
             self._metrics.bad_topics.inc()
             self._warn("bad_topic", started, error=str(exc))
         else:
             if isinstance(topic, StateTopic):
                 self._on_state(message)
+            elif name != message.topic:
+                self._on_certificate(topic, message)
             else:
                 self._on_sparkplug(topic, message, started)
         message.ack()
@@ -144,6 +162,10 @@ class HostApplication:
             self.state.receive_undecodable(topic, now)
             return
         self._act(self.state.receive(topic, payload, now))
+
+    def _on_certificate(self, topic: Topic, message: Message) -> None:
+        with suppress(DecodeError):  # it is of no use then
+            self.state.receive_certificate(topic, decode_payload(message.payload), _now())
 
     def _on_state(self, message: Message) -> None:
         if self._connection is None or message.topic != self._presence.topic:

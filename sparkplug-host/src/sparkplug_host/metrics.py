@@ -71,6 +71,7 @@ class _HostCollector(Collector):
                 counters.ignored,
             ),
             ("sparkplug_unknown_metrics", "Metrics that no birth announced", counters.unknown_metrics),
+            ("sparkplug_certificates", "Stored births taken over from the broker", counters.certificates),
             ("sparkplug_historical_metrics", "Metrics with stored values", counters.historical),
         ):
             yield CounterMetricFamily(name, text, value=value)

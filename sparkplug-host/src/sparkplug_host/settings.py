@@ -22,6 +22,12 @@ class Settings(ServiceSettings, MqttSettings):
     """Names the STATE topic on which edge nodes see this host."""
     sparkplug_short_form: bool = True
     """Read `spBv1.0/{group}/DBIRTH/{device}` of older devices as well; counted as non-conformant."""
+    sparkplug_legacy_state: bool = False
+    """Publish `STATE/{host id}` with ONLINE or OFFLINE as well, for edge nodes of Sparkplug 2.2."""
+    sparkplug_certificates: bool = True
+    """Read stored births that a Sparkplug-aware broker offers below `$sparkplug/certificates`."""
+    bdseq_validation: bool = True
+    """Ignore an NDEATH whose bdSeq is not that of the session."""
     command_datatypes: bool = False
     """Put datatypes into commands, which the specification advises against, for edge nodes that need them."""
     reorder_timeout: float = Field(default=2.0, ge=0, le=60)
@@ -52,6 +58,7 @@ class Settings(ServiceSettings, MqttSettings):
         """The settings as the state machine takes them, in ms."""
         return HostPolicy(
             reorder_timeout=round(self.reorder_timeout * 1000),
+            validate_bd_seq=self.bdseq_validation,
             max_nodes=self.max_nodes,
             rebirth=RebirthPolicy(
                 debounce=round(self.rebirth_debounce * 1000),

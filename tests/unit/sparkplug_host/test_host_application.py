@@ -181,3 +181,12 @@ def test_warnings_are_limited_by_kind():
         ("bad_payload", {"left_out": 2, "topic": "t"}),
         ("bad_topic", {"left_out": 0}),
     ]
+
+
+def test_stored_births_tell_the_metrics_but_not_that_anything_lives(host, service):
+    for message in births():
+        deliver(host, f"$sparkplug/certificates/{message.topic}", message.payload, retain=True)
+    deliver(host, "$sparkplug/certificates/spBv1.0/IIoT/NBIRTH/n", b"\xff\xff", retain=True)
+    names = exposed(service)
+    assert (names["sparkplug_certificates_total"], names["sparkplug_nodes_online"]) == ("2.0", "0.0")
+    assert host.state.nodes["IIoT", "n"].devices["pump"].metrics.keys() == {"Mode"}

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from iiot.errors import DecodeError
+from iiot.sparkplug.host_checks import faults_of_birth, faults_of_node_birth
 from iiot.sparkplug.host_events import Change, HostCounters, LifeEvent, NonConformity, Output, RequestRebirth
 from iiot.sparkplug.host_state import NodeState, UnitState
-from iiot.sparkplug.payload import BD_SEQ, REBIRTH, Metric, Payload, typed_value
+from iiot.sparkplug.merge import merge_template
+from iiot.sparkplug.payload import BD_SEQ, Metric, Payload, Template, typed_value
 from iiot.sparkplug.rebirth import NodeKey, RebirthPolicy, RebirthReason, RebirthScheduler
 from iiot.sparkplug.topic import MessageType, Topic
 
@@ -29,6 +31,8 @@ class HostPolicy:
         reorder_timeout: how long to wait for missing messages; 0 when the broker keeps the order
             across topics.
         reorder_capacity: messages that may wait, over all edge nodes.
+        validate_bd_seq: ignore an NDEATH whose bdSeq is not that of the session. Off for edge nodes that
+            get their bdSeq wrong: then a late will takes a living edge node offline.
         trailing_birth_window: an NBIRTH that comes this soon after an NDEATH with the same bdSeq is
             taken for an earlier one that was overtaken; the rebirth that is asked for then tells.
         max_nodes: edge nodes kept in memory; messages of more are counted and ignored.
@@ -37,6 +41,7 @@ class HostPolicy:
 
     reorder_timeout: int = 2_000
     reorder_capacity: int = 100_000
+    validate_bd_seq: bool = True
     trailing_birth_window: int = 250
     max_nodes: int = 100_000
     rebirth: RebirthPolicy = field(default_factory=RebirthPolicy)
@@ -89,6 +94,22 @@ class SparkplugHost:
             return self._handlers[message_type](node, topic, payload, now)
         return self._in_order(node, topic, payload, now)
 
+    def receive_certificate(self, topic: Topic, payload: Payload, now: int) -> None:
+        """A Sparkplug-aware broker offers a birth from its store (specification 3.0, section 10.1.4).
+
+        It tells a host that comes late what the metrics are, so that data is understood without a
+        rebirth. Whether the edge node lives, and whether the values still hold, it does not tell.
+        """
+        node = self.nodes.get((topic.group, topic.edge_node)) or self._new_node(topic)
+        if node is None or node.births or node.unit.online:
+            return
+        self.counters.certificates += 1
+        if topic.message_type is MessageType.NBIRTH:
+            node.unit.restored(payload, now)
+            node.bd_seq, node.restored = self._bd_seq(payload), True
+        elif topic.message_type is MessageType.DBIRTH:
+            node.devices.setdefault(topic.device or "", UnitState()).restored(payload, now)
+
     def receive_undecodable(self, topic: Topic, now: int) -> None:
         """A message came whose payload cannot be read."""
         self.counters.messages[topic.message_type] += 1
@@ -137,6 +158,7 @@ class SparkplugHost:
 
     def _in_order(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         seq, order = payload.seq, node.order
+        resumed = self._resume(node, seq, now) if node.restored and seq is not None else []
         if order.expected is None:
             self.counters.ignored += 1
             self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now)
@@ -145,7 +167,7 @@ class SparkplugHost:
             self._note(NonConformity.MISSING_SEQ)
             return self._handlers[topic.message_type](node, topic, payload, now)
         if order.accept(seq):
-            outputs = self._handlers[topic.message_type](node, topic, payload, now)
+            outputs = resumed + self._handlers[topic.message_type](node, topic, payload, now)
             return outputs + self._drain(node, now) if order.held else outputs
         if self._held < self._policy.reorder_capacity and order.hold(seq, (topic, payload)):
             self._held += 1
@@ -156,6 +178,14 @@ class SparkplugHost:
             order.expected = seq
             outputs += self._in_order(node, topic, payload, now)
         return outputs
+
+    def _resume(self, node: NodeState, seq: int, now: int) -> list[Output]:
+        """The first message of an edge node that is known by its stored births: it is online."""
+        node.restored = False
+        node.order.expected = seq
+        node.unit.online, node.unit.stale = True, False
+        self.nodes_online += 1
+        return [LifeEvent(Change.BORN, node.group, node.edge_node, None, now)]
 
     def _drain(self, node: NodeState, now: int) -> list[Output]:
         """Apply held messages whose turn has come."""
@@ -192,8 +222,11 @@ class SparkplugHost:
             self.counters.ignored += 1
             self.rebirths.want(node.key, RebirthReason.TRAILING_BIRTH, now)
             return []
-        self._check_node_birth(payload)
+        for fault in faults_of_node_birth(payload):
+            self._note(fault)
+        replaced = self._check_session(node, bd_seq, now)
         self.rebirths.born(node.key)
+        node.restored = False
         self._devices_offline(node)
         self.nodes_online += not node.unit.online
         node.births += 1
@@ -201,7 +234,22 @@ class SparkplugHost:
         self._unit_birth(node, node.unit, payload, now)
         self._restart(node, payload)
         born = LifeEvent(Change.BORN, node.group, node.edge_node, None, node.unit.born_at)
-        return [born, *self._drain(node, now)]
+        return [*replaced, born, *self._drain(node, now)]
+
+    def _check_session(self, node: NodeState, bd_seq: int | None, now: int) -> list[Output]:
+        """Tell when a session is replaced that has not ended, and when two of them take turns."""
+        before = node.bd_seq
+        if not node.unit.online or None in (before, bd_seq) or before == bd_seq:
+            return []
+        self._note(NonConformity.SESSION_REPLACED)
+        node.replaced += 1
+        changes = [Change.REPLACED]
+        if bd_seq and bd_seq == node.replaced_bd_seq:
+            self._note(NonConformity.DUPLICATE_EDGE_NODE)
+            node.duplicate = True
+            changes.append(Change.DUPLICATE)
+        node.replaced_bd_seq = before
+        return [LifeEvent(change, node.group, node.edge_node, None, now) for change in changes]
 
     def _restart(self, node: NodeState, payload: Payload) -> None:
         """Begin a new round of seq; keep what came before its NBIRTH and belongs to it."""
@@ -221,18 +269,11 @@ class SparkplugHost:
             and now - node.unit.died_at < self._policy.trailing_birth_window
         )
 
-    def _check_node_birth(self, payload: Payload) -> None:
-        if payload.seq is None:
-            self._note(NonConformity.MISSING_SEQ)
-        elif payload.seq != 0:
-            self._note(NonConformity.NBIRTH_SEQ)
-        if not any(metric.name == REBIRTH for metric in payload.metrics):
-            self._note(NonConformity.NO_REBIRTH_METRIC)
-
     def _node_death(self, node: NodeState, payload: Payload, now: int) -> list[Output]:
         bd_seq = self._bd_seq(payload)
         foreign = None not in (bd_seq, node.bd_seq) and bd_seq != node.bd_seq
-        if foreign or (node.births and not node.unit.online):
+        node.restored = node.restored and foreign
+        if (foreign and self._policy.validate_bd_seq) or (node.births and not node.unit.online):
             self.counters.ignored += 1
             return []
         node.bd_seq = node.bd_seq if bd_seq is None else bd_seq
@@ -262,6 +303,9 @@ class SparkplugHost:
 
     def _data(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         unit = node.unit if topic.device is None else node.devices.get(topic.device)
+        if unit is not None and unit.confirmed is not None and not unit.online:
+            unit.online, unit.stale = True, False
+            self.devices_online += 1
         if unit is None or not unit.online:
             self.counters.ignored += 1
             if not topic.short_form:
@@ -284,6 +328,8 @@ class SparkplugHost:
             return
         try:
             value = metric.value if metric.datatype is not None else typed_value(state.datatype, metric.value)
+            if isinstance(value, Template) and isinstance(state.value, Template):
+                value = merge_template(state.value, value)
         except DecodeError:
             self.counters.undecodable += 1
             self.rebirths.want(node.key, RebirthReason.UNDECODABLE, now)
@@ -292,19 +338,14 @@ class SparkplugHost:
         state.timestamp = time if metric.timestamp is None else metric.timestamp
         if metric.properties is not None:
             state.properties = metric.properties
+        if unit.confirmed is not None:
+            unit.confirmed.add(state.name)
 
     def _unit_birth(self, node: NodeState, unit: UnitState, payload: Payload, now: int) -> None:
         unit.seen_at = now
         unit.born(payload, now)
-        if len(unit.metrics) < len(payload.metrics):
-            self._note(NonConformity.INCOMPLETE_BIRTH_METRIC)
-        aliases = unit.aliases
-        if aliases is None:
-            return
-        carrying = sum(metric.alias is not None for metric in payload.metrics)
-        others = (other.aliases for other in node.units() if other is not unit and other.aliases)
-        if carrying > len(aliases) or any(not aliases.keys().isdisjoint(other) for other in others):
-            self._note(NonConformity.ALIAS_COLLISION)
+        for fault in faults_of_birth(node, unit, payload):
+            self._note(fault)
 
     def _end_session(self, node: NodeState, died_at: int | None) -> None:
         self._deadlines.pop(node, None)
@@ -322,7 +363,7 @@ class SparkplugHost:
             self.devices_online -= unit.online
             if died_at is not None and unit.online:
                 unit.died_at = died_at
-            unit.online, unit.stale, unit.aliases = False, True, None
+            unit.online, unit.stale, unit.aliases, unit.confirmed = False, True, None, None
 
     def _bd_seq(self, payload: Payload) -> int | None:
         for metric in payload.metrics:

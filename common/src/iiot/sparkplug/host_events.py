@@ -18,6 +18,8 @@ class NonConformity(StrEnum):
     ALIAS_COLLISION = "alias_collision"
     INCOMPLETE_BIRTH_METRIC = "incomplete_birth_metric"
     RETAINED = "retained"
+    SESSION_REPLACED = "session_replaced"
+    DUPLICATE_EDGE_NODE = "duplicate_edge_node"
 
 
 class Change(StrEnum):
@@ -26,11 +28,17 @@ class Change(StrEnum):
     BORN = "born"
     DIED = "died"
     STALE = "stale"
+    REPLACED = "replaced"
+    DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True, slots=True)
 class LifeEvent:
-    """An edge node (`device` None) or a device was born, died, or became stale at `time`."""
+    """What happened to an edge node (`device` None) or a device at `time`.
+
+    Beside born, died and stale: an edge node's session was replaced by one with another bdSeq before its
+    NDEATH came (replaced), or two sessions take turns, so that two publishers use one id (duplicate).
+    """
 
     change: Change
     group: str
@@ -63,6 +71,7 @@ class HostCounters:
         unknown_metrics: metrics of DATA messages that no birth announced.
         undecodable: payloads or values that could not be read.
         historical: metrics with stored values; they do not change the current value.
+        certificates: stored births that a Sparkplug-aware broker offered and that told something new.
         rebirth_requests: sent to edge nodes.
     """
 
@@ -74,4 +83,5 @@ class HostCounters:
     unknown_metrics: int = 0
     undecodable: int = 0
     historical: int = 0
+    certificates: int = 0
     rebirth_requests: int = 0

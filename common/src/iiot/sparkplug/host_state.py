@@ -54,9 +54,11 @@ class UnitState:
         online: born and not dead.
         stale: the values are not current: dead, or waiting for a birth.
         born_at, died_at, seen_at: 0 when it never happened. `seen_at` is the host's time.
+        confirmed: None; or, where the births come from the broker's store and may be out of date, the
+            metrics that were received since and are not stale.
     """
 
-    __slots__ = ("aliases", "born_at", "died_at", "metrics", "online", "seen_at", "stale")
+    __slots__ = ("aliases", "born_at", "confirmed", "died_at", "metrics", "online", "seen_at", "stale")
 
     def __init__(self) -> None:
         self.metrics: dict[str, MetricState] = {}
@@ -66,6 +68,7 @@ class UnitState:
         self.born_at = 0
         self.died_at = 0
         self.seen_at = 0
+        self.confirmed: set[str] | None = None
 
     def find(self, metric: Metric) -> MetricState | None:
         """The state that a metric of a DATA message belongs to."""
@@ -77,7 +80,7 @@ class UnitState:
 
     def quality(self, metric: MetricState) -> Quality:
         """Stale after a death, else what the metric's `Quality` property says, else good."""
-        if self.stale:
+        if self.stale or (self.confirmed is not None and metric.name not in self.confirmed):
             return Quality.STALE
         declared = None if metric.properties is None else metric.properties.get(_QUALITY)
         if declared is None:
@@ -102,7 +105,12 @@ class UnitState:
                 if self.aliases is None:
                     self.aliases = {}
                 self.aliases[metric.alias] = state
-        self.online, self.stale, self.born_at = True, False, born_at
+        self.online, self.stale, self.born_at, self.confirmed = True, False, born_at, None
+
+    def restored(self, payload: Payload, now: int) -> None:
+        """Take over a stored birth: it tells the metrics, and values that nobody vouches for."""
+        self.born(payload, now)
+        self.online, self.stale, self.confirmed = False, True, set()
 
 
 class NodeState:
@@ -113,12 +121,15 @@ class NodeState:
         bd_seq: of the current session, or of the last one that is known to have ended.
         order: the seq that is due, and messages that came too early.
         short_form: it sends topics without the edge node's level.
-        gaps, reordered, rebirth_requests, births: counts since the host started.
+        restored: known only by its stored births; the first message tells that it is online.
+        replaced_bd_seq: of a session that was replaced before its NDEATH came.
+        duplicate: two publishers seem to use its id.
+        gaps, reordered, rebirth_requests, births, replaced: counts since the host started.
     """
 
     __slots__ = (
-        "bd_seq", "births", "devices", "edge_node", "gaps", "group", "order", "rebirth_requests", "reordered",
-        "short_form", "unit",
+        "bd_seq", "births", "devices", "duplicate", "edge_node", "gaps", "group", "order", "rebirth_requests",
+        "reordered", "replaced", "replaced_bd_seq", "restored", "short_form", "unit",
     )  # fmt: skip
 
     def __init__(self, group: str, edge_node: str) -> None:
@@ -133,6 +144,10 @@ class NodeState:
         self.reordered = 0
         self.rebirth_requests = 0
         self.births = 0
+        self.restored = False
+        self.replaced = 0
+        self.replaced_bd_seq: int | None = None
+        self.duplicate = False
 
     @property
     def key(self) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import orjson
 
 from iiot.errors import DecodeError
-from iiot.sparkplug.topic import StateTopic
+from iiot.sparkplug.topic import NAMESPACE, StateTopic
 
 
 class State(NamedTuple):
@@ -62,6 +62,11 @@ class HostPresence:
     def death(self, now: int) -> bytes:
         """What is published before a clean DISCONNECT."""
         return encode_state(State(online=False, timestamp=now))
+
+    @property
+    def legacy_topic(self) -> str:
+        """Where Sparkplug 2.2 looks for STATE: the text ONLINE or OFFLINE, without a timestamp."""
+        return self.topic.removeprefix(f"{NAMESPACE}/")
 
     def on_own_state(self, data: bytes) -> bytes | None:
         """Answer a message on the own topic: the birth again, if it says offline; else None.

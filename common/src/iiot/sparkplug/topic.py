@@ -12,6 +12,8 @@ from functools import lru_cache
 from iiot.errors import DecodeError, InvalidValueError
 
 NAMESPACE = "spBv1.0"
+CERTIFICATES = "$sparkplug/certificates/"
+"""Where a Sparkplug-aware broker offers stored births, followed by their own topic."""
 _STATE = "STATE"
 
 

@@ -11,7 +11,15 @@ from iiot.sparkplug.edge import EdgeNode, MetricDefinition, RebirthRequested, Wr
 from iiot.sparkplug.host import HostPolicy, SparkplugHost
 from iiot.sparkplug.host_events import Change, LifeEvent, NonConformity, RequestRebirth
 from iiot.sparkplug.host_state import Quality
-from iiot.sparkplug.payload import BD_SEQ, REBIRTH, Metric, Payload, decode_payload
+from iiot.sparkplug.payload import (
+    BD_SEQ,
+    REBIRTH,
+    Metric,
+    Parameter,
+    Payload,
+    Template,
+    decode_payload,
+)
 from iiot.sparkplug.rebirth import RebirthPolicy, RebirthReason
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic
 from sparkplug_strategies import payloads
@@ -477,3 +485,139 @@ def test_an_observer_that_was_cut_off_keeps_what_it_knows():
     plant = Plant(observe_only=True).connect()
     assert plant.host.connection_lost(plant.now) == []
     assert plant.host.devices_online == 2
+
+
+def test_a_session_that_is_replaced_before_its_death_is_told():
+    plant = Plant().connect()
+    plant.edge.next_will()
+    outputs = plant.feed(*plant.births())
+    assert LifeEvent(Change.REPLACED, *KEY, None, T0) in outputs
+    assert (plant.node.replaced, plant.node.duplicate) == (1, False)
+    plant.feed(plant.will)
+    assert plant.node.unit.online
+    assert plant.host.counters.non_conformant[NonConformity.SESSION_REPLACED] == 1
+
+
+def test_two_publishers_with_one_id_are_told_from_a_takeover():
+    plant = Plant()
+    twin = EdgeNode("IIoT", "n", [], {"pump": PUMP}, bd_seq=40)
+    for edge in (plant.edge, twin):
+        for _ in range(3):
+            edge.next_will()
+    changes = []
+    for edge in (plant.edge, twin, plant.edge):
+        changes += [output.change for output in plant.feed(*edge.births(plant.now, values))]
+    assert changes.count(Change.REPLACED) == 2
+    assert changes.count(Change.DUPLICATE) == 1
+    assert plant.node.duplicate
+
+
+@pytest.mark.parametrize(("validate", "online"), [(True, True), (False, False)])
+def test_the_bdseq_of_a_death_counts_unless_switched_off(validate, online):
+    plant = Plant(validate_bd_seq=validate).connect()
+    stranger = EdgeNode("IIoT", "n", [], {}, bd_seq=99)
+    plant.feed(stranger.next_will())
+    assert plant.node.unit.online is online
+
+
+class Stored:
+    """A host that comes late to an edge node whose births the broker has stored."""
+
+    def __init__(self):
+        self.plant = Plant(aliases=True)
+        self.will = self.plant.edge.next_will()
+        self.births = self.plant.births()
+        self.missed = [self.plant.data(value) for value in (1.0, 2.0)]
+        for message in self.births:
+            topic, payload = parse_topic(message.topic), decode_payload(message.payload)
+            self.plant.host.receive_certificate(topic, payload, self.plant.now)
+
+
+def test_stored_births_make_data_readable_without_a_rebirth():
+    plant = Stored().plant
+    assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
+    assert plant.quality() is Quality.STALE
+    (born,) = plant.feed(plant.data(33.0))
+    assert (born.change, plant.temperature) == (Change.BORN, 33.0)
+    assert (plant.host.nodes_online, plant.host.devices_online) == (1, 1)
+    assert plant.quality() is Quality.GOOD
+    assert plant.quality(metric="Mode") is Quality.STALE  # nobody vouches for its stored value
+    assert plant.wait(60_000) == []
+    plant.feed(*plant.births())
+    assert plant.quality(metric="Mode") is Quality.GOOD
+    assert plant.host.devices_online == 2
+
+
+def test_gaps_count_from_the_first_message_after_stored_births():
+    plant = Stored().plant
+    plant.feed(plant.data(33.0))
+    plant.data(34.0)
+    plant.feed(plant.data(35.0))
+    assert plant.wait(60_000)[-1] == ASK
+    assert plant.node.gaps == 1
+
+
+def test_stored_births_of_a_dead_node_stay_dead():
+    stored = Stored()
+    plant = stored.plant
+    plant.feed(stored.will)
+    plant.feed(plant.data(33.0))
+    assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
+    assert plant.wait(60_000) == [ASK]
+
+
+def test_a_living_node_is_not_overwritten_by_what_was_stored():
+    plant = Plant().connect()
+    plant.feed(plant.data(50.0))
+    for message in plant.births():
+        plant.host.receive_certificate(parse_topic(message.topic), decode_payload(message.payload), T0)
+    assert plant.temperature == 50.0
+    assert plant.host.counters.certificates == 0
+
+
+MOTOR = Template(
+    [
+        Metric("Speed", -5, DataType.INT32, T0),
+        Metric("Name", "a", DataType.STRING, T0),
+        Metric("Gear", Template([Metric("Ratio", -1, DataType.INT8, T0)], ref="Gear"), DataType.TEMPLATE, T0),
+    ],
+    [Parameter("Maker", DataType.STRING, "x")],
+    ref="Motor",
+)
+
+
+def with_motor():
+    plant = Plant()
+    metrics = [MetricDefinition("Drive", DataType.TEMPLATE)]
+    plant.edge = EdgeNode("IIoT", "n", [], {"pump": metrics})
+    plant.edge.next_will()
+    plant.feed(*plant.edge.births(T0, lambda device: {"Drive": MOTOR} if device else {}))
+    return plant
+
+
+def test_parts_of_a_template_change_only_their_members():
+    plant = with_motor()
+    gear = Template([Metric("Ratio", -7, DataType.INT8, T0)], ref="Gear")
+    part = Template(
+        [Metric("Speed", -9, DataType.INT32, T0 + 1), Metric("Gear", gear, DataType.TEMPLATE, T0 + 1)],
+        ref="Motor",
+    )
+    plant.feed(plant.edge.data("pump", {"Drive": part}, T0 + 1))
+    drive = plant.pump.metrics["Drive"].value
+    assert [(member.name, member.datatype) for member in drive.metrics] == [
+        ("Speed", DataType.INT32),
+        ("Name", DataType.STRING),
+        ("Gear", DataType.TEMPLATE),
+    ]
+    assert [member.value for member in drive.metrics[:2]] == [-9, "a"]
+    assert drive.metrics[2].value.metrics[0].value == -7
+    assert drive.parameters == MOTOR.parameters
+
+
+def test_a_member_that_no_birth_announced_is_refused():
+    plant = with_motor()
+    part = Template([Metric("Size", 1, DataType.INT32, T0)], ref="Motor")
+    plant.feed(plant.edge.data("pump", {"Drive": part}, T0 + 1))
+    assert plant.pump.metrics["Drive"].value.metrics[0].value == -5
+    assert plant.wait(60_000) == [ASK]
+    assert plant.host.counters.undecodable == 1
