@@ -166,8 +166,7 @@ class Device:
     def _receive_sparkplug(self, message: Message) -> None:
         now, refused = self._world.monotonic(), self._node.refused
         self._publish(self._node.receive(message.topic, message.payload, now))
-        if self._state.update_wanted:
-            self._publish_lwm2m([self.client.update(now)])
+        self._publish_lwm2m(self.client.changed(now))
         self._count_command("sparkplug", self._node.refused - refused)
 
     def _receive_lwm2m(self, message: Message) -> None:

@@ -150,7 +150,7 @@ class Lwm2mClient:
     def register(self, now: float) -> Publication:
         """The Register that opens a connection, or repeats one (Core 6.2.1); `now` in monotonic s."""
         state = self._state
-        self.registered = False
+        self.registered = state.update_wanted = False
         self._repeats.clear()
         self._observations.cancel_all()
         self._sleep.stay_awake(now)
@@ -209,6 +209,15 @@ class Lwm2mClient:
             ),
             now,
         )
+
+    def changed(self, now: float) -> list[Publication]:
+        """What the server must hear of at once after something else than its command changed the device."""
+        if self._is_away or self._account.active:
+            return []
+        messages = [self.update(now)] if self._state.update_wanted else []
+        if not self._is_asleep(now):
+            messages += self._notify(self._observations.flush() + self._observations.collect(now), now)
+        return messages
 
     def deregister(self) -> Publication:
         """The De-register of a clean stop (Core 6.2.3)."""
@@ -283,10 +292,7 @@ class Lwm2mClient:
             timeout = state.written.get(objects.DISABLE_TIMEOUT, objects.DISABLED_FOR)
             self._away_until = now + float(str(timeout))
             return [self.deregister()]
-        messages = [self.update(now)] if state.update_wanted else []
-        if not self._account.active and not state.reboot_wanted:
-            messages += self._notify(self._observations.flush() + self._observations.collect(now), now)
-        return messages
+        return [] if state.reboot_wanted else self.changed(now)
 
     @property
     def _is_muted(self) -> bool:

@@ -84,7 +84,16 @@ def clock():
 
 @pytest.fixture
 def make_parts(clock):
-    def make(kind="temperature", seed=7, interval=0.0105, update_every=25, device_id="device-x-001", **group):
+    def make(
+        kind="temperature",
+        seed=7,
+        interval=0.0105,
+        update_every=25,
+        device_id="device-x-001",
+        client=None,
+        firmware=None,
+        **group,
+    ):
         world = World(seed, 1.0, clock.monotonic, clock.wall)
         kind = load_kinds()[kind]
         plan = DevicePlan(
@@ -92,10 +101,10 @@ def make_parts(clock):
             kind,
             Group.model_validate({"kind": kind.name, "weight": 1} | group, context=[kind.name]),
         )
-        state = DeviceState(plan, world, interval, 3600)
+        state = DeviceState(plan, world, interval, 3600, firmware=firmware)
         tree = build_tree(kind, built_in())
         streams = {name: Stream(device_id, name, 5000) for name in ("sparkplug", "lwm2m")}
-        client = Lwm2mClient(state, tree, streams["lwm2m"], world, update_every)
+        client = Lwm2mClient(state, tree, streams["lwm2m"], world, update_every, **(client or {}))
         node = SparkplugNode("IIoT", state, tree, streams["sparkplug"], world, bd_seq=3)
         state.boot(clock.now)
         state.sample(clock.now)

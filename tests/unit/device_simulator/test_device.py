@@ -1,8 +1,11 @@
 import asyncio
+import base64
 import json
 
 import pytest
 
+from device_simulator.firmware import Result
+from device_simulator.firmware_package import Package
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, decode_payload, encode_payload
 
@@ -184,3 +187,111 @@ async def test_bursts_come_at_their_times_and_stay_on_schedule(make_device, cloc
     assert max(counts) >= 99
     assert sorted(counts)[:24] == pytest.approx([10] * 24, abs=1)
     assert counts[10:20] == pytest.approx(counts[20:30], abs=2)
+
+
+def bodies(connection, kind):
+    return [json.loads(entry[1]) for entry in connection.log if entry[0] == f"{EP}{kind}"]
+
+
+def said(connection, topic):
+    """The values that notifications of one token carried, in order."""
+    return [body["values"] for body in bodies(connection, topic)]
+
+
+async def test_a_firmware_update_is_observed_restarts_the_device_and_shows_on_both_sides(make_device, clock):
+    device = make_device(firmware={"download": 1, "install": 2})
+    connection, session = await device.connect()
+    device.receive(command("observe", path="/5/0/3"))
+    device.receive(command("write", path="/5/0/0", value=base64.b64encode(b'{"version":"3.1"}\nx').decode()))
+    run(device, clock, 1.5)
+    assert said(connection, "notify/t1") == [{"/5/0/3": 1}, {"/5/0/3": 2}]
+    device.receive(command("execute", path="/5/0/2"))
+    run(device, clock, 2.5)
+    await session
+    again, _ = await device.connect()
+    assert bd_seq(again.will.payload) == 1
+    assert bodies(again, "reg")[0]["objects"]["3"]["0"]["3"] == "3.1"
+    birth = {m.name: m.value for m in decode_payload(again.log[1][1]).metrics}
+    assert birth["Properties/Firmware"] == "3.1"
+    device.receive(command("read", path="/5/0"))
+    values = bodies(again, "resp/t1")[-1]["values"]
+    assert (values["/5/0/3"], values["/5/0/5"], values["/5/0/7"]) == (0, 1, "3.1")
+
+
+@pytest.mark.parametrize("outcome", [Package("app", "2.0", 9), Result.INVALID_URI])
+async def test_a_pull_downloads_beside_everything_else(make_device, clock, monkeypatch, outcome):
+    asked = []
+
+    async def download(uri, largest, ca):
+        asked.append((uri, largest, ca))
+        await asyncio.sleep(0)
+        return outcome
+
+    monkeypatch.setattr("device_simulator.device.download", download)
+    device = make_device(firmware={"download": 1, "flash": 1000})
+    connection, _ = await device.connect()
+    device.receive(command("write", path="/5/0/1", value="https://x/fw"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    run(device, clock, 1.5)
+    assert asked == [("https://x/fw", 1000, None)]
+    device.receive(command("read", path="/5/0"))
+    values = bodies(connection, "resp/t1")[-1]["values"]
+    expected = (2, 0) if isinstance(outcome, Package) else (0, 7)
+    assert (values["/5/0/3"], values["/5/0/5"]) == expected
+
+
+@pytest.mark.parametrize("end", ["cancel", "connection"])
+async def test_a_download_ends_with_its_reason(make_device, clock, monkeypatch, end):
+    async def download(*_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("device_simulator.device.download", download)
+    device = make_device(firmware={"download": 0})
+    connection, session = await device.connect()
+    device.receive(command("write", path="/5/0/1", value="http://x/fw"))
+    await asyncio.sleep(0)
+    if end == "cancel":
+        device.receive(command("execute", path="/5/0/10"))
+    else:
+        connection.is_open = False
+        session.cancel()
+        await asyncio.gather(session, return_exceptions=True)
+        connection, _ = await device.connect()
+    device.receive(command("read", path="/5/0/5"))
+    assert bodies(connection, "resp/t1")[-1]["values"] == {"/5/0/5": 10 if end == "cancel" else 4}
+
+
+async def test_observations_go_on_offline_and_are_delivered_when_made_again(make_device, clock):
+    device = make_device()
+    connection, session = await device.connect()
+    device.receive(command("write", path="/1/0/6", value=True))
+    device.receive(command("write-attributes", path="/3303/0/5700", attributes={"pmin": 5}))
+    device.receive(command("observe", path="/3303/0/5700"))
+    connection.is_open = False
+    session.cancel()
+    await asyncio.gather(session, return_exceptions=True)
+    run(device, clock, 21)
+    again, _ = await device.connect()
+    device.receive(command("observe", path="/3303/0/5700"))
+    run(device, clock, 0.3)
+    (history,) = [body for body in bodies(again, "notify/t1") if "records" in body]
+    assert len(history["records"]) == 4
+
+
+async def test_a_lifetime_written_by_a_host_is_notified_to_the_lwm2m_server(make_device):
+    device = make_device()
+    connection, _ = await device.connect()
+    device.receive(command("observe", path="/1/0/1"))
+    payload = encode_payload(Payload(1, [Metric("LwM2M/Lifetime", 60, DataType.INT64)]))
+    device.receive(Incoming(f"{SP}NCMD/{ID}", payload))
+    assert said(connection, "notify/t1") == [{"/1/0/1": 60}]
+
+
+async def test_the_oma_binding_subscribes_to_its_topics_without_its_own_messages(make_device):
+    device = make_device(lwm2m_profile="oma")
+    connection, _ = await device.connect()
+    assert connection.log[0][1][2:] == [(f"lwm2m/rd/{ID}", 1), (f"lwm2m/bs/{ID}", 1)]
+    assert connection.topics()[3] == f"lwm2m/rd/{ID}"
+    assert all(s.no_local for s in device.client.wire.subscriptions())
+    assert device.stats.sent["reg"] == 1

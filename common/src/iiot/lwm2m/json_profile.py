@@ -30,7 +30,7 @@ from iiot.lwm2m.message import (
     Update,
     Uplink,
 )
-from iiot.lwm2m.path import Path
+from iiot.lwm2m.path import MAX_ID, Path
 
 MAX_LIFETIME = 2**32 - 1
 """Longest lifetime in s; 0 never expires."""
@@ -296,7 +296,8 @@ def _command(token: str, body: dict[str, Any]) -> Command:
     if "value" in body:
         if target is None:
             raise InvalidValueError("path", None, "the path to write")
-        records += tuple(values.flatten(target, body["value"]))
+        picks = name == Operation.CREATE and target.level == "object"
+        records += tuple((values.flatten_new if picks else values.flatten)(target, body["value"]))
     return Command(
         token=token,
         operation=Operation(name),
@@ -317,6 +318,8 @@ def _command_body(message: Command) -> dict[str, Any]:
         body["paths"] = [str(path) for path in message.paths]
     if len(message.records) == 1 and message.records[0].path == message.path:
         body["value"] = values.json_value(message.records[0])
+    elif message.records and all(record.path.ids[1:2] == (MAX_ID,) for record in message.records):
+        body["value"] = values.new_instance(message.records)
     elif message.records:
         body |= values.bodies(message.records)
     if message.arguments:

@@ -3,12 +3,13 @@
 import base64
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m.datatypes import INT_MIN, UINT_MAX
 from iiot.lwm2m.message import Link, ObjectLink, Record, Refusal, Value
-from iiot.lwm2m.path import ROOT, Path
+from iiot.lwm2m.path import MAX_ID, ROOT, Path, content_path
 
 _QUOTED = 100
 """Characters of a refused value that its sender gets back."""
@@ -81,6 +82,24 @@ def flatten(path: Path, value: object) -> Iterable[Record]:
         yield Record(path, value)
     else:
         raise InvalidValueError(str(path), value, "a string, number or boolean")
+
+
+def flatten_new(path: Path, value: object) -> Iterable[Record]:
+    """The records of a Create on the object `path`: `value` maps resources, the device picks the instance.
+
+    Raises:
+        InvalidValueError: see `flatten`.
+    """
+    for record in flatten(path / 0, value):
+        yield replace(record, path=content_path((*path.ids, MAX_ID, *record.path.ids[2:])))
+
+
+def new_instance(values: Iterable[Record]) -> dict[str, Any]:
+    """The inverse of `flatten_new`."""
+    tree: dict[str, Any] = {}
+    for record in values:
+        _descend(tree, Path(record.path.ids[2:-1]))[str(record.path.ids[-1])] = json_value(record)
+    return tree
 
 
 def links_and_records(objects: object) -> tuple[tuple[Link, ...], tuple[Record, ...]]:

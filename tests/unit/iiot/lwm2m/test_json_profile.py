@@ -26,7 +26,7 @@ from iiot.lwm2m.message import (
     Send,
     Update,
 )
-from iiot.lwm2m.path import Path
+from iiot.lwm2m.path import Path, content_path
 
 EP = "device-temp-001"
 SEED = (
@@ -172,6 +172,29 @@ def test_uplink_bodies(kind, payload, message):
             "cmd/1",
             b'{"operation":"discover","path":"/3","depth":1}',
             Command(token="1", operation=Operation.DISCOVER, path=Path.of(3), depth=1),
+        ),
+        (
+            "cmd/1",
+            b'{"operation":"create","path":"/3306","value":{"5850":true,"7":{"0":1,"1":2}}}',
+            Command(
+                token="1",
+                operation=Operation.CREATE,
+                path=Path.of(3306),
+                records=tuple(
+                    Record(content_path((3306, 65535, *ids)), value)
+                    for ids, value in (((5850,), True), ((7, 0), 1), ((7, 1), 2))
+                ),
+            ),
+        ),
+        (
+            "cmd/1",
+            b'{"operation":"create","path":"/3306","values":{"/3306/4/5850":true}}',
+            Command(
+                token="1",
+                operation=Operation.CREATE,
+                path=Path.of(3306),
+                records=(Record(Path.of(3306, 4, 5850), True),),
+            ),
         ),
         (
             "ack/reg",

@@ -1,0 +1,107 @@
+import pytest
+
+from unit.device_simulator.lwm2m_server import EP, Server
+
+
+@pytest.fixture
+def server(make_parts):
+    return Server(make_parts(client={"bootstrap": "request"}))
+
+
+def begin(server):
+    server.take(server.parts.client.connected(server.parts.clock.now))
+    server.send("ack/bootstrap", {"code": "2.04"})
+    return server
+
+
+def test_a_device_registers_only_after_its_bootstrap_and_with_the_account_it_got(server):
+    begin(server)
+    assert [kind for kind, *_ in server.inbox] == ["bootstrap"]
+    assert server.parts.client.report(server.parts.clock.now) is None
+    assert server.command("read", "/3/0/0") is None
+    account = {
+        "/0/1/0": "mqtts://broker:8883",
+        "/0/1/1": False,
+        "/0/1/10": 101,
+        "/1/0/0": 101,
+        "/1/0/1": 777,
+        "/1/0/7": "U",
+        "/24/0/6": "device-x-001",
+    }
+    assert server.code("bootstrap-write", "/", values=account) == "2.04"
+    assert server.code("bootstrap-finish") == "2.04"
+    (register,) = server.of("reg")
+    assert (register["lifetime"], register["bindingMode"]) == (777, "U")
+    assert not {"0", "24"} & register["objects"].keys()
+    server.send("ack/reg", {"code": "2.01"})
+    assert server.parts.client.registered
+    assert server.read("/1/0/0") == 101
+    assert server.code("read", "/0/1") == "4.01"
+    assert server.code("bootstrap-write", "/1/0/1", value=5) == "4.05"
+
+
+def test_bootstrap_discover_and_read_show_the_account(server):
+    begin(server)
+    values = {"/0/0/0": "mqtt://bs", "/0/0/1": True, "/0/1/0": "mqtt://b", "/0/1/1": False, "/0/1/10": 7}
+    server.command("bootstrap-write", "/0", values=values)
+    links = {link.pop("path"): link for link in server.command("bootstrap-discover", "/")["links"]}
+    assert links["/"] == {"lwm2m": "1.2"}
+    assert links["/0/0"] == {}
+    assert links["/0/1"] == {"ssid": 7, "uri": "mqtt://b"}
+    assert links["/1/0"] == {"ssid": 1}
+    assert server.command("bootstrap-read", "/1/0")["values"]["/1/0/1"] == 3600
+    assert server.code("bootstrap-read", "/3/0") == "4.05"
+    assert server.code("bootstrap-discover", "/77") == "4.04"
+
+
+def test_delete_spares_the_bootstrap_servers_own_account_and_finish_wants_one(server):
+    begin(server)
+    values = {"/0/0/1": True, "/0/1/1": False, "/0/1/10": 7, "/1/0/1": 99}
+    server.command("bootstrap-write", "/", values=values)
+    assert server.code("bootstrap-delete", "/") == "2.02"
+    paths = [link["path"] for link in server.command("bootstrap-discover", "/")["links"]]
+    assert "/0/0" in paths
+    assert not {"/0/1", "/1/0"} & set(paths)
+    assert server.code("bootstrap-finish") == "4.06"
+    assert server.code("bootstrap-write", "/1/0", value={"1": 50}) == "2.04"
+    assert server.code("bootstrap-finish") == "2.04"
+    assert server.of("reg")[0]["lifetime"] == 50
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"path": "/1/1/1", "value": 60},
+        {"path": "/1/0/1", "value": "long"},
+        {"path": "/0/0/2", "value": 9},
+        {"path": "/1/0"},
+    ],
+)
+def test_a_wrong_bootstrap_write_is_refused(server, fields):
+    begin(server)
+    assert server.code("bootstrap-write", **fields) == "4.00"
+
+
+def test_an_unanswered_bootstrap_request_is_repeated(server):
+    server.take(server.parts.client.connected(1000.0))
+    again = [
+        t for t in range(1001, 1100) if (p := server.parts.client.report(float(t))) and p.kind == "bootstrap"
+    ]
+    assert len(again) >= 2
+    assert 8 <= again[0] - 1000 <= 12
+
+
+def test_a_pack_holds_the_whole_account(make_parts):
+    server = Server(make_parts(client={"bootstrap": "pack"}))
+    server.take(server.parts.client.connected(1000.0))
+    assert server.inbox[0][1:] == (f"{EP}bootstrap", {"pack": True})
+    server.send("ack/bootstrap", {"code": "2.05", "values": {"/1/0/1": 321, "/0/1/10": 5}})
+    assert server.of("reg")[0]["lifetime"] == 321
+
+
+def test_the_trigger_bootstraps_a_registered_device_again(make_parts):
+    server = Server(make_parts()).register()
+    assert server.code("execute", "/1/0/9") == "2.04"
+    assert [kind for kind, *_ in server.inbox[-2:]] == ["resp", "bootstrap"]
+    assert server.code("bootstrap-finish") == "2.04"
+    assert server.inbox[-1][0] == "reg"
