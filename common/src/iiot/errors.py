@@ -35,6 +35,22 @@ class SessionStateError(IiotError):
     """A message was asked for that the state of the session does not allow, such as data before birth."""
 
 
+class MessageTooLargeError(IiotError):
+    """A Sparkplug message is larger than the broker's Maximum Packet Size.
+
+    Attributes:
+        topic: of the message.
+        size, limit: bytes of an MQTT packet.
+    """
+
+    def __init__(self, topic: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"{topic}: {size} bytes, and the broker takes packets of {limit}; use fewer or shorter metrics,"
+            " several devices, or raise the broker's maximum packet size"
+        )
+        self.topic, self.size, self.limit = topic, size, limit
+
+
 class MqttError(IiotError):
     """An MQTT operation failed, or the connection is gone."""
 

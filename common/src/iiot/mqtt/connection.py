@@ -49,11 +49,13 @@ class Connection:
     Attributes:
         session_present: the broker had kept this client's session.
         refused: QoS 1 publishes that the broker refused, usually by its access control.
+        max_packet_size: bytes of a packet that the broker takes (MQTT 5); None when it told no limit.
     """
 
     def __init__(self, options: ConnectOptions, on_message: MessageHandler) -> None:
         self.session_present = False
         self.refused = 0
+        self.max_packet_size: int | None = None
         self.id_generator = IdGenerator(max=_MAX_IDS)
         self._options = options
         self._is_v5 = options.settings.mqtt_version == "5"
@@ -266,6 +268,7 @@ class Connection:
         self.session_present = bool(flags & 1)
         properties = parse_properties(data[2:]) if self._is_v5 else {}
         self._window = max(1, min(properties.get("receive_maximum", _MAX_IDS), _MAX_IDS) - 1)
+        self.max_packet_size = properties.get("maximum_packet_size")
         if "server_keep_alive" in properties:
             self._transport.keepalive = properties["server_keep_alive"]
         self._connack.set_result(None)

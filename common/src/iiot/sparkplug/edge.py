@@ -15,43 +15,35 @@ they were made. `births` makes all of its messages in one call: nothing can come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple, TypeAlias
 
-from iiot.errors import DecodeError, InvalidValueError, SessionStateError
-from iiot.sparkplug.composite import DataSet, MetaData, PropertySet
-from iiot.sparkplug.datatypes import DataType, decode_value, encode_value
+from iiot.errors import DecodeError, IiotError, InvalidValueError, MessageTooLargeError, SessionStateError
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.edge_unit import MetricDefinition, Unit, Values
 from iiot.sparkplug.payload import (
     BD_SEQ,
+    NEXT_SERVER,
     REBIRTH,
     Metric,
     Payload,
-    Template,
     Value,
     decode_payload,
     encode_payload,
-    typed_value,
 )
 from iiot.sparkplug.sequence import Counter
 from iiot.sparkplug.state import PrimaryHost, decode_state
 from iiot.sparkplug.topic import NAMESPACE, MessageType, StateTopic, check_id, parse_topic
 
+__all__ = ["EdgeNode", "MetricDefinition", "ValueSource", "Values"]
+
 _NODE_METRICS = (BD_SEQ, REBIRTH)
+_PACKET_OVERHEAD = 8
+"""Bytes of an MQTT PUBLISH with QoS 0 beside topic and payload, at most: header, lengths, no properties."""
 _BIRTHS = (MessageType.NBIRTH, MessageType.DBIRTH)
 _COMMANDS = (MessageType.NCMD, MessageType.DCMD)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricDefinition:
-    """A metric of an edge node or a device. `writable`: NCMD or DCMD may set it."""
-
-    name: str
-    datatype: DataType
-    writable: bool = False
-    properties: PropertySet | None = None
-    metadata: MetaData | None = None
 
 
 class Message(NamedTuple):
@@ -92,8 +84,12 @@ class PrimaryHostChanged:
     online: bool
 
 
-Action: TypeAlias = RebirthRequested | Write | Refused | PrimaryHostChanged
-Values: TypeAlias = Mapping[str, Value | None]
+@dataclass(frozen=True, slots=True)
+class NextServerRequested:
+    """A host wants the edge node on the next server of its list: node death, disconnect, connect there."""
+
+
+Action: TypeAlias = RebirthRequested | NextServerRequested | Write | Refused | PrimaryHostChanged
 ValueSource: TypeAlias = Callable[[str | None], Values | None]
 """Gives all current values of the edge node (None) or of a device; None while a device is not available."""
 
@@ -110,6 +106,9 @@ class EdgeNode:
             restarts lets hosts tell old wills from new ones.
         aliases: whether DATA messages carry aliases in place of names.
         primary_host: id of the host application to wait for, or None.
+
+    Attributes:
+        max_packet_size: bytes of an MQTT packet that the broker takes (MQTT 5, CONNACK); None: no limit.
 
     Raises:
         InvalidValueError: an id is not legal, or a metric's name is empty, reserved or used twice.
@@ -131,13 +130,14 @@ class EdgeNode:
         self.primary_host = (
             None if primary_host is None else PrimaryHost(check_id("primary_host", primary_host))
         )
+        self.max_packet_size: int | None = None
         self._seq = Counter()
         self._bd_seqs = Counter(bd_seq)
         self._bd_seq: int | None = None
-        numbers = count(1) if aliases else None
-        self._units: dict[str | None, _Unit] = {None: _Unit(metrics, numbers, reserved=_NODE_METRICS)}
+        self._numbers = numbers = count(1) if aliases else None
+        self._units: dict[str | None, Unit] = {None: Unit(metrics, numbers, reserved=_NODE_METRICS)}
         for device, definitions in devices.items():
-            self._units[check_id("device", device)] = _Unit(definitions, numbers)
+            self._units[check_id("device", device)] = Unit(definitions, numbers)
 
     @property
     def subscriptions(self) -> list[str]:
@@ -150,6 +150,33 @@ class EdgeNode:
     def upcoming_bd_seq(self) -> int:
         """The bdSeq of the next CONNECT."""
         return self._bd_seqs.upcoming
+
+    def define(self, device: str | None, metrics: Iterable[MetricDefinition]) -> None:
+        """Change the metrics of the edge node (None) or of a device, or add a device.
+
+        The new set holds from its birth on: `births` when it is the edge node's own, else
+        `device_birth`. No data is made before.
+
+        Raises:
+            InvalidValueError: an id is not legal, or a metric's name is empty, reserved or used twice.
+        """
+        unit = self._units.get(device)
+        if unit is None:
+            self._units[check_id("device", device or "")] = Unit(metrics, self._numbers)
+        else:
+            unit.define(metrics)
+        if device is None:
+            self._mark_unborn()
+
+    def remove_device(self, device: str, now: int) -> Message | None:
+        """Forget a device; return its DDEATH if it was born.
+
+        Raises:
+            InvalidValueError: the device is unknown.
+        """
+        death = self.device_death(device, now) if self._unit(device).born else None
+        del self._units[device]
+        return death
 
     def next_will(self) -> Message:
         """Start a session: return the will of its CONNECT, and take the next bdSeq."""
@@ -166,25 +193,15 @@ class EdgeNode:
         Raises:
             SessionStateError: `next_will` was never called.
             InvalidValueError: a value does not fit its datatype.
+            MessageTooLargeError: a birth is larger than the broker takes; nothing is born then.
         """
         if self._bd_seq is None:
             raise SessionStateError("births need a session: call next_will for the CONNECT first")
-        self._mark_unborn()
-        self._seq.reset()
-        node = self._units[None]
-        own = [
-            Metric(BD_SEQ, self._bd_seq, DataType.INT64, now),
-            Metric(REBIRTH, False, DataType.BOOLEAN, now),
-        ]
-        own += node.birth_metrics(values(None) or {}, now)
-        messages = [self._message(MessageType.NBIRTH, None, own, now)]
-        node.born = True
-        messages.extend(
-            self.device_birth(device, now, current)
-            for device in self._units
-            if device is not None and (current := values(device)) is not None
-        )
-        return messages
+        try:
+            return self._births(self._bd_seq, now, values)
+        except IiotError:
+            self._mark_unborn()
+            raise
 
     def device_birth(self, device: str, now: int, values: Values) -> Message:
         """Return the DBIRTH of a device that became available, or whose birth has to be repeated.
@@ -256,9 +273,29 @@ class EdgeNode:
         actions = [self._command(unit, parsed.device, metric) for metric in metrics]
         return [action for action in actions if action is not None]
 
-    def _command(self, unit: _Unit, device: str | None, metric: Metric) -> Action | None:
+    def _births(self, bd_seq: int, now: int, values: ValueSource) -> list[Message]:
+        self._mark_unborn()
+        self._seq.reset()
+        node = self._units[None]
+        own = [
+            Metric(BD_SEQ, bd_seq, DataType.INT64, now),
+            Metric(REBIRTH, False, DataType.BOOLEAN, now),
+        ]
+        own += node.birth_metrics(values(None) or {}, now)
+        messages = [self._message(MessageType.NBIRTH, None, own, now)]
+        node.born = True
+        messages.extend(
+            self.device_birth(device, now, current)
+            for device in self._units
+            if device is not None and (current := values(device)) is not None
+        )
+        return messages
+
+    def _command(self, unit: Unit, device: str | None, metric: Metric) -> Action | None:
         if device is None and metric.name == REBIRTH:
             return RebirthRequested() if metric.value is True else None
+        if device is None and metric.name == NEXT_SERVER and unit.find(metric) is not None:
+            return NextServerRequested() if metric.value is True else None
         known = unit.find(metric)
         if known is None or not known.definition.writable:
             reason = "no such metric" if known is None else "the metric is not writable"
@@ -283,20 +320,24 @@ class EdgeNode:
     ) -> Message:
         payload = Payload(now, metrics, self._seq.upcoming)
         encoded = encode_payload(payload, with_datatypes=message_type in _BIRTHS)
-        self._seq.take()  # only now: a value that cannot be encoded must not leave a gap
-        return Message(self._topic(message_type, device), encoded)
+        topic = self._topic(message_type, device)
+        size = len(topic.encode()) + len(encoded) + _PACKET_OVERHEAD
+        if self.max_packet_size is not None and size > self.max_packet_size:
+            raise MessageTooLargeError(topic, size, self.max_packet_size)
+        self._seq.take()  # only now: a message that cannot be sent must not leave a gap
+        return Message(topic, encoded)
 
     def _topic(self, message_type: MessageType, device: str | None) -> str:
         own = f"{NAMESPACE}/{self.group}/{message_type}/{self.edge_node}"
         return own if device is None else f"{own}/{device}"
 
-    def _unit(self, device: str | None) -> _Unit:
+    def _unit(self, device: str | None) -> Unit:
         try:
             return self._units[device]
         except KeyError:
             raise InvalidValueError("device", device, f"one of {sorted(filter(None, self._units))}") from None
 
-    def _born_unit(self, device: str | None) -> _Unit:
+    def _born_unit(self, device: str | None) -> Unit:
         unit = self._unit(device)
         if not unit.born:
             raise SessionStateError(f"{self.edge_node if device is None else device} is not born")
@@ -305,72 +346,3 @@ class EdgeNode:
     def _mark_unborn(self) -> None:
         for unit in self._units.values():
             unit.born = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    definition: MetricDefinition
-    alias: int | None
-
-    def accept(self, metric: Metric) -> Value:
-        """The value of a command as one of the metric's own datatype."""
-        datatype = self.definition.datatype
-        value = metric.value if metric.datatype else typed_value(datatype, metric.value)
-        if value is None:
-            raise InvalidValueError(self.definition.name, None, f"a {datatype.label}")
-        if isinstance(value, DataSet | Template):
-            return value
-        return decode_value(datatype, encode_value(datatype, value, self.definition.name))
-
-
-class _Unit:
-    """The metrics of the edge node itself or of one device, and whether their birth was made."""
-
-    __slots__ = ("_by_alias", "_by_name", "born")
-
-    def __init__(
-        self,
-        definitions: Iterable[MetricDefinition],
-        numbers: Iterator[int] | None,
-        reserved: Collection[str] = (),
-    ) -> None:
-        self.born = False
-        self._by_name: dict[str, _Known] = {}
-        self._by_alias: dict[int, _Known] = {}
-        for definition in definitions:
-            name = definition.name
-            if not name or name in reserved or name in self._by_name:
-                raise InvalidValueError("metric", name, "a name that is not empty, reserved or in use")
-            known = self._by_name[name] = _Known(definition, None if numbers is None else next(numbers))
-            if known.alias is not None:
-                self._by_alias[known.alias] = known
-
-    def find(self, metric: Metric) -> _Known | None:
-        if metric.name is not None:
-            return self._by_name.get(metric.name)
-        return None if metric.alias is None else self._by_alias.get(metric.alias)
-
-    def birth_metrics(self, values: Values, now: int) -> list[Metric]:
-        return [
-            Metric(
-                name,
-                values.get(name),
-                known.definition.datatype,
-                now,
-                known.alias,
-                properties=known.definition.properties,
-                metadata=known.definition.metadata,
-            )
-            for name, known in self._by_name.items()
-        ]
-
-    def data_metrics(self, values: Values, time: int, historical: bool) -> list[Metric]:
-        metrics = []
-        for name, value in values.items():
-            known = self._by_name.get(name)
-            if known is None:
-                raise InvalidValueError("metric", name, f"one of {sorted(self._by_name)}")
-            alias = known.alias
-            sent_name = name if alias is None else None
-            metrics.append(Metric(sent_name, value, known.definition.datatype, time, alias, historical))
-        return metrics

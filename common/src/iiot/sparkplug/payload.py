@@ -25,6 +25,7 @@ from iiot.sparkplug.datatypes import CARRIERS, DataType, ScalarValue, datatype_o
 
 BD_SEQ = "bdSeq"
 REBIRTH = "Node Control/Rebirth"
+NEXT_SERVER = "Node Control/Next Server"
 
 
 @dataclass(slots=True)

@@ -2,18 +2,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iiot.errors import DecodeError, InvalidValueError, SessionStateError
+from iiot.errors import DecodeError, InvalidValueError, MessageTooLargeError, SessionStateError
 from iiot.sparkplug.composite import Property
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import (
     EdgeNode,
     MetricDefinition,
+    NextServerRequested,
     PrimaryHostChanged,
     RebirthRequested,
     Refused,
     Write,
 )
-from iiot.sparkplug.payload import BD_SEQ, REBIRTH, Metric, Payload, decode_payload, encode_payload
+from iiot.sparkplug.payload import (
+    BD_SEQ,
+    NEXT_SERVER,
+    REBIRTH,
+    Metric,
+    Payload,
+    decode_payload,
+    encode_payload,
+)
 from iiot.sparkplug.state import State, encode_state
 from iiot.sparkplug.topic import parse_topic
 
@@ -271,3 +280,75 @@ def test_every_topic_is_legal():
     messages = [node.next_will(), *node.births(NOW, current), node.device_death("fan", NOW)]
     for message in messages:
         assert str(parse_topic(message.topic)) == message.topic
+
+
+EXTRA = MetricDefinition("Vibration", DataType.FLOAT)
+
+
+def aliases(message):
+    return {metric.name: metric.alias for metric in decode_payload(message.payload).metrics}
+
+
+def test_a_changed_set_of_metrics_holds_from_the_next_birth_on():
+    node = born(aliases=True)
+    before = aliases(node.births(NOW, current)[1])
+    node.define("pump", [PUMP[0], EXTRA])
+    with pytest.raises(SessionStateError):
+        node.data("pump", {"Sensors/Temperature": 1.0}, NOW)
+    node.data("fan", {"Mode": 1}, NOW)
+
+    birth = node.device_birth("pump", NOW, {"Sensors/Temperature": 1.0, "Vibration": 0.5})
+
+    after = aliases(birth)
+    assert after.keys() == {"Sensors/Temperature", "Vibration"}
+    assert after["Sensors/Temperature"] == before["Sensors/Temperature"]
+    assert after["Vibration"] > max(alias for alias in before.values() if alias is not None)
+    with pytest.raises(InvalidValueError):
+        node.data("pump", {"Mode": 1}, NOW)
+
+
+def test_a_changed_set_of_node_metrics_needs_all_births():
+    node = born()
+    node.define(None, [*NODE, EXTRA])
+    for device in (None, "pump"):
+        with pytest.raises(SessionStateError):
+            node.data(device, {}, NOW)
+    assert "Vibration" in aliases(node.births(NOW, current)[0])
+
+
+def test_devices_come_and_go_at_run_time():
+    node = born()
+    node.define("valve", [EXTRA])
+    assert node.device_birth("valve", NOW, {"Vibration": 1.0}).topic == "spBv1.0/IIoT/DBIRTH/n/valve"
+    assert node.remove_device("valve", NOW).topic == "spBv1.0/IIoT/DDEATH/n/valve"
+    node.define("valve", [EXTRA])
+    assert node.remove_device("valve", NOW) is None
+    with pytest.raises(InvalidValueError):
+        node.remove_device("valve", NOW)
+    with pytest.raises(InvalidValueError):
+        node.define("a/b", [EXTRA])
+    with pytest.raises(InvalidValueError):
+        node.define("pump", [EXTRA, EXTRA])
+    node.data("pump", {"Mode": 1}, NOW)
+
+
+def test_births_that_the_broker_would_not_take_are_refused_as_a_whole():
+    node = connected()
+    sizes = [len(m.topic) + len(m.payload) for m in node.births(NOW, current)]
+    node.max_packet_size = max(sizes) + 7
+    with pytest.raises(MessageTooLargeError) as caught:
+        node.births(NOW, current)
+    assert caught.value.limit == max(sizes) + 7 < caught.value.size
+    with pytest.raises(SessionStateError):
+        node.data("pump", {"Mode": 1}, NOW)
+    node.max_packet_size = max(sizes) + 8
+    assert [payload.seq for _, payload in read(node.births(NOW, current))] == [0, 1, 2]
+
+
+def test_next_server_is_asked_for_where_the_metric_exists():
+    control = MetricDefinition(NEXT_SERVER, DataType.BOOLEAN, writable=True)
+    node = EdgeNode("IIoT", "n", [control], {})
+    go, stay = (Metric(NEXT_SERVER, value, DataType.BOOLEAN) for value in (True, False))
+    assert node.receive(*command(go)) == [NextServerRequested()]
+    assert node.receive(*command(stay)) == []
+    assert isinstance(born().receive(*command(go))[0], Refused)
