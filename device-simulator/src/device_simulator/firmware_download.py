@@ -9,6 +9,9 @@ import aiohttp
 
 from device_simulator.firmware import Result
 from device_simulator.firmware_package import Package, PackageReader
+from iiot.telemetry import get_logger
+
+log = get_logger(__name__)
 
 PIECE: Final = 65_536
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
@@ -40,7 +43,8 @@ async def download(uri: str, largest: int, ca: Path | None) -> Package | Result:
                     return Result.NO_FLASH
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
         return Result.INVALID_URI
-    except (aiohttp.ClientError, TimeoutError, OSError):
+    except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+        log.info("download_failed", uri=uri, reason=str(exc) or type(exc).__name__)
         return Result.CONNECTION_LOST
     return reader.finish()
 

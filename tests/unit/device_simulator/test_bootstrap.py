@@ -1,6 +1,6 @@
 import pytest
 
-from unit.device_simulator.lwm2m_server import EP, Server
+from lwm2m_peer import EP, Server
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from iiot.sparkplug.payload import decode_payload
-from unit.device_simulator.lwm2m_server import Server
+from lwm2m_peer import Server
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from device_simulator.sleep import SleepPlan
-from unit.device_simulator.lwm2m_server import Server
+from lwm2m_peer import Server
 
 SENSOR = "/3303/0/5700"
 

@@ -1,4 +1,4 @@
-"""A server's side of one device's LwM2M, in the JSON profile, without a broker."""
+"""An LwM2M server as one simulated device meets it: the JSON profile, without a broker."""
 
 import json
 
