@@ -13,7 +13,6 @@ from compose.shell import ToolError, cache, run
 
 START_SECONDS = 60
 STOP_SECONDS = 60
-_POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 @contextmanager
@@ -57,19 +56,8 @@ def _answers(address: str) -> bool:
 
 
 def _install() -> None:
-    if shutil.which("dockerd") and shutil.which("docker"):
-        return
-    run("apt-get", "update", "-qq")
-    # The package would start a daemon of its own; a policy of 101 is Debian's way to say no to that.
-    ours = not _POLICY.exists()
-    if ours:
-        _POLICY.write_text("#!/bin/sh\nexit 101\n")
-        _POLICY.chmod(0o755)
-    try:
-        run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker.io", "iptables")
-    finally:
-        if ours:
-            _POLICY.unlink()
+    if not (shutil.which("dockerd") and shutil.which("docker")):
+        run("scripts/install-packages.sh", "docker.io", "iptables")
 
 
 def _start(home: Path, run_directory: Path, address: str, pid_file: Path) -> subprocess.Popen[bytes]:

@@ -78,8 +78,7 @@ def build(env: Mapping[str, str]) -> None:
 def _debian(env: Mapping[str, str]) -> None:
     """A minimal Debian 12 from the package mirror that this machine is set up for."""
     if not shutil.which("debootstrap"):
-        run("apt-get", "update", "-qq")
-        run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap")
+        run("scripts/install-packages.sh", "debootstrap")
     mirrors = run(
         "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(ORIGIN)", "Created-By: Packages"
     )

@@ -11,7 +11,8 @@ import typer
 from testbed.engines.native import paths
 
 PACKAGES = ("iiot", "device_simulator", "lwm2m_server", "sparkplug_host", "mqtt_redpanda_bridge", "testbed")
-SUITES = ("tests/unit", "tests/integration", "tests/e2e")
+COMPOSE = "tests/compose"
+SUITES = ("tests/unit", "tests/integration", "tests/e2e", COMPOSE)
 
 _PYTHON = sys.executable
 CHECKS = {
@@ -27,13 +28,17 @@ def run(
     pytest_arguments: Annotated[
         list[str] | None, typer.Argument(help="Handed to pytest instead of all suites; put them after `--`.")
     ] = None,
+    compose: Annotated[
+        bool, typer.Option(help="Also run the compose file on a Docker daemon; starting one takes root.")
+    ] = True,
 ) -> None:
-    """Run lint, format, types, layers, and the unit, integration and end-to-end tests."""
+    """Run lint, format, types, layers, and the unit, integration, end-to-end and compose tests."""
+    suites = pytest_arguments or [suite for suite in SUITES if compose or suite != COMPOSE]
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
+    if not compose:
+        typer.echo("left out: the compose file on a Docker daemon (--no-compose)")
     sys.stdout.flush()
-    tests = subprocess.run(
-        (_PYTHON, "-m", "pytest", *(pytest_arguments or SUITES)), cwd=paths.root(), check=False
-    )
+    tests = subprocess.run((_PYTHON, "-m", "pytest", *suites), cwd=paths.root(), check=False)
     if failed:
         typer.echo(f"failed before the tests: {', '.join(failed)}", err=True)
     if tests.returncode or failed:
