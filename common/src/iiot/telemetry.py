@@ -1,14 +1,16 @@
 """What every service shows of itself: logs, Prometheus metrics, health, and its HTTP server."""
 
+import asyncio
 import json
 import logging
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import structlog
@@ -18,6 +20,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 MAX_BODY_BYTES = 1 << 20
 """Largest accepted request body."""
+
+IDLE_TIMEOUT = 75
+"""Seconds without a complete request after which a connection is closed."""
+SEND_TIMEOUT = 30
+"""Seconds in which a client must take some of an answer; else the kernel resets its connection."""
 
 Logger = structlog.stdlib.BoundLogger
 
@@ -134,14 +141,19 @@ def make_app(registry: CollectorRegistry, health: HealthCheck) -> web.Applicatio
 @asynccontextmanager
 async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Serve `app` while the context lasts; yields the bound port (useful with port 0)."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=IDLE_TIMEOUT)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, backlog=1024)
-        await site.start()
-        bound: int = runner.addresses[0][1]
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(cast("web.Server", runner.server), host, port, backlog=1024)
+        for listener in listening.sockets:  # connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT * 1000)
+        bound: int = listening.sockets[0].getsockname()[1]
         get_logger("iiot.http").info("http_listening", host=host, port=bound)
-        yield bound
+        try:
+            yield bound
+        finally:
+            listening.close()
     finally:
         await runner.cleanup()
 

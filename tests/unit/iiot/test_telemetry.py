@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -122,6 +123,33 @@ async def test_bodies_are_bounded(client, extra, status):
         assert response.status == status
         if status == 413:
             await problem_of(response)
+
+
+async def test_a_client_that_takes_nothing_or_says_nothing_is_bounded(monkeypatch):
+    monkeypatch.setattr(telemetry, "IDLE_TIMEOUT", 0.2)
+    monkeypatch.setattr(telemetry, "SEND_TIMEOUT", 1)
+    app = web.Application()
+    ended = asyncio.Event()
+
+    async def endless(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(1 << 20))
+        finally:
+            ended.set()
+
+    app.router.add_get("/endless", endless)
+    async with serve(app, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: a\r\n")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.wait_for(ended.wait(), 10)
+        writer.close()
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504])

@@ -1,0 +1,106 @@
+"""Who may call an API: one bearer token (RFC 6750), and pages of other sites never."""
+
+import hmac
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from pydantic import field_validator
+from pydantic_settings import BaseSettings
+
+from iiot.errors import SettingsError
+from iiot.telemetry import problem
+
+_INVALID: Final = ', error="invalid_token"'
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*", re.ASCII)
+
+
+class ApiSettings(BaseSettings):
+    """Who may use the HTTP API. Mix into a service's settings."""
+
+    api_token_file: Path | None = None
+    """File that holds the bearer token; without it everyone who reaches the port may write."""
+    api_reads_open: bool = True
+    """Whether reads need no token."""
+
+    @field_validator("api_token_file", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
+
+
+class Access:
+    """Guards routes.
+
+    Args:
+        token: what clients must present; None leaves the API open.
+        reads_open: whether reads need no token.
+    """
+
+    def __init__(self, token: str | None = None, *, reads_open: bool = True) -> None:
+        self._token = None if token is None else token.encode()
+        self._reads_open = reads_open or token is None
+
+    @classmethod
+    def of(cls, settings: ApiSettings) -> "Access":
+        """Access as the settings say.
+
+        Raises:
+            SettingsError: the token's file cannot be read or holds no token, or there is none to close
+                reads with.
+        """
+        file = settings.api_token_file
+        if file is None:
+            if not settings.api_reads_open:
+                raise SettingsError(["API_READS_OPEN=False: needs a token: set API_TOKEN_FILE"])
+            return cls()
+        try:
+            token = file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SettingsError([f"API_TOKEN_FILE={str(file)!r}: cannot be read: {exc}"]) from exc
+        if not _TOKEN.fullmatch(token):
+            allowed = "one line of 16 to 512 letters, digits and . _ ~ + / -"
+            raise SettingsError([f"API_TOKEN_FILE={str(file)!r}: must hold {allowed}"])
+        return cls(token, reads_open=settings.api_reads_open)
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What `/api/health` says about it."""
+        writes = "open" if self._token is None else "token"
+        return {"api_writes": writes, "api_reads": "open" if self._reads_open else "token"}
+
+    def needs_token(self, *, writes: bool) -> bool:
+        """Whether such a route needs the token."""
+        return self._token is not None and (writes or not self._reads_open)
+
+    def check_token(self, request: web.Request, *, streams: bool) -> None:
+        """Let a request pass that carries the token.
+
+        Raises:
+            HTTPException: problem 401 with `WWW-Authenticate`.
+        """
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            given = request.query.get("access_token", "") if streams else ""
+        # Compared as bytes: compare_digest refuses text beyond ASCII.
+        if self._token is None or hmac.compare_digest(given.strip().encode(), self._token):
+            return
+        detail = "the token is wrong" if given else "this request needs the header `Authorization: Bearer …`"
+        error = problem(401, detail)
+        error.headers["WWW-Authenticate"] = 'Bearer realm="api"' + (
+            ', error="invalid_token"' if given else ""
+        )
+        raise error
+
+
+def check_origin(request: web.Request) -> None:
+    """Refuse a page of another site: browsers send its POST, and open its WebSocket, without asking.
+
+    Raises:
+        HTTPException: problem 403.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise problem(403, f"pages of {origin[:100]} may not do this", field="Origin", value=origin[:100])

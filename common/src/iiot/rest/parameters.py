@@ -1,0 +1,99 @@
+"""Checked parameters and bodies, and errors that name field, value and what is allowed."""
+
+from collections.abc import Callable
+from typing import Any, Final, get_origin
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from iiot.errors import InvalidValueError
+from iiot.rest.allowed import allowed_text
+from iiot.rest.route import Route
+from iiot.telemetry import problem
+
+PARAMETERS: Final = ConfigDict(
+    frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False
+)
+"""Configuration of models of parameters: unknown ones are ignored, docstrings of fields describe them."""
+BODY: Final = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True)
+"""Configuration of models of JSON bodies: the types of JSON are taken as they are."""
+
+_SHOWN: Final = 100
+
+
+def parameter_reader(route: Route) -> Callable[[web.Request], BaseModel] | None:
+    """A function that checks the parameters of a request; None when the route has none.
+
+    The function raises InvalidValueError.
+    """
+    model = route.parameters
+    if model is None:
+        return None
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    lists = tuple(name for name, field in fields.items() if get_origin(field.annotation) in (list, tuple))
+    validate = model.__pydantic_validator__.validate_python
+    has_path = bool(route.path_names)
+
+    def read(request: web.Request) -> BaseModel:
+        query = request.query
+        values: dict[str, Any] = dict(query)
+        for name in lists:
+            if name in values:
+                values[name] = query.getall(name)
+        if has_path:
+            values.update(request.match_info)
+        try:
+            checked: BaseModel = validate(values)
+        except ValidationError as error:
+            raise invalid_value(error, model, "") from None
+        return checked
+
+    return read
+
+
+async def read_json(request: web.Request) -> object:
+    """The body as JSON, whatever its content type says.
+
+    Raises:
+        HTTPException: problem 400, not JSON; 413, too large.
+    """
+    try:
+        return orjson.loads(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise problem(400, f"the body is not JSON: {error}", field="body") from error
+
+
+def check_body(model: type[BaseModel], body: object) -> BaseModel:
+    """A JSON body as the model.
+
+    Raises:
+        InvalidValueError: it does not fit; the field is `body` when it is not an object at all.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise invalid_value(error, model, "body") from None
+
+
+def invalid_value(error: ValidationError, model: type[BaseModel], whole: str) -> InvalidValueError:
+    """The first of pydantic's errors in the project's terms; `whole` names the model itself."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    schema = model.model_json_schema()
+    location = first["loc"]
+    if not location:
+        return InvalidValueError(whole, shortened(first["input"]), allowed_text(schema, schema))
+    name = ".".join(map(str, location))
+    if first["type"] == "extra_forbidden":
+        return InvalidValueError(name, shortened(first["input"]), f"one of {', '.join(schema['properties'])}")
+    allowed = allowed_text(schema["properties"].get(str(location[0]), {}), schema)
+    if first["type"] == "value_error" and len(location) == 1:
+        allowed = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return InvalidValueError(name, None, f"{allowed}; required")
+    return InvalidValueError(name, shortened(first["input"]), allowed)
+
+
+def shortened(value: object) -> object:
+    """A value as an error shows it: numbers and truth values as they are, long text cut."""
+    return value if value is None or isinstance(value, bool | int | float) else str(value)[:_SHOWN]
