@@ -9,6 +9,7 @@ from typing import Final, Self
 import aiohttp
 
 from iiot.errors import KafkaError
+from iiot.kafka_reader import Record, TopicReader
 from testbed.monitor.checks import (
     check_broker,
     check_connect,
@@ -18,7 +19,6 @@ from testbed.monitor.checks import (
     check_websocket,
 )
 from testbed.monitor.figures import NO_ANSWER, Figures, query, read_figures
-from testbed.monitor.kafka import Record, TopicReader
 from testbed.monitor.model import Check, Histories, Rates, RouteLine, Snapshot, TopicLine, in_order
 from testbed.monitor.places import Places
 
@@ -31,7 +31,7 @@ class Collector:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._topics = TopicReader(places.kafka_brokers)
+        self._topics = TopicReader(places.kafka_brokers, "testbed-monitor")
         self._kafka = asyncio.Lock()  # its consumer is for one thread at a time
         self._session: aiohttp.ClientSession | None = None
         self._rates = Rates(window=5)

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from testbed.monitor.kafka import Record
+from iiot.kafka_reader import Record
 
 
 def summary(value: bytes) -> str:

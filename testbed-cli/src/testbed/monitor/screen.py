@@ -16,7 +16,7 @@ from testbed.monitor.model import Snapshot, TopicLine, sparkline
 from testbed.monitor.preview import details, printable, summary
 
 if TYPE_CHECKING:
-    from testbed.monitor.kafka import Record
+    from iiot.kafka_reader import Record
 
 NEWEST: Final = 50
 """Records of the chosen topic that are looked at."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.monitor.kafka import Record
+from iiot.kafka_reader import Record
 from testbed.monitor.preview import details, summary
 
 

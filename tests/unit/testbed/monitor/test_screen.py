@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from iiot.kafka_reader import Record
 from iiot.topics import LWM2M_UPDATES, SPARKPLUG_DATA, dlq
-from testbed.monitor.kafka import Record
 from testbed.monitor.model import Check, RouteLine, Snapshot, TopicLine
 from testbed.monitor.screen import Monitor
 

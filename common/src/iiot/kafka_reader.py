@@ -1,4 +1,4 @@
-"""Kafka as the monitor sees it: counts of all topics, the newest records of one. Blocking calls."""
+"""Kafka to look at: counts of all topics, the newest records of one. Blocking calls."""
 
 import time
 from collections.abc import Iterator
@@ -40,18 +40,18 @@ class Record:
 class TopicReader:
     """Looks at all topics of a cluster without a consumer group."""
 
-    def __init__(self, brokers: str) -> None:
+    def __init__(self, brokers: str, client_id: str) -> None:
         self._brokers = brokers
         common: dict[str, str | int | float | bool] = {
             "bootstrap.servers": brokers,
-            "client.id": "testbed-monitor",
+            "client.id": client_id,
             "log_level": 0,
         }
         self._admin = AdminClient(common)
         self._consumer = Consumer(
             {
                 **common,
-                "group.id": "testbed-monitor",
+                "group.id": client_id,
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": 4096,
