@@ -2,13 +2,17 @@
 
 import asyncio
 import importlib.metadata
+import os
+import platform
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import uvloop
-from prometheus_client import CollectorRegistry, Info
+from cryptography import x509
+from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -33,12 +37,22 @@ class Service:
     """
 
     def __init__(self, name: str) -> None:
+        # A second series for each counter, which Prometheus has no use for: it sees restarts by itself.
+        disable_created_metrics()
         self.name = name
         self.registry = CollectorRegistry()
         self.stopping = asyncio.Event()
         self.log = telemetry.get_logger(name)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
+        build = Gauge(
+            "iiot_build_info",
+            "1; which build of the testbed this is",
+            ["service", "version", "revision", "python_version"],
+            registry=self.registry,
+        )
+        revision = os.environ.get("TESTBED_REVISION") or "source"
+        build.labels(name, _version(), revision, platform.python_version()).set(1)
 
 
 def run(name: str, settings_type: type[S], main: Callable[[S, Service], Awaitable[None]]) -> None:
@@ -67,8 +81,22 @@ async def _supervise(name: str, settings: S, main: Callable[[S, Service], Awaita
     service.log.info("starting", version=_version(), **values)
     info = Info(name.replace("-", "_"), "Version and effective settings", registry=service.registry)
     info.info({"version": _version(), **{key.lower(): value for key, value in values.items()}})
+    _export_certificate(settings, service)
     await main(settings, service)
     service.log.info("stopped")
+
+
+def _export_certificate(settings: ServiceSettings, service: Service) -> None:
+    """Say until when the service's own certificate is good; what is wrong with the file shows in TLS."""
+    file = getattr(settings, "mqtt_cert", None)
+    if isinstance(file, Path) and file.is_file():
+        leaf = x509.load_pem_x509_certificates(file.read_bytes())[0]
+        gauge = Gauge(
+            "iiot_certificate_expiry_timestamp_seconds",
+            "Until when the service's MQTT certificate is valid, seconds since 1970",
+            registry=service.registry,
+        )
+        gauge.set(leaf.not_valid_after_utc.timestamp())
 
 
 def _version() -> str:

@@ -66,7 +66,7 @@ class Server:
             JsonChannel(settings.lwm2m_prefix, self.uplink, self.operations, publish, self.metrics),
         )  # fmt: skip
         self.app = make_app(service.registry, self.health)
-        self.app.middlewares.append(self.metrics.count_requests)
+        self.metrics.http.watch(self.app)
         self.app.middlewares.append(errors_as_problems)
         Api(self.registry, self.operations, events, definitions).add_routes(self.app)
         self.feed = Feed(events, self.metrics, service.stopping)

@@ -1,13 +1,12 @@
 """Prometheus metrics of the server. Label sets are complete from the start; no label names a device."""
 
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from iiot.http_metrics import HttpMetrics
 from iiot.lwm2m.message import Operation
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -16,11 +15,14 @@ _EVENTS = "registered updated deregistered expired send notification online offl
 DROPPED = ("retained", "topic", "undecodable", "operation", "echo", "repeated")
 """Why messages have no effect: kept by the broker, on a topic of nobody, not CBOR, an operation that no
 device sends; on the shared topics of the OMA binding also our own ones, and repeated requests."""
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Metrics:
-    """Counts what the server does; the methods are what its parts call."""
+    """Counts what the server does; the methods are what its parts call.
+
+    Attributes:
+        http: how its API is used.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -55,25 +57,12 @@ class Metrics:
         self._events = Counter("lwm2m_events", "Events appended to the feed", ["type"], registry=registry)
         for kind in _EVENTS.split():
             self._events.labels(kind)
-        self._requests = Counter(
-            "lwm2m_http_requests", "HTTP requests", ["method", "route", "status"], registry=registry
-        )
-        self._request_seconds = Histogram(
-            "lwm2m_http_request_duration_seconds",
-            "Time to answer",
-            ["route"],
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self._response_bytes = Counter(
-            "lwm2m_http_response_bytes", "Size of the answers' bodies", ["route"], registry=registry
-        )
+        self.http = HttpMetrics(registry, "lwm2m")
         self._ws_closed = Counter(
             "lwm2m_ws_closed", "WebSocket connections closed", ["reason"], registry=registry
         )
         for reason in ("client", "slow", "stopping"):
             self._ws_closed.labels(reason)
-        self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram, Counter]] = {}
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Export a figure that is asked for at each scrape."""
@@ -108,37 +97,6 @@ class Metrics:
         """A WebSocket connection ended: by the `client`, for being `slow`, or `stopping`."""
         self._ws_closed.labels(reason).inc()
 
-    @web.middleware
-    async def count_requests(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Middleware that measures every request by route and status."""
-        started = time.perf_counter()
-        status, size = 500, 0
-        try:
-            response = await handler(request)
-            status, size = response.status, response.body_length if response.prepared else _length(response)
-            return response
-        except web.HTTPException as error:
-            status, size = error.status, error.content_length or 0
-            raise
-        finally:
-            requests, seconds, sizes = self._route(request, status)
-            requests.inc()
-            seconds.observe(time.perf_counter() - started)
-            sizes.inc(size)
-
-    def _route(self, request: web.Request, status: int) -> tuple[Counter, Histogram, Counter]:
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource else "unknown"
-        method = request.method if resource else "unknown"
-        found = self._routes.get((method, route, status))
-        if found is None:
-            found = self._routes[method, route, status] = (
-                self._requests.labels(method, route, str(status)),
-                self._request_seconds.labels(route),
-                self._response_bytes.labels(route),
-            )
-        return found
-
 
 class _Lags(Collector):
     def __init__(self, lags: Callable[[], dict[str, int]]) -> None:
@@ -151,7 +109,3 @@ class _Lags(Collector):
         for name, lag in self._lags().items():
             family.add_metric([name], lag)
         yield family
-
-
-def _length(response: web.StreamResponse) -> int:
-    return response.content_length or 0

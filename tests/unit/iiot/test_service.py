@@ -59,6 +59,8 @@ def test_a_signal_ends_the_service_in_good_order(signum):
     assert process.returncode == 0
     assert out == "orderly end\n"
     assert 'example_service_info{device_count="7"' in shown
+    assert 'iiot_build_info{python_version="3.' in shown
+    assert 'revision="source",service="example-service",version="' in shown
     assert "process_resident_memory_bytes" in shown
     assert '"DEVICE_COUNT":"7"' in err
     assert '"event":"stopped"' in err
