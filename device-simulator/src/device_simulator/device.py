@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from device_simulator.bdseq import BdSeqStore
 from device_simulator.firmware import Result, State
 from device_simulator.firmware_download import download
+from device_simulator.firmware_store import FirmwareStore
 from device_simulator.ledger import Stream
 from device_simulator.lwm2m_client import Lwm2mClient
 from device_simulator.lwm2m_wire import JsonWire, OmaWire, Publication, Wire
@@ -16,7 +17,7 @@ from device_simulator.profile import DevicePlan
 from device_simulator.schedule import Schedule, Series
 from device_simulator.settings import SimulatorSettings
 from device_simulator.sparkplug_node import SparkplugNode
-from device_simulator.state import DeviceState, World
+from device_simulator.state import FACTORY_FIRMWARE, DeviceState, World
 from device_simulator.tree import Tree
 from iiot.errors import DecodeError, MqttError
 from iiot.lwm2m.model import Definitions
@@ -90,6 +91,8 @@ class Device:
             world,
             bd_seqs.upcoming(plan.id),
         )
+        self._firmware_store = FirmwareStore(settings.state_dir / "firmware")
+        self._state.firmware.version = self._firmware_store.version(plan.id) or FACTORY_FIRMWARE
         self.client = Lwm2mClient(
             self._state,
             tree,
@@ -289,7 +292,10 @@ class Device:
         online = connection is not None and connection.is_open
         if connection is not None and online and connection.is_congested:
             return False
+        version = self._state.firmware.version
         messages = self.client.tick(deadline, online=online)
+        if self._state.firmware.version != version:
+            self._firmware_store.save(self.id, self._state.firmware.version)
         if online:
             self._publish_lwm2m(messages)
         if not self.client.needs_ticks and self._ticks is not None:

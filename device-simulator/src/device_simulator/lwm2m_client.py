@@ -5,6 +5,7 @@ back what to publish.
 """
 
 import random
+from math import inf
 from typing import Final
 
 from device_simulator import objects
@@ -319,7 +320,7 @@ class Lwm2mClient:
 
     def _plan_update(self, now: float) -> None:
         # Half the lifetime leaves time for a reconnect before the server gives the device up.
-        self._update_at = now + self._state.lifetime / 2
+        self._update_at = now + (self._state.lifetime / 2 or inf)
 
     def _plan_retry(self, now: float) -> None:
         self._retry_at = now + self._retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

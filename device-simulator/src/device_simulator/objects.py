@@ -173,8 +173,8 @@ def _add_channel(tree: Tree[DeviceState], number: int, channel: Channel) -> None
 
 
 def _check_lifetime(_: DeviceState, value: Value) -> None:
-    if not 1 <= int(str(value)) <= 2**31:
-        raise InvalidValueError(str(LIFETIME), value, "1 to 2147483648 s")
+    if not 0 <= int(str(value)) < 2**32:
+        raise InvalidValueError(str(LIFETIME), value, "0, which never ends, to 4294967295 s")
 
 
 def _write_lifetime(device: DeviceState, value: Value) -> None:

@@ -120,7 +120,7 @@ async def make_device(clock, tmp_path):
     tasks = []
 
     def make(**group):
-        values = SimulatorSettings()
+        values = SimulatorSettings(state_dir=tmp_path)
         world = World(1, 1.0, clock.monotonic, clock.wall)
         kind = load_kinds()["temperature"]
         fields = {"kind": kind.name, "weight": 1} | group

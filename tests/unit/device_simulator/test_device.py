@@ -216,6 +216,8 @@ async def test_a_firmware_update_is_observed_restarts_the_device_and_shows_on_bo
     device.receive(command("read", path="/5/0"))
     values = bodies(again, "resp/t1")[-1]["values"]
     assert (values["/5/0/3"], values["/5/0/5"], values["/5/0/7"]) == (0, 1, "3.1")
+    after_a_restart_of_the_process, _ = await make_device().connect()
+    assert bodies(after_a_restart_of_the_process, "reg")[0]["objects"]["3"]["0"]["3"] == "3.1"
 
 
 @pytest.mark.parametrize("outcome", [Package("app", "2.0", 9), Result.INVALID_URI])

@@ -49,6 +49,14 @@ def test_a_device_that_reports_rarely_still_updates_within_its_lifetime(make_par
     assert kinds == ["send", "send", "update"] * 2
 
 
+def test_an_endless_registration_needs_no_updates(make_parts):
+    parts = make_parts(update_every=10**6)
+    parts.client.register(1000.0)
+    parts.client.receive(f"{EP}ack/reg", b'{"code":"2.01"}', 1000.1)
+    assert command(parts, operation="write", path="/1/0/1", value=0)[0]["code"] == "2.04"
+    assert parts.client.report(1e9).kind == "send"
+
+
 def test_a_forgotten_registration_is_made_again_once(make_parts):
     parts = make_parts()
     parts.client.register(1000.0)

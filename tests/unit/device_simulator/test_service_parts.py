@@ -18,6 +18,11 @@ from iiot.settings import load
         ("LWM2M_INTERVAL", "0", "LWM2M_INTERVAL='0'"),
         ("SEED", "x", "SEED='x'.*integer"),
         ("SPARKPLUG_GROUP", "a/b", "SPARKPLUG_GROUP='a/b'"),
+        ("LWM2M_PROFILE", "coap", "LWM2M_PROFILE='coap'.*'json' or 'oma'"),
+        ("LWM2M_PREFIX", "a/b", "LWM2M_PREFIX='a/b'"),
+        ("LWM2M_BOOTSTRAP", "yes", "LWM2M_BOOTSTRAP='yes'"),
+        ("LWM2M_ASLEEP", "-1", "LWM2M_ASLEEP='-1'"),
+        ("FIRMWARE_RESULT", "boom", "FIRMWARE_RESULT='boom'.*'no-flash'"),
     ],
 )
 def test_a_bad_value_names_its_variable(monkeypatch, name, value, complaint):
@@ -32,6 +37,14 @@ def test_defaults_are_those_of_the_readme_and_empty_variables_count_as_unset(mon
     settings = load(SimulatorSettings)
     assert (settings.device_count, settings.telemetry_interval, settings.lwm2m_interval) == (2, 0.0105, 0.2)
     assert (settings.http_port, settings.seed, settings.kinds_dir) == (8083, None, None)
+
+
+def test_sleep_and_firmware_come_from_variables(monkeypatch):
+    assert load(SimulatorSettings).sleep is None
+    monkeypatch.setenv("LWM2M_ASLEEP", "60")
+    monkeypatch.setenv("FIRMWARE_RESULT", "integrity")
+    settings = load(SimulatorSettings)
+    assert (settings.sleep.asleep, settings.sleep.awake, settings.firmware.result) == (60, 20, "integrity")
 
 
 def test_each_device_has_its_certificate_and_keeps_it(tmp_path):
