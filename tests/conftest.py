@@ -110,9 +110,16 @@ async def leaves_no_task():
 
 def children() -> set[int]:
     """Process ids of the living children of this process."""
+    # Threads and children may end while they are looked at.
     found = set()
     for file in Path("/proc/self/task").glob("*/children"):
-        found |= {int(pid) for pid in file.read_text().split()}
-    return {
-        pid for pid in found if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    }
+        with suppress(OSError):
+            found |= {int(pid) for pid in file.read_text().split()}
+    return {pid for pid in found if process_state(pid) not in {"", "Z"}}
+
+
+def process_state(pid: int) -> str:
+    """The state letter of a process; empty when there is none."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""

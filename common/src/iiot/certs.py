@@ -71,7 +71,7 @@ def create_authority(certs: Path, broker_names: Sequence[str] = BROKER_NAMES) ->
 
 def service_identity(certs: Path, service: str) -> Identity:
     """The files of a service's identity made by `create_authority`."""
-    return _identity(certs / service)
+    return identity_in(certs / service)
 
 
 def issue(certs: Path, device_id: str, *, devices: Path | None = None) -> Identity:
@@ -89,20 +89,22 @@ def issue(certs: Path, device_id: str, *, devices: Path | None = None) -> Identi
     check_device_id(device_id)
     factory = certs / "device-ca"
     authority = _load_authority(factory)
-    directory = (devices or certs / "devices") / _directory_name(device_id)
+    directory = (devices or certs / "devices") / directory_name(device_id)
     with _locked(directory):
         _ensure_leaf(
             directory, device_id, authority, _pem(authority.certificate), (factory / "root.crt").read_bytes()
         )
-    return _identity(directory)
+    return identity_in(directory)
 
 
-def _identity(directory: Path) -> Identity:
+def identity_in(directory: Path) -> Identity:
+    """The files of the identity that `directory` holds."""
     directory = directory.resolve()
     return Identity(ca=directory / "ca.crt", cert=directory / "tls.crt", key=directory / "tls.key")
 
 
-def _directory_name(device_id: str) -> str:
+def directory_name(device_id: str) -> str:
+    """Name of the directory of a device's identity."""
     # An id may be ".." or too long for a file name in UTF-8; "~" starts no plain name, so no two ids meet.
     if _PLAIN_NAME.fullmatch(device_id):
         return device_id

@@ -10,6 +10,9 @@ from rich.console import Console
 
 from iiot import certs
 from iiot.errors import IiotError
+from iiot.identity import check_device_id
+from testbed.engines import choose
+from testbed.engines.docker import DockerEngine
 from testbed.engines.native import paths
 
 app = typer.Typer(help="Certificates of the testbed.", no_args_is_help=True)
@@ -34,11 +37,9 @@ def issue(
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
 ) -> None:
     """Make a device's certificate, or show the one it has; with it any MQTT client can join on 8883."""
-    directory = _directory()
     try:
-        if not _is_container():
-            certs.create_authority(directory)
-        identity = certs.issue(directory, device_id)
+        check_device_id(device_id)
+        identity = _issue(device_id)
     except (IiotError, OSError) as exc:
         raise _refuse(str(exc)) from exc
     files = {"ca": str(identity.ca), "cert": str(identity.cert), "key": str(identity.key)}
@@ -48,6 +49,20 @@ def issue(
     console = Console()
     for name, path in files.items():
         console.print(f"{name:<5}{path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _issue(device_id: str) -> certs.Identity:
+    directory = _directory()
+    if _is_container():
+        return certs.issue(directory, device_id)
+    engine = choose.in_use()
+    if isinstance(engine, DockerEngine):
+        # Another authority than the native engine's: it lives in the containers' volumes.
+        copied = paths.state() / "docker-certs" / certs.directory_name(device_id)
+        engine.issue_certificate(device_id, copied)
+        return certs.identity_in(copied)
+    certs.create_authority(directory)
+    return certs.issue(directory, device_id)
 
 
 def _directory() -> Path:

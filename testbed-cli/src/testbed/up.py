@@ -57,9 +57,10 @@ def up(
             progress = _Progress(console)
             chosen = choose.choose(engine)
             choose.remember(chosen)
-            started = True  # from here on a failure has something to clean up
+            # From here on a failure has something to clean up; a testbed that ran before is left alone.
+            started = not chosen.status()
             with progress.shown():
-                started = chosen.start(options, progress.step)
+                chosen.start(options, progress.step)
                 _wait(chosen, progress)
     except KeyboardInterrupt:
         _clean_up(console, chosen, "interrupted", started=started)

@@ -30,17 +30,24 @@ def choose(choice: EngineChoice) -> Engine:
 
 
 def in_use() -> Engine | None:
-    """The engine of the last `up`; None before the first."""
-    try:
-        name = _file().read_text()
-    except FileNotFoundError:
-        return None
-    return docker.DockerEngine() if name == docker.DockerEngine.name else NativeEngine()
+    """The engine of the testbed that runs, also when `docker compose` started it; else of the last `up`."""
+    last = _last()
+    if last is not None and last.status():
+        return last
+    return docker.running() or last
 
 
 def remember(engine: Engine) -> None:
     """Note which engine `status`, `logs` and `down` talk to."""
     _file().write_text(engine.name)
+
+
+def _last() -> Engine | None:
+    try:
+        name = _file().read_text()
+    except FileNotFoundError:
+        return None
+    return docker.DockerEngine() if name == docker.DockerEngine.name else NativeEngine()
 
 
 def _file() -> Path:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from testbed.engines.base import EngineError, PartState, PartStatus, UpOptions
@@ -79,6 +80,20 @@ class DockerEngine:
         command = (*self._command, "--progress", "quiet", "run", "--rm", "--no-deps", "tools", *arguments)
         return subprocess.run(command, cwd=paths.root(), check=False).returncode
 
+    def issue_certificate(self, device_id: str, target: Path) -> None:
+        """Have a device's certificate made in the containers' network, and copy its files to `target`.
+
+        Raises:
+            EngineError: the id is illegal, or the containers' certificates cannot be read.
+        """
+        run = ("run", "--rm", "--no-deps", "-T")
+        issued = json.loads(self._read(*run, "tools", "certs", "issue", "--json", device_id))
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for source in issued.values():
+            copy = target / PurePosixPath(source).name
+            copy.touch(mode=0o600)
+            copy.write_text(self._read(*run, "--entrypoint", "cat", "tools", source))
+
     def _read(self, *arguments: str) -> str:
         result = subprocess.run(
             (*self._command, *arguments), cwd=paths.root(), capture_output=True, text=True, check=False
@@ -99,6 +114,15 @@ def compose_command() -> tuple[str, ...]:
         if shutil.which(command[0]) and _succeeds(*command, "version"):
             return command
     raise EngineError("Docker Compose v2 is not installed; use --engine native")
+
+
+def running() -> DockerEngine | None:
+    """The engine when containers of this project run, whoever started them."""
+    try:
+        engine = DockerEngine()
+        return engine if engine.status() else None
+    except EngineError:
+        return None
 
 
 def is_usable() -> bool:

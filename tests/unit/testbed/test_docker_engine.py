@@ -1,0 +1,87 @@
+"""The docker engine against a stand-in for the docker program that answers as Compose does."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from testbed.app import app
+from testbed.engines import choose, docker
+from testbed.engines.base import EngineError
+
+CONTAINERS = [
+    {"Name": "lwm2m-mosquitto", "Service": "mosquitto", "State": "running", "Health": "healthy"},
+    {"Name": "iot-testbed-certs-1", "Service": "certs", "State": "exited", "ExitCode": 0},
+]
+
+
+FILES = {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key"}
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("TESTBED_STATE", str(tmp_path / "state"))
+    (tmp_path / "state").mkdir()
+    monkeypatch.delenv("CERTS_DIR", raising=False)
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Install a `docker` whose `compose ps` lists CONTAINERS and whose `tools` makes certificates."""
+    (tmp_path / "ps.json").write_text("\n".join(json.dumps(container) for container in CONTAINERS))
+    (tmp_path / "issued.json").write_text(
+        json.dumps({name: f"/certs/devices/mine/{file}" for name, file in FILES.items()})
+    )
+    script = tmp_path / "bin" / "docker"
+    script.parent.mkdir()
+    script.write_text(
+        f"""#!/bin/sh
+case "$*" in
+  "compose version") ;;
+  "compose ps "*) cat {tmp_path}/ps.json ;;
+  "compose run "*"--entrypoint cat tools /certs/devices/mine/"*) echo "content of $*" ;;
+  "compose run "*"tools certs issue --json mine") cat {tmp_path}/issued.json ;;
+  *) echo "unexpected: $*" >&2; exit 1 ;;
+esac
+"""
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
+    return tmp_path
+
+
+def test_containers_that_compose_started_are_found(program, state):
+    engine = choose.in_use()
+    assert isinstance(engine, docker.DockerEngine)
+    assert [(part.name, part.state) for part in engine.status()] == [
+        ("iot-testbed-certs-1", "done"),
+        ("lwm2m-mosquitto", "healthy"),
+    ]
+
+
+def test_without_docker_nothing_is_in_use(state, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert choose.in_use() is None
+
+
+def test_a_device_certificate_comes_out_of_the_containers(program, state):
+    result = CliRunner().invoke(app, ["certs", "issue", "mine", "--json"])
+    assert result.exit_code == 0, result.output
+    files = json.loads(result.stdout)
+    assert files == {name: str(state / "docker-certs/mine" / file) for name, file in FILES.items()}
+    key = state / "docker-certs/mine/tls.key"
+    assert key.read_text().endswith("/certs/devices/mine/tls.key\n")
+    assert key.stat().st_mode & 0o077 == 0
+
+
+def test_an_illegal_id_never_reaches_the_containers(program, state):
+    result = CliRunner().invoke(app, ["certs", "issue", "../x"])
+    assert result.exit_code == 2
+    assert "device id" in result.output
+
+
+def test_a_daemon_that_does_not_answer_is_one_line(program, state):
+    (program / "ps.json").unlink()
+    with pytest.raises(EngineError, match="docker compose ps"):
+        docker.DockerEngine().status()
