@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from compose.shell import ROOT, cache, run
+from compose.shell import cache, run
 
 VERSION = "v2.40.3"
 _MODULE = "github.com/docker/compose/v2"
@@ -57,5 +57,5 @@ def _go() -> str:
             "--require-hashes",
             "--only-binary=:all:",
         )
-        run(*pip, "-r", ROOT / "requirements" / "go.txt")
+        run(*pip, "-r", Path(__file__).with_name("go.txt"))
     return str(venv / "bin" / "go")

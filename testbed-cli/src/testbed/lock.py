@@ -39,7 +39,7 @@ def lock(
         sources = ["common/pyproject.toml", f"{member}/pyproject.toml"]
         _compile(f"requirements/{member}.txt", sources, constraint)
     # The compose tests build Compose with it where the machine's own Go is too old.
-    _compile("requirements/go.txt", ["tests/compose/go.in"], ["--no-annotate"])
+    _compile("tests/compose/go.txt", ["tests/compose/go.in"], ["--no-annotate"])
 
 
 def _compile(target: str, sources: list[str], options: list[str]) -> None:
