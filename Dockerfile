@@ -33,6 +33,7 @@ ARG REVISION=unknown
 LABEL org.opencontainers.image.vendor="IoT Testing Corp" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+ENV TESTBED_REVISION=${REVISION}
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 CMD ["python", "-m", "iiot.healthcheck"]
 COPY common/src/ /app/
 

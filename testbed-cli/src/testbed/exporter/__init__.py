@@ -1,0 +1,1 @@
+"""A service that exports what others say of themselves: the broker, Kafka's topics, the devices' ledger."""

@@ -1,0 +1,41 @@
+"""The exporter's process: `python -m testbed.exporter`."""
+
+import asyncio
+
+from iiot.service import Service, run
+from iiot.telemetry import HealthReport, make_app, serve
+from testbed.exporter import broker, ledger, topics
+from testbed.exporter.books import Books
+from testbed.exporter.settings import ExporterSettings
+
+
+async def main(settings: ExporterSettings, service: Service) -> None:
+    """Export until the service stops; what it looks at may be away, that is a figure and no fault."""
+    broker_figures, topic_figures = broker.BrokerFigures(), topics.TopicFigures()
+    books = Books(settings.ledger_window, settings.ledger_patience)
+    ledger_figures = ledger.LedgerFigures(books)
+    service.registry.register(broker_figures)
+    service.registry.register(topic_figures)
+    if settings.ledger:
+        service.registry.register(ledger_figures)
+
+    def health() -> HealthReport:
+        seen = {"mqtt_connected": broker_figures.connected, "kafka_up": topic_figures.up}
+        return HealthReport(healthy=True, details={**seen, "ledger_up": ledger_figures.up})
+
+    app = make_app(service.registry, health)
+    async with serve(app, settings.http_host, settings.http_port), asyncio.TaskGroup() as tasks:
+        endless = [
+            tasks.create_task(broker.watch_certificate(settings, broker_figures)),
+            tasks.create_task(topics.watch(settings.kafka_brokers, topic_figures, settings.kafka_interval)),
+        ]
+        tasks.create_task(broker.follow(settings, broker_figures, service.stopping))
+        if settings.ledger:
+            tasks.create_task(ledger.keep(settings, books, ledger_figures, service.stopping))
+        await service.stopping.wait()
+        for task in endless:
+            task.cancel()
+
+
+if __name__ == "__main__":
+    run("testbed-exporter", ExporterSettings, main)
