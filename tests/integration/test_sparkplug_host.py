@@ -312,7 +312,7 @@ async def test_requests_that_make_no_sense_name_field_and_value(mosquitto, clien
             ("PUT", f"/api/nodes/{name}/devices/pump/metrics/Ghost", '{"value": 1}', 404, "metric"),
             ("PUT", offset, '{"value": 40000}', 400, "value"),
             ("PUT", offset, '{"value": "x"}', 400, "value"),
-            ("PUT", offset, '{"valeu": 1}', 400, "body"),
+            ("PUT", offset, '{"valeu": 1}', 400, "value"),
             ("PUT", offset, "1", 400, "body"),
             ("GET", "/api/nodes?limit=0", None, 400, "limit"),
             ("GET", "/api/nodes?offset=x", None, 400, "offset"),

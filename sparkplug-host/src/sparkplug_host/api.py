@@ -1,96 +1,152 @@
-"""REST view of edge nodes, devices and metrics, and commands to them.
-
-    GET  /api/nodes?offset=&limit=&online=&group=
-    GET  /api/nodes/{node}
-    POST /api/nodes/{node}/rebirth
-    GET  /api/nodes/{node}/devices/{device}
-    GET, PUT  /api/nodes/{node}/metrics/{metric}
-    GET, PUT  /api/nodes/{node}/devices/{device}/metrics/{metric}
+"""REST view of edge nodes, devices and metrics, commands to them, and a stream of what happens.
 
 Metric names keep their slashes. `?group=` names the group where the host watches all of them.
 All times are UTC, ms since 1970; null when it never happened.
 """
 
-from typing import Any
+import asyncio
 
-import orjson
 from aiohttp import web
 
-from iiot.errors import InvalidValueError, MqttError
+from iiot.errors import MqttError
+from iiot.rest import Answer, Api, EventStreams, Route, StreamParameters
 from iiot.sparkplug.host_state import MetricState, NodeState, UnitState
-from iiot.sparkplug.metric_json import properties_to_json, value_from_json, value_to_json
+from iiot.sparkplug.metric_json import value_from_json, value_to_json
 from iiot.telemetry import json_response, problem
 from sparkplug_host.host import HostApplication
+from sparkplug_host.schemas import (
+    Device,
+    DeviceMetricPath,
+    DevicePath,
+    Metric,
+    NewValue,
+    Node,
+    NodeMetricPath,
+    NodePage,
+    NodePath,
+    Nodes,
+    RebirthRequested,
+    Written,
+)
+from sparkplug_host.views import metric_view, metric_views, node_view, online, unit_view
 
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
-_BOOLEANS = {"true": True, "false": False}
+_NODE = "/api/nodes/{node}"
+_DEVICE = f"{_NODE}/devices/{{device}}"
+_DESCRIPTION = """State of all edge nodes and devices that this host application follows.
+
+Times are UTC, ms since 1970, and null when it never happened. A write or a rebirth request is answered when
+the command left; the next message of the edge node tells whether it was followed.
+
+`GET /api/events/stream` sends server-sent events: `node_born`, `node_died`, `node_stale`, `device_born`,
+`device_died`, `device_stale`, `rebirth_requested`, `written`, and `values` for every data message."""
+_UNKNOWN = {404: "No such edge node, device or metric is known"}
+_UNSENT = {**_UNKNOWN, 503: "The broker is away"}
 
 
-def add_routes(app: web.Application, application: HostApplication, group: str) -> None:
-    """Add the routes; `group` is the one meant when a request names none."""
-    api = _Api(application, group)
-    node, device = "/api/nodes/{node}", "/api/nodes/{node}/devices/{device}"
-    app.router.add_get("/api/nodes", api.list_nodes)
-    app.router.add_get(node, api.show_node)
-    app.router.add_post(f"{node}/rebirth", api.request_rebirth)
-    app.router.add_get(device, api.show_device)
-    for path in (f"{node}/metrics/{{metric:.+}}", f"{device}/metrics/{{metric:.+}}"):
-        app.router.add_get(path, api.show_metric)
-        app.router.add_put(path, api.write_metric)
+def host_api(application: HostApplication, group: str, stopping: asyncio.Event) -> Api:
+    """The API; `group` is the one meant when a request names none."""
+    nodes = _Nodes(application, group)
+    streams = EventStreams(application.events.ring, stopping)
+    application.events.listening = lambda: streams.clients > 0
+    stream = Route(
+        "GET", "/api/events/stream", streams.handle, "What happens, as server-sent events",
+        {200: Answer("`id`, `event` and `data` of each event", str, "text/event-stream")},
+        StreamParameters, errors={503: "Too many streams are open"}, tag="Events", streams=True,
+    )  # fmt: skip
+    routes = (*nodes.reads(), *nodes.commands(), stream)
+    return Api("Sparkplug host", _DESCRIPTION, routes, {MqttError: 503})
 
 
-class _Api:
+class _Nodes:
     def __init__(self, application: HostApplication, group: str) -> None:
         self._application = application
         self._nodes = application.state.nodes
         self._group = group
 
-    async def list_nodes(self, request: web.Request) -> web.Response:
-        offset = _integer(request, "offset", 0, 0, 10_000_000)
-        limit = _integer(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-        online, group = _boolean(request, "online"), request.query.get("group")
+    def reads(self) -> tuple[Route, ...]:
+        metric, shown = self.show_metric, {200: Answer("The metric", Metric)}
+        return (
+            Route(
+                "GET", "/api/nodes", self.list_nodes, "Edge nodes",
+                {200: Answer("A page", Nodes)}, NodePage, tag="Edge nodes",
+            ),
+            Route(
+                "GET", _NODE, self.show_node, "An edge node with its metrics and devices",
+                {200: Answer("The edge node", Node)}, NodePath, errors=_UNKNOWN, tag="Edge nodes",
+            ),
+            Route(
+                "GET", _DEVICE, self.show_device, "A device with its metrics",
+                {200: Answer("The device", Device)}, DevicePath, errors=_UNKNOWN, tag="Devices",
+            ),
+            Route(
+                "GET", f"{_NODE}/metrics/{{metric:.+}}", metric, "A metric of an edge node",
+                shown, NodeMetricPath, errors=_UNKNOWN, tag="Edge nodes",
+            ),
+            Route(
+                "GET", f"{_DEVICE}/metrics/{{metric:.+}}", metric, "A metric of a device",
+                shown, DeviceMetricPath, errors=_UNKNOWN, tag="Devices",
+            ),
+        )  # fmt: skip
+
+    def commands(self) -> tuple[Route, ...]:
+        sent = {202: Answer("The command left", Written)}
+        return (
+            Route(
+                "PUT", f"{_NODE}/metrics/{{metric:.+}}", self.write_metric, "Write a metric with NCMD",
+                sent, NodeMetricPath, NewValue, _UNSENT, tag="Edge nodes",
+            ),
+            Route(
+                "PUT", f"{_DEVICE}/metrics/{{metric:.+}}", self.write_metric, "Write a metric with DCMD",
+                sent, DeviceMetricPath, NewValue, _UNSENT, tag="Devices",
+            ),
+            Route(
+                "POST", f"{_NODE}/rebirth", self.request_rebirth, "Ask for all births",
+                {202: Answer("The request left", RebirthRequested)}, NodePath,
+                errors={**_UNSENT, 409: "This host only observes"}, tag="Edge nodes",
+            ),
+        )  # fmt: skip
+
+    async def list_nodes(self, _: web.Request, wanted: NodePage) -> web.Response:
         found = [
             node
             for node in self._nodes.values()
-            if online in (None, _online(node)) and group in (None, node.group)
+            if wanted.online in (None, online(node)) and wanted.group in (None, node.group)
         ]
-        page = [_summary(node) for node in found[offset : offset + limit]]
-        return json_response({"nodes": page, "total": len(found), "offset": offset, "limit": limit})
+        page = [node_view(node) for node in found[wanted.offset : wanted.offset + wanted.limit]]
+        return json_response(
+            {"nodes": page, "total": len(found), "offset": wanted.offset, "limit": wanted.limit}
+        )
 
-    async def show_node(self, request: web.Request) -> web.Response:
-        node = self._node(request)
-        devices = [{"device": name, **_unit(unit)} for name, unit in node.devices.items()]
-        return json_response({**_summary(node), "devices": devices, "metrics": _metrics(node.unit)})
+    async def show_node(self, _: web.Request, wanted: NodePath) -> web.Response:
+        node = self._node(wanted)
+        devices = [{"device": name, **unit_view(unit)} for name, unit in node.devices.items()]
+        return json_response({**node_view(node), "devices": devices, "metrics": metric_views(node.unit)})
 
-    async def show_device(self, request: web.Request) -> web.Response:
-        node = self._node(request)
-        name, unit = self._unit(request, node)
+    async def show_device(self, _: web.Request, wanted: DevicePath) -> web.Response:
+        node = self._node(wanted)
+        name, unit = _unit(node, wanted)
         return json_response(
             {
                 "group": node.group,
                 "edge_node": node.edge_node,
                 "device": name,
-                **_unit(unit),
-                "metrics": _metrics(unit),
+                **unit_view(unit),
+                "metrics": metric_views(unit),
             }
         )
 
-    async def show_metric(self, request: web.Request) -> web.Response:
-        _, unit = self._unit(request, self._node(request))
-        return json_response(_metric(unit, _find_metric(request, unit)))
+    async def show_metric(self, _: web.Request, wanted: NodeMetricPath | DeviceMetricPath) -> web.Response:
+        _device, unit = _unit(self._node(wanted), wanted)
+        return json_response(metric_view(unit, _metric(unit, wanted.metric)))
 
-    async def write_metric(self, request: web.Request) -> web.Response:
-        node = self._node(request)
-        device, unit = self._unit(request, node)
-        metric = _find_metric(request, unit)
-        try:
-            value = value_from_json(metric.datatype, await _body_value(request))
-            self._application.write(node, device, metric, value)
-        except InvalidValueError as exc:
-            raise problem(400, str(exc), field=exc.field, value=exc.value, allowed=exc.allowed) from exc
-        except MqttError as exc:
-            raise problem(503, str(exc)) from exc
+    async def write_metric(
+        self, _: web.Request, wanted: NodeMetricPath | DeviceMetricPath, body: NewValue
+    ) -> web.Response:
+        node = self._node(wanted)
+        device, unit = _unit(node, wanted)
+        metric = _metric(unit, wanted.metric)
+        value = value_from_json(metric.datatype, body.value)
+        self._application.write(node, device, metric, value)
         sent = {
             "edge_node": node.edge_node,
             "device": device,
@@ -99,19 +155,16 @@ class _Api:
         }
         return json_response(sent, status=202)
 
-    async def request_rebirth(self, request: web.Request) -> web.Response:
-        node = self._node(request)
+    async def request_rebirth(self, _: web.Request, wanted: NodePath) -> web.Response:
+        node = self._node(wanted)
         if self._application.observe_only:
             raise problem(409, "this host only observes (REBIRTH_MODE=observe)")
-        try:
-            self._application.request_rebirth(node)
-        except MqttError as exc:
-            raise problem(503, str(exc)) from exc
+        self._application.request_rebirth(node)
         return json_response({"edge_node": node.edge_node, "rebirth": "requested"}, status=202)
 
-    def _node(self, request: web.Request) -> NodeState:
-        name = request.match_info["node"]
-        group = request.query.get("group", self._group)
+    def _node(self, wanted: NodePath) -> NodeState:
+        name = wanted.node
+        group = self._group if wanted.group is None else wanted.group
         for key in [(group, name)] if group != "+" else [key for key in self._nodes if key[1] == name]:
             if key in self._nodes:
                 return self._nodes[key]
@@ -119,105 +172,19 @@ class _Api:
             404, f"edge node {name!r} is not known", field="node", value=name, allowed="see GET /api/nodes"
         )
 
-    def _unit(self, request: web.Request, node: NodeState) -> tuple[str | None, UnitState]:
-        name = request.match_info.get("device")
-        if name is None:
-            return None, node.unit
-        if name not in node.devices:
-            detail = f"edge node {node.edge_node!r} has no device {name!r}"
-            raise problem(404, detail, field="device", value=name, allowed=sorted(node.devices))
-        return name, node.devices[name]
+
+def _unit(node: NodeState, wanted: NodePath) -> tuple[str | None, UnitState]:
+    if not isinstance(wanted, DevicePath):
+        return None, node.unit
+    name = wanted.device
+    if name not in node.devices:
+        detail = f"edge node {node.edge_node!r} has no device {name!r}"
+        raise problem(404, detail, field="device", value=name, allowed=sorted(node.devices))
+    return name, node.devices[name]
 
 
-def _find_metric(request: web.Request, unit: UnitState) -> MetricState:
-    name = request.match_info["metric"]
+def _metric(unit: UnitState, name: str) -> MetricState:
     if name not in unit.metrics:
         detail = f"no birth announced a metric {name!r}"
         raise problem(404, detail, field="metric", value=name, allowed=sorted(unit.metrics))
     return unit.metrics[name]
-
-
-async def _body_value(request: web.Request) -> Any:
-    text = await request.read()
-    try:
-        body = orjson.loads(text)
-    except orjson.JSONDecodeError as exc:
-        raise problem(400, f"the body is not JSON: {exc}") from exc
-    if not isinstance(body, dict) or body.keys() != {"value"}:
-        allowed = 'a JSON object {"value": …}'
-        raise problem(400, f"body: allowed: {allowed}", field="body", value=body, allowed=allowed)
-    return body["value"]
-
-
-def _integer(request: web.Request, name: str, default: int, low: int, high: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-        allowed = f"an integer from {low} to {high}"
-        raise problem(400, f"{name}={text!r}: allowed: {allowed}", field=name, value=text, allowed=allowed)
-    return int(text)
-
-
-def _boolean(request: web.Request, name: str) -> bool | None:
-    text = request.query.get(name)
-    if text is not None and text not in _BOOLEANS:
-        allowed = "true or false"
-        raise problem(400, f"{name}={text!r}: allowed: {allowed}", field=name, value=text, allowed=allowed)
-    return None if text is None else _BOOLEANS[text]
-
-
-def _online(node: NodeState) -> bool:
-    """A device that sends the short form makes its node count, too: no node birth ever comes."""
-    return any(unit.online for unit in node.units())
-
-
-def _summary(node: NodeState) -> dict[str, Any]:
-    return {
-        "group": node.group,
-        "edge_node": node.edge_node,
-        **_unit(node.unit),
-        "online": _online(node),
-        "seen_at": max(unit.seen_at for unit in node.units()) or None,
-        "bd_seq": node.bd_seq,
-        "next_seq": node.order.expected,
-        "devices_online": sum(unit.online for unit in node.devices.values()),
-        "devices_total": len(node.devices),
-        "births": node.births,
-        "gaps": node.gaps,
-        "reordered": node.reordered,
-        "rebirth_requests": node.rebirth_requests,
-        "short_form": node.short_form,
-        "sessions_replaced": node.replaced,
-        "duplicate_id": node.duplicate,
-        "from_stored_births": node.unit.confirmed is not None,
-    }
-
-
-def _unit(unit: UnitState) -> dict[str, Any]:
-    return {
-        "online": unit.online,
-        "stale": unit.stale,
-        "born_at": unit.born_at or None,
-        "died_at": unit.died_at or None,
-        "seen_at": unit.seen_at or None,
-    }
-
-
-def _metrics(unit: UnitState) -> list[dict[str, Any]]:
-    return [_metric(unit, metric) for metric in unit.metrics.values()]
-
-
-def _metric(unit: UnitState, metric: MetricState) -> dict[str, Any]:
-    shown = {
-        "name": metric.name,
-        "type": metric.datatype.label,
-        "value": value_to_json(metric.value),
-        "timestamp": metric.timestamp,
-        "quality": unit.quality(metric).value,
-    }
-    if metric.alias is not None:
-        shown["alias"] = metric.alias
-    if metric.properties:
-        shown["properties"] = properties_to_json(metric.properties)
-    return shown

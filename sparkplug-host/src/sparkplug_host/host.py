@@ -16,6 +16,7 @@ from iiot.sparkplug.payload import Value, decode_payload
 from iiot.sparkplug.state import HostPresence
 from iiot.sparkplug.topic import CERTIFICATES, NAMESPACE, MessageType, StateTopic, Topic, parse_topic
 from iiot.telemetry import HealthReport
+from sparkplug_host.events import HostEvents
 from sparkplug_host.logs import LimitedWarnings
 from sparkplug_host.metrics import Metrics
 from sparkplug_host.settings import Settings
@@ -31,11 +32,14 @@ class HostApplication:
     Attributes:
         state: all edge nodes and devices.
         observe_only: the host asks for no rebirths, not even for a person.
+        events: what happens here, to be streamed.
     """
 
     def __init__(self, settings: Settings, service: Service) -> None:
         self.state = SparkplugHost(settings.policy(), random.random)
         self.observe_only = settings.rebirth_mode == "observe"
+        self.events = HostEvents()
+        self.state.on_values = self.events.values
         self._settings = settings
         self._stopping = service.stopping
         self._log = service.log
@@ -86,6 +90,7 @@ class HostApplication:
         topic = Topic(message_type, node.group, node.edge_node, device)
         self._connected().publish(str(topic), payload)
         self._metrics.commands.labels("write").inc()
+        self.events.written(node, device, metric.name, value)
 
     def _options(self) -> ConnectOptions:
         settings = self._settings
@@ -175,6 +180,7 @@ class HostApplication:
             self._connection.publish(message.topic, answer, qos=1, retain=True)
 
     def _act(self, outputs: list[Output]) -> None:
+        self.events.outputs(outputs)
         for output in outputs:
             if not isinstance(output, RequestRebirth):
                 self._log.debug(

@@ -5,13 +5,14 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from iiot.errors import InvalidValueError
+from iiot.rest import ApiSettings
 from iiot.settings import MqttSettings, ServiceSettings
 from iiot.sparkplug.host import HostPolicy
 from iiot.sparkplug.rebirth import RebirthPolicy
 from iiot.sparkplug.topic import check_id
 
 
-class Settings(ServiceSettings, MqttSettings):
+class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Environment variables of the host, beside those of every service and of MQTT."""
 
     http_port: int = Field(default=8081, ge=0, le=65535)

@@ -1,5 +1,6 @@
 """Checked parameters and bodies, and errors that name field, value and what is allowed."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Final, get_origin
 
@@ -95,5 +96,7 @@ def invalid_value(error: ValidationError, model: type[BaseModel], whole: str) ->
 
 
 def shortened(value: object) -> object:
-    """A value as an error shows it: numbers and truth values as they are, long text cut."""
-    return value if value is None or isinstance(value, bool | int | float) else str(value)[:_SHOWN]
+    """A value as an error shows it: what JSON has as it is, all else as text that is cut."""
+    if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)[:_SHOWN]

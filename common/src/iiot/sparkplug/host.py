@@ -57,6 +57,7 @@ class SparkplugHost:
     Attributes:
         nodes: by group id and edge node id.
         nodes_online, devices_online: how many are born and not dead.
+        on_values: told when a DATA message changed values; for those who follow them.
     """
 
     def __init__(self, policy: HostPolicy, jitter: Callable[[], float]) -> None:
@@ -65,6 +66,7 @@ class SparkplugHost:
         self.rebirths = RebirthScheduler(policy.rebirth, jitter)
         self.nodes_online = 0
         self.devices_online = 0
+        self.on_values: Callable[[Topic, UnitState, Payload], None] | None = None
         self._policy = policy
         self._held = 0
         self._deadlines: dict[NodeState, int] = {}  # in the order of time: all wait equally long
@@ -314,6 +316,8 @@ class SparkplugHost:
         unit.seen_at = now
         for metric in payload.metrics:
             self._update(node, unit, metric, payload.timestamp or now, now)
+        if self.on_values is not None:
+            self.on_values(topic, unit, payload)
         return []
 
     def _update(self, node: NodeState, unit: UnitState, metric: Metric, time: int, now: int) -> None:

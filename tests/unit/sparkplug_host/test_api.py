@@ -1,0 +1,109 @@
+"""The host's REST API over births and data as an edge node makes them, without a broker."""
+
+import asyncio
+import json
+from types import SimpleNamespace
+
+import aiohttp
+import pytest
+from pydantic import TypeAdapter
+
+from iiot.rest import Access, make_api
+from iiot.service import Service
+from iiot.settings import load
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.edge import EdgeNode, MetricDefinition
+from iiot.telemetry import serve
+from sparkplug_host import schemas
+from sparkplug_host.api import host_api
+from sparkplug_host.host import HostApplication
+from sparkplug_host.settings import Settings
+
+
+@pytest.fixture
+def host():
+    return HostApplication(load(Settings), Service("sparkplug-host"))
+
+
+@pytest.fixture
+def edge():
+    # A negative value needs the datatype in the birth to be understood.
+    return EdgeNode("IIoT", "edge-1", [], {"pump": [MetricDefinition("Sensors/Level", DataType.INT16)]})
+
+
+@pytest.fixture
+def will(edge):
+    return edge.next_will()
+
+
+def deliver(host, messages):
+    for sent in messages:
+        host._on_message(
+            SimpleNamespace(topic=sent.topic, payload=sent.payload, retain=False, ack=lambda: None)
+        )
+
+
+@pytest.fixture
+async def client(host, edge, will):
+    deliver(host, edge.births(1, lambda device: {"Sensors/Level": -5} if device else {}))
+    stopping = asyncio.Event()
+    app = make_api(Service("x").registry, host.health, host_api(host, "IIoT", stopping), Access())
+    async with (
+        serve(app, "127.0.0.1", 0) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        yield session
+        stopping.set()
+
+
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        ("/api/nodes", schemas.Nodes),
+        ("/api/nodes/edge-1", schemas.Node),
+        ("/api/nodes/edge-1/metrics/bdSeq", schemas.Metric),
+        ("/api/nodes/edge-1/devices/pump", schemas.Device),
+        ("/api/nodes/edge-1/devices/pump/metrics/Sensors/Level", schemas.Metric),
+        ("/api/nodes/edge-1/devices/pump/metrics/Sensors%2FLevel", schemas.Metric),
+    ],
+)
+async def test_answers_are_as_documented_and_nothing_is_undocumented(client, path, schema):
+    async with client.get(path) as response:
+        assert response.status == 200
+        answer = await response.json()
+    documented = TypeAdapter(schema).validate_python(answer, strict=True)
+    assert documented.model_dump(exclude_unset=True) == answer
+
+
+async def test_commands_without_a_broker_are_503(client):
+    value = {"value": 5}
+    for method, path, body in (
+        ("PUT", "/api/nodes/edge-1/devices/pump/metrics/Sensors/Level", value),
+        ("POST", "/api/nodes/edge-1/rebirth", None),
+    ):
+        async with client.request(method, path, json=body) as response:
+            assert (response.status, json.loads(await response.text())["status"]) == (503, 503)
+
+
+async def test_what_happens_is_streamed(client, host, edge, will):
+    async with client.get("/api/events/stream?endpoint=edge-1&type=values&type=node_died") as response:
+        await response.content.readuntil(b"\n\n")
+        deliver(host, [edge.data("pump", {"Sensors/Level": -7}, 2)])
+        values = await next_event(response)
+        deliver(host, [will])
+        died = await next_event(response)
+    assert values["data"]["values"] == {"Sensors/Level": -7}
+    assert (values["endpoint"], values["data"]["device"]) == ("edge-1", "pump")
+    assert (died["type"], died["data"]["device"]) == ("node_died", None)
+
+
+async def test_values_are_not_kept_while_nobody_listens(client, host, edge):
+    newest = host.events.ring.latest
+    deliver(host, [edge.data("pump", {"Sensors/Level": -7}, 2)])
+    assert host.events.ring.latest == newest
+
+
+async def next_event(response):
+    async with asyncio.timeout(5):
+        text = (await response.content.readuntil(b"\n\n")).decode()
+    return json.loads(dict(line.split(": ", 1) for line in text.splitlines() if line)["data"])
