@@ -218,7 +218,8 @@ class Device:
         # One piece without an await, so that nothing comes between the births and their order is kept.
         now = self._world.monotonic()
         state = self._state
-        if not self._connects or state.reboot_wanted:
+        booted = not self._connects or state.reboot_wanted
+        if booted:
             state.boot(now)
         state.reboot_wanted = False
         if not self._stopping:
@@ -226,7 +227,7 @@ class Device:
         self._stats.reconnects += bool(self._connects)
         self._connects += 1
         self._publish(self._node.births(now))
-        self._publish_lwm2m(self.client.connected(now))
+        self._publish_lwm2m(self.client.connected(now, booted=booted))
         self._stats.resent += len(self._unacknowledged)
         for topic, payload in self._unacknowledged:
             self._open_connection().publish(topic, payload, qos=1)

@@ -139,12 +139,12 @@ class Lwm2mClient:
             or self._sleep.planned
         )
 
-    def connected(self, now: float) -> list[Publication]:
+    def connected(self, now: float, *, booted: bool = False) -> list[Publication]:
         """What opens a connection: a Register, before the first one perhaps a Bootstrap-Request.
 
-        A device that a server disabled stays away, unless it has rebooted.
+        A device that a server disabled stays away, unless it has just booted.
         """
-        if self._state.uptime == 0:
+        if booted:
             self._away_until = None
         return [] if self._away_until is not None else [self._introduce(now)]
 

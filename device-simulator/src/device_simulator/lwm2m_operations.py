@@ -88,7 +88,7 @@ class Operations:
     def _delete(self, command: Command, _: float) -> Response:
         target = _target(command)
         self._tree.delete(self._state, target)
-        self._observations.attributes.forget(target)
+        self._state.attributes.forget(target)
         self._state.update_wanted = target.level == "instance"
         return Response(token=command.token, code=Code.DELETED)
 

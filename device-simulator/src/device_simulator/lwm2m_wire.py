@@ -15,6 +15,7 @@ from iiot.lwm2m.message import (
     Content,
     Deregister,
     Downlink,
+    Link,
     Notify,
     Operation,
     Record,
@@ -33,6 +34,7 @@ from iiot.mqtt import Subscription
 
 MAX_PENDING: Final = 1000
 """Own requests whose answers are still waited for."""
+_FORMATS: Final = (Format.CBOR, Format.SENML_JSON, Format.SENML_CBOR, Format.TLV, Format.LWM2M_CBOR)
 _KINDS: Final[dict[type[object], str]] = {
     Register: "reg",
     Update: "update",
@@ -42,6 +44,8 @@ _KINDS: Final[dict[type[object], str]] = {
     BootstrapRequest: "bootstrap",
     Response: "resp",
 }
+_ROOT_LINK: Final = Link(ROOT, {"rt": "oma.lwm2m", "ct": " ".join(str(int(form)) for form in _FORMATS)})
+"""Says in an object list which content formats the device speaks (Core 6.2.1)."""
 _BOOTSTRAP: Final = frozenset(op for op in Operation if op.startswith("bootstrap"))
 
 
@@ -176,6 +180,8 @@ class OmaWire:
         else:
             if isinstance(message, Send):
                 message = replace(message, content=self._content(message.records, Format.SENML_CBOR))
+            elif isinstance(message, Register | Update) and message.links:
+                message = replace(message, links=(_ROOT_LINK, *message.links))
             message = replace(message, token=self._next_token(message))
         payload = oma_profile.encode_uplink(message, extensions=self._extensions)
         interface = oma_profile.BOOTSTRAP if bootstrap else oma_profile.MANAGEMENT

@@ -35,6 +35,7 @@ CREATABLE: Final = (3306, 3311)
 
 _SENSOR_VALUE = 5700
 _UNITS, _MIN, _MAX, _LOW, _HIGH, _RESET, _APPLICATION = 5701, 5601, 5602, 5603, 5604, 5605, 5750
+_RESET_TOTAL = 5822
 _WLAN = 21
 _PUSH_AND_PULL = 2
 
@@ -168,6 +169,8 @@ def _add_channel(tree: Tree[DeviceState], number: int, channel: Channel) -> None
         tree.add(instance / _MIN, lambda device: device.sensors.minimum[number])
         tree.add(instance / _MAX, lambda device: device.sensors.maximum[number])
         tree.add(instance / _RESET, execute=lambda device, _: device.sensors.reset_extremes(number))
+    if tree.defines(instance / _RESET_TOTAL) and channel.integral_of:
+        tree.add(instance / _RESET_TOTAL, execute=lambda device, _: device.sensors.reset_total(number))
     if tree.defines(instance / _APPLICATION):
         _stored(tree, instance / _APPLICATION, "")
 

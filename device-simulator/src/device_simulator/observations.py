@@ -13,7 +13,7 @@ from device_simulator import objects
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
 from iiot.lwm2m.message import Attributes, Code, Link, Record, Value
-from iiot.lwm2m.observe import AttributeStore, Defaults, Observation
+from iiot.lwm2m.observe import Defaults, Observation
 from iiot.lwm2m.path import Path
 
 MAX_OBSERVATIONS: Final = 200
@@ -30,13 +30,9 @@ _History = deque[tuple[Record, ...]]
 
 
 class Observations:
-    """The observations of one device.
+    """The observations of one device."""
 
-    Attributes:
-        attributes: what the server attached to nodes.
-    """
-
-    __slots__ = ("_active", "_state", "_stored", "_tree", "_world", "attributes")
+    __slots__ = ("_active", "_state", "_stored", "_tree", "_world")
 
     def __init__(self, state: DeviceState, tree: Tree[DeviceState], world: World) -> None:
         self._state = state
@@ -44,7 +40,6 @@ class Observations:
         self._world = world
         self._active: dict[str, Observation] = {}
         self._stored: dict[_Paths, _History] = {}
-        self.attributes = AttributeStore()
 
     def __len__(self) -> int:
         return len(self._active)
@@ -96,7 +91,7 @@ class Observations:
             InvalidValueError: see `AttributeStore.write`.
         """
         self._tree.discover(self._state, Path(path.ids[:3]), 0)
-        self.attributes.write(path, change, self._tree.kind_of(path))
+        self._state.attributes.write(path, change, self._tree.kind_of(path))
         self.follow_defaults()
 
     def follow_defaults(self) -> None:
@@ -107,7 +102,7 @@ class Observations:
     def links(self, links: Iterable[Link]) -> tuple[Link, ...]:
         """Links of a Discover with the attributes of their nodes."""
         return tuple(
-            replace(link, attributes={**link.attributes, **self.attributes.attached(link.path)})
+            replace(link, attributes={**link.attributes, **self._state.attributes.attached(link.path)})
             for link in links
         )
 
@@ -149,7 +144,7 @@ class Observations:
         return Defaults(float(str(pmin)), float(str(pmax)))
 
     def _targets(self, paths: Iterable[Path]) -> dict[Path, Attributes]:
-        return {path: self.attributes.effective(path) for path in paths}
+        return {path: self._state.attributes.effective(path) for path in paths}
 
     def _evaluate(self, now: float) -> Iterator[tuple[str, tuple[Record, ...], Observation]]:
         for token, observation in self._active.items():

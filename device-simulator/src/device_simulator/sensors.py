@@ -38,6 +38,7 @@ class Sensors:
         "_position",
         "_values",
         "_waves",
+        "_zero",
         "is_on",
         "maximum",
         "minimum",
@@ -59,6 +60,7 @@ class Sensors:
         self.minimum: list[float | None] = [None] * size
         self.maximum: list[float | None] = [None] * size
         self._load = [kind.switch.adds.get(c.metric, 0.0) if kind.switch else 0.0 for c in kind.channels]
+        self._zero = [0.0] * size
         self.is_on = False
         self._on_since = 0.0
         self._on_seconds = 0.0
@@ -82,7 +84,7 @@ class Sensors:
             values[i] = _reported(value, channel)
         self._apply_fault(time, values)
         for i, channel in self._derived:
-            values[i] = self._derive(channel, values, time)
+            values[i] = self._derive(channel, values, time, self._zero[i])
         self._index, self._values = index, values
         self._track_extremes(values)
         return values
@@ -101,6 +103,11 @@ class Sensors:
     def reset_extremes(self, channel: int) -> None:
         """Forget the lowest and highest reading of one channel but the present one (resource 5605)."""
         self.minimum[channel] = self.maximum[channel] = self._values[channel]
+
+    def reset_total(self, channel: int) -> None:
+        """Let a channel that sums up another one count from 0 (resource 5822)."""
+        self._zero[channel] += self._values[channel] or 0.0
+        self._index = -1
 
     def failed(self, time: float) -> bool:
         """Whether a sensor does not answer at `time`."""
@@ -121,7 +128,7 @@ class Sensors:
             value = values[i] or 0.0
             values[i] = _reported(value + fault.direction * SPIKE_SHARE * (high - low), channel)
 
-    def _derive(self, channel: Channel, values: list[float | None], time: float) -> float | None:
+    def _derive(self, channel: Channel, values: list[float | None], time: float, zero: float) -> float | None:
         if channel.quotient_of is not None:
             above, below = (values[self._position[name]] for name in channel.quotient_of)
             return _reported(above / below * channel.scale, channel) if above is not None and below else None
@@ -129,7 +136,8 @@ class Sensors:
         wave = next(wave for i, wave, _ in self._waves if i == source)
         installed = INSTALLED - 730 * DAY * uniform(self._key, 5)
         on = self._on_seconds + (time - self._on_since if self.is_on else 0.0)
-        return _reported((wave.integral(time, installed) + self._load[source] * on) * channel.scale, channel)
+        total = (wave.integral(time, installed) + self._load[source] * on) * channel.scale
+        return _reported(total - zero, channel)
 
     def _track_extremes(self, values: list[float | None]) -> None:
         lows, highs = self.minimum, self.maximum

@@ -10,6 +10,7 @@ from device_simulator.firmware import Firmware, FirmwarePlan
 from device_simulator.profile import DevicePlan
 from device_simulator.sensors import Sensors
 from device_simulator.waveform import key_of, uniform
+from iiot.lwm2m.observe import AttributeStore
 
 if TYPE_CHECKING:
     from device_simulator.tree import Created
@@ -64,6 +65,7 @@ class DeviceState:
         binding: the LwM2M binding while no server wrote another one (/1/0/7).
         written: values that a server wrote to resources which only store them.
         created: object instances that a server created.
+        attributes: notification attributes that a server attached.
         firmware: the running version, and its update.
         reboot_wanted: set by a command; the connection acts on it.
         update_wanted: set by a command that the server must hear of in an Update.
@@ -83,6 +85,7 @@ class DeviceState:
         "_start",
         "_step",
         "_world",
+        "attributes",
         "battery",
         "battery_level",
         "binding",
@@ -120,6 +123,7 @@ class DeviceState:
         self.binding = binding
         self.written: dict[Path, Value] = {}
         self.created: Created = {}
+        self.attributes = AttributeStore()
         self.firmware = Firmware(FACTORY_FIRMWARE, plan.kind.model_number, firmware or FirmwarePlan())
         self.reboot_wanted = self.update_wanted = self.disable_wanted = self.bootstrap_wanted = False
         self._default_lifetime = lifetime
@@ -209,6 +213,7 @@ class DeviceState:
         """Undo everything that was written or switched."""
         self.written.clear()
         self.created.clear()
+        self.attributes.clear()
         self._clock_offset = 0
         self.lifetime = self._default_lifetime
         self.reboot_wanted = True

@@ -165,6 +165,16 @@ def test_the_output_shows_in_power_at_once_on_both_sides(server):
     assert (values["Outputs/Load"], values["Sensors/Power"]) == (True, server.read("/3328/0/5700"))
 
 
+def test_a_reset_energy_meter_counts_from_0_on_both_sides(server):
+    born(server.parts)
+    assert server.read("/3331/0/5700") > 1
+    assert server.code("execute", "/3331/0/5822") == "2.04"
+    assert server.read("/3331/0/5700") == sparkplug_values(server.parts)["Sensors/Energy"] == 0
+    server.command("write", "/3312/0/5850", value=True)
+    server.parts.clock.now += 3600
+    assert server.read("/3331/0/5700") > 0.4
+
+
 @pytest.mark.parametrize(
     "kind", ["temperature", "humidity", "pressure", "vibration", "energy", "air-quality"]
 )

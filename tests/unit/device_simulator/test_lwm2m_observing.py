@@ -165,3 +165,17 @@ def test_a_disabled_device_deregisters_and_returns_after_its_time(server):
     server.run(2)
     assert len(server.of("reg", since=before)) == 1
     assert server.code("read", "/3/0/0") == "2.05"
+
+
+def test_a_disabled_device_that_reboots_registers(server):
+    server.command("execute", "/1/0/4")
+    assert server.parts.client.connected(server.parts.clock.now) == []
+    assert [p.kind for p in server.parts.client.connected(server.parts.clock.now, booted=True)] == ["reg"]
+
+
+def test_a_factory_reset_forgets_attributes_and_created_instances(server):
+    server.command("write-attributes", SENSOR, attributes={"pmin": 5})
+    server.command("create", "/3306", value={"5850": True})
+    server.command("execute", "/3/0/5")
+    assert server.command("discover", SENSOR)["links"] == [{"path": SENSOR}]
+    assert server.code("read", "/3306/0") == "4.04"

@@ -45,7 +45,7 @@ def test_register_update_and_send_are_maps_on_the_devices_topic(oma):
     assert register.topic == TOPIC
     body = said(register)
     assert (body[OP], body[LIFETIME], body[9], body[10]) == (6, 3600, "1.2", "M")
-    assert b"</3/0>" in body[PAYLOAD]
+    assert body[PAYLOAD].startswith(b'</>;rt="oma.lwm2m";ct="60 110 112 11542 11544",</1/0>,')
     assert b"</3303>;ver=1.1,</3303/0>" in body[PAYLOAD]
     assert body[TOKEN] % 2 == 1
     assert body["seq"] == 5000
