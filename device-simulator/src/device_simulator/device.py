@@ -281,7 +281,7 @@ class Device:
         if connection is None or not connection.is_open:
             self._pause()
             return True
-        if connection.is_congested or connection.in_flight >= MAX_IN_FLIGHT:
+        if _is_full(connection):
             return False
         report = self.client.report(deadline)
         if report is not None:
@@ -291,7 +291,7 @@ class Device:
     def _tick(self, deadline: float) -> bool:
         connection = self.connection
         online = connection is not None and connection.is_open
-        if connection is not None and online and connection.is_congested:
+        if connection is not None and online and _is_full(connection):
             return False
         version = self._state.firmware.version
         messages = self.client.tick(deadline, online=online)
@@ -327,6 +327,10 @@ class Device:
         if self.connection is None:
             raise MqttError("not connected")
         return self.connection
+
+
+def _is_full(connection: Connection) -> bool:
+    return connection.is_congested or connection.in_flight >= MAX_IN_FLIGHT
 
 
 def _wire(profile: str, device_id: str, settings: SimulatorSettings, definitions: Definitions) -> Wire:

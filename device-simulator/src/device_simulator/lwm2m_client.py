@@ -260,7 +260,8 @@ class Lwm2mClient:
             message = self.wire.decode(topic, payload, now)
         except BadRequestError as exc:
             self.rejected += 1
-            return [self.wire.encode(exc.response, now)]
+            answer = self.wire.encode(exc.response, now)
+            return [answer._replace(topic=self.wire.reply_topic(topic))]
         if message is None:
             return []
         if isinstance(message, Response):

@@ -183,6 +183,14 @@ def test_bootstrap_happens_on_its_own_topic(make_oma):
     assert (register.topic, said(register)[LIFETIME]) == ("tenant/lwm2m/rd/device-x-001", 300)
 
 
+def test_a_wrong_bootstrap_request_is_refused_where_it_came_from(make_oma):
+    parts = make_oma(bootstrap="request")
+    parts.client.connected(1000.0)
+    topic = "lwm2m/bs/device-x-001"
+    (refused,) = parts.client.receive(topic, cbor2.dumps({OP: 1, TOKEN: 2, URI: "/x"}), 0.0)
+    assert (refused.topic, said(refused)[RESULT]) == (topic, 400)
+
+
 def test_a_pack_brings_everything(make_oma):
     parts = make_oma(bootstrap="pack")
     (request,) = parts.client.connected(1000.0)
