@@ -58,6 +58,16 @@ def test_thresholds_and_steps_hold_on_the_sensor(server):
     assert len(server.notified("o2")) > 5
 
 
+def test_attributes_below_the_observed_node_do_not_count_and_those_above_do(server):
+    server.command("write-attributes", SENSOR, attributes={"pmin": 1000})
+    server.command("write-attributes", "/3303", attributes={"pmin": 4})
+    server.command("observe", "/3303/0", token="o1")
+    server.command("observe", SENSOR, token="o2")
+    server.run(20)
+    assert times(server.notified("o1")) == [4, 8, 12, 16, 20]
+    assert server.notified("o2") == []
+
+
 def test_a_composite_observation_has_one_token_and_all_values(server):
     paths = ["/3/0/0", "/1/0/1", "/3306/0/5850"]
     answer = server.command("observe-composite", token="o1", paths=paths)
