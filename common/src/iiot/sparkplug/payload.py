@@ -21,6 +21,7 @@ from iiot.sparkplug.composite import (
     encode_properties,
     text,
 )
+from iiot.sparkplug.compression import ENVELOPE, decompress
 from iiot.sparkplug.datatypes import CARRIERS, DataType, ScalarValue, datatype_of, decode_value, encode_value
 
 BD_SEQ = "bdSeq"
@@ -146,10 +147,7 @@ def decode_payload(data: bytes) -> Payload:
     Raises:
         DecodeError: not a Sparkplug B payload, or a value does not fit its datatype.
     """
-    try:
-        message = _Pb.FromString(data)
-    except ProtobufDecodeError as exc:
-        raise DecodeError(f"not a Sparkplug B payload: {exc}") from None
+    message = read_message(data)
     return Payload(
         timestamp=message.timestamp if message.HasField("timestamp") else None,
         metrics=[_decode_metric(metric) for metric in message.metrics],
@@ -157,6 +155,25 @@ def decode_payload(data: bytes) -> Payload:
         uuid=text(message.uuid) if message.HasField("uuid") else None,
         body=message.body if message.HasField("body") else None,
     )
+
+
+def read_message(data: bytes) -> _Pb:
+    """Parse the protobuf message, taken out of its envelope if it is compressed.
+
+    Raises:
+        DecodeError: not a Sparkplug B payload.
+    """
+    try:
+        message = _Pb.FromString(data)
+        if message.uuid != ENVELOPE:
+            return message
+        content = _Pb.FromString(decompress(message.body))
+    except ProtobufDecodeError as exc:
+        raise DecodeError(f"not a Sparkplug B payload: {exc}") from None
+    for name in ("timestamp", "seq"):
+        if message.HasField(name) and not content.HasField(name):
+            setattr(content, name, getattr(message, name))
+    return content
 
 
 def _encode_metric(metric: Metric, message: _Pb.Metric, with_datatypes: bool) -> None:

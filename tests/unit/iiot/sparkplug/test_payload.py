@@ -1,4 +1,6 @@
 import contextlib
+import gzip
+import zlib
 
 import pytest
 from hypothesis import given
@@ -129,3 +131,19 @@ def test_composite_values_keep_their_kind():
     assert typed_value(DataType.INT8, None) is None
     with pytest.raises(DecodeError):
         typed_value(DataType.TEMPLATE, DataSet([], []))
+
+
+@pytest.mark.parametrize("compress", [zlib.compress, gzip.compress])
+def test_compressed_payloads_of_peers_are_read(compress):
+    inner = Payload(None, [Metric("Level", 5, DataType.INT32, 7)], None)
+    envelope = Payload(9, uuid="SPBV1.0_COMPRESSED", seq=3, body=compress(encode_payload(inner)))
+    assert decode_payload(encode_payload(envelope)) == Payload(9, inner.metrics, 3)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"plain", zlib.compress(b"x" * 99)[:-6], zlib.compress(bytes(2**24 + 1))]
+)
+def test_bodies_that_cannot_be_decompressed_are_refused(body):
+    envelope = encode_payload(Payload(9, uuid="SPBV1.0_COMPRESSED", body=body))
+    with pytest.raises(DecodeError):
+        decode_payload(envelope)

@@ -4,12 +4,12 @@ import base64
 from typing import Any, Final
 
 import orjson
-from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from iiot._pb.sparkplug_b_pb2 import Payload as Pb
 from iiot.errors import DecodeError
 from iiot.sparkplug.datatypes import decode_value
 from iiot.sparkplug.lint.content import datatype_of
+from iiot.sparkplug.payload import read_message
 
 _METRICS: Final = 20
 _TEXT: Final = 200
@@ -21,8 +21,8 @@ def show(topic: str, payload: bytes) -> Any:
     """The payload as JSON values: an object for Sparkplug, else JSON, text or hexadecimal bytes."""
     if "STATE" not in topic.split("/")[:2]:
         try:
-            return show_payload(Pb.FromString(payload))
-        except ProtobufDecodeError:
+            return show_payload(read_message(payload))
+        except DecodeError:
             pass
     try:
         text = payload.decode()

@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from google.protobuf.message import DecodeError as ProtobufDecodeError
-
-from iiot._pb.sparkplug_b_pb2 import Payload as Pb
 from iiot.errors import DecodeError
 from iiot.sparkplug.lint.commands import check_command
 from iiot.sparkplug.lint.connections import ConnectionWatch
@@ -19,9 +16,11 @@ from iiot.sparkplug.lint.node import NodeWatch
 from iiot.sparkplug.lint.timers import Timers
 from iiot.sparkplug.lint.times import CLOCKS_AGREE, MINUTE, describe_wrong_unit, is_zone_offset
 from iiot.sparkplug.lint.topics import check_topic
+from iiot.sparkplug.payload import read_message
 from iiot.sparkplug.topic import MessageType, StateTopic, Topic, parse_topic
 
 if TYPE_CHECKING:
+    from iiot._pb.sparkplug_b_pb2 import Payload as Pb
     from iiot.sparkplug.lint.content import Note
 
 _UNKNOWN_HOST: Final = "(unknown)"
@@ -129,8 +128,8 @@ class Linter:
         if not event.payload and event.retain:
             return  # clears a stored message
         try:
-            payload = Pb.FromString(event.payload)
-        except ProtobufDecodeError:
+            payload = read_message(event.payload)
+        except DecodeError:
             note("payload-unreadable", f"{len(event.payload)} bytes", verb)
             return
         if node is None and verb not in COMMANDS:

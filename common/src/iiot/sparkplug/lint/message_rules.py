@@ -76,9 +76,10 @@ DELIVERY_RULES: Final[tuple[Rule, ...]] = (
         NCMD="topics-ncmd-mqtt payloads-ncmd-qos",
         DCMD="topics-dcmd-mqtt payloads-dcmd-qos",
     ),
-    must(
+    should(
         "ndeath-qos-not-1",
-        "Register the NDEATH as a will with QoS 1, and publish it with QoS 1 before a clean stop.",
+        "Register the NDEATH as a will with QoS 1. If the edge node published this one itself before a clean"
+        " stop, its QoS is free, and 1 is wise all the same.",
         "payloads-ndeath-will-message-qos message-flow-edge-node-birth-publish-will-message-qos",
     ),
     must(
