@@ -12,7 +12,7 @@ from testbed.engines.native import paths
 
 PACKAGES = ("iiot", "device_simulator", "lwm2m_server", "sparkplug_host", "mqtt_redpanda_bridge", "testbed")
 COMPOSE = "tests/compose"
-SUITES = ("tests/unit", "tests/integration", "tests/e2e", COMPOSE)
+SUITES = ("tests/unit", "tests/integration", "tests/e2e", "tests/interop", COMPOSE)
 
 _PYTHON = sys.executable
 CHECKS = {
@@ -32,7 +32,7 @@ def run(
         bool, typer.Option(help="Also run the compose file on a Docker daemon; starting one takes root.")
     ] = True,
 ) -> None:
-    """Run lint, format, types, layers, and the unit, integration, end-to-end and compose tests."""
+    """Run lint, format, types, layers, and the unit, integration, end-to-end, interop and compose tests."""
     suites = pytest_arguments or [suite for suite in SUITES if compose or suite != COMPOSE]
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
     if not compose:
