@@ -26,6 +26,9 @@ services:
   prometheus:
     image: ${PROMETHEUS_IMAGE}
     build: {context: prometheus, args: {DEBIAN: %(debian)s}}
+  alertmanager:
+    image: ${ALERTMANAGER_IMAGE}
+    build: {context: alertmanager, args: {DEBIAN: %(debian)s}}
   redpanda:
     image: ${REDPANDA_IMAGE}
     build: {context: redpanda, args: {PYTHON: "${PYTHON_IMAGE}"}, secrets: [ca, pip_conf]}
@@ -72,7 +75,7 @@ def build(env: Mapping[str, str]) -> None:
             "-q",
         )
         run(*compose, "python", env=env)
-        run(*compose, "mosquitto", "prometheus", "redpanda", "redpanda-connect", env=env)
+        run(*compose, "mosquitto", "prometheus", "alertmanager", "redpanda", "redpanda-connect", env=env)
 
 
 def _debian(env: Mapping[str, str]) -> None:

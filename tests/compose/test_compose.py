@@ -20,7 +20,9 @@ SERVICES = {
     "device-simulator": (None, {}),
     "redpanda": ("iot-redpanda", {9092: 9092, 9644: 8084, 8081: 8085}),
     "redpanda-connect": ("redpanda-connect", {8087: 8087}),
+    "testbed-exporter": ("testbed-exporter", {}),
     "prometheus": ("prometheus", {9090: 9090}),
+    "alertmanager": ("alertmanager", {9093: 9093}),
 }
 ONE_SHOT = {"certs", "topics"}
 # Who mounts which secret, besides `certs`, which makes them all.
@@ -120,7 +122,10 @@ def shown_metrics() -> set[str]:
         panels = json.loads(file.read_text())["panels"]
         texts += [target["expr"] for panel in panels for target in panel.get("targets", ())]
     return set(
-        re.findall(r"\b(?:bridge|lwm2m|sparkplug|simulator|connect|output)_\w+\b(?!\")", " ".join(texts))
+        re.findall(
+            r"\b(?:bridge|lwm2m|sparkplug|simulator|connect|output|mosquitto|kafka|ledger|iiot)_\w+\b(?!\")",
+            " ".join(texts),
+        )
     )
 
 

@@ -51,7 +51,7 @@ def addresses(engine: Engine) -> Table:
     table.add_row("LwM2M server", f"http://localhost:{ports.http('lwm2m-server')}/api/clients")
     table.add_row("Sparkplug host", f"http://localhost:{ports.http('sparkplug-host')}/api/nodes")
     table.add_row("Redpanda Connect", f"http://localhost:{ports.http('redpanda-connect')}/connectors")
-    for name in ("prometheus", "grafana"):
+    for name in ("prometheus", "alertmanager", "grafana"):
         part = here.get(name)
         if part:
             table.add_row(

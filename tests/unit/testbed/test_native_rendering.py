@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from testbed.engines.native import mosquitto, prometheus
+from testbed.engines.native import alertmanager, mosquitto, prometheus
 from testbed.engines.native.errors import PortInUseError
 from testbed.engines.native.ports import Ports
 
@@ -35,10 +35,28 @@ def test_prometheus_finds_every_part_on_this_host():
         "mqtt-redpanda-bridge": ["127.0.0.1:18082"],
         "device-simulator": ["127.0.0.1:18083"],
         "redpanda-connect": ["127.0.0.1:18087"],
+        "testbed-exporter": ["127.0.0.1:18089"],
+        "alertmanager": ["127.0.0.1:19093"],
         "prometheus": ["127.0.0.1:19090"],
     }
+    assert rendered["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:19093"]}]}]}
     assert not any("dns_sd_configs" in job for job in rendered["scrape_configs"])
     assert all(Path(pattern).parent.is_dir() for pattern in rendered["rule_files"])
+
+
+def test_prometheus_does_not_look_for_an_alertmanager_that_is_not_installed():
+    document = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+    rendered = prometheus.render(document, ROOT / "prometheus", Ports(), absent=("alertmanager",))
+    assert "alerting" not in rendered
+    assert "alertmanager" not in {job["job_name"] for job in rendered["scrape_configs"]}
+
+
+def test_alerts_go_to_the_console_of_this_host(tmp_path):
+    command = alertmanager.prepare(tmp_path, ROOT / "prometheus", Ports(10_000))
+    rendered = yaml.safe_load((tmp_path / "alertmanager.yml").read_text())
+    [webhook] = rendered["receivers"][0]["webhook_configs"]
+    assert webhook["url"] == "http://127.0.0.1:18088/api/alerts/webhook"
+    assert "--web.listen-address=127.0.0.1:19093" in command.argv
 
 
 @pytest.mark.parametrize("text", ["-1", "abc", "99999", "1.5"])

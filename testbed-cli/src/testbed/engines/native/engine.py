@@ -11,7 +11,7 @@ from pathlib import Path
 
 from iiot import certs
 from testbed.engines.base import EngineError, PartStatus, UpOptions
-from testbed.engines.native import grafana, kafka, logs, packages, paths
+from testbed.engines.native import alertmanager, grafana, kafka, logs, packages, paths
 from testbed.engines.native.errors import PackageError
 from testbed.engines.native.lock import interrupt_start
 from testbed.engines.native.part import Part
@@ -113,15 +113,16 @@ class NativeEngine:
     def _prepare(self, options: UpOptions, ports: Ports, report: Report) -> None:
         # Children of this process, such as Maven, are to be found by `down` as well.
         os.environ[OWNER_VARIABLE] = str(self.directory.resolve())
-        jars, with_prometheus = _fetch(report)
+        jars, optional = _fetch(report)
         plan = Plan(
             devices=options.devices or int(os.environ.get("DEVICE_COUNT") or 2),
             profile=options.profile,
             bind=options.bind,
             port_offset=ports.offset,
             jars=str(jars),
-            with_prometheus=with_prometheus,
+            with_prometheus="prometheus" in optional,
             with_grafana=shutil.which(grafana.PROGRAM) is not None,
+            with_alertmanager=alertmanager.PROGRAM in optional,
         )
         certs.create_authority(self.directory / "certs")
         (self.directory / "logs").mkdir(exist_ok=True)
@@ -145,6 +146,10 @@ class NativeEngine:
         plan = Plan.load(self.directory)
         if not plan.with_prometheus:
             yield PartStatus("prometheus", "absent", "install the package prometheus to have it")
+        if not plan.with_alertmanager:
+            yield PartStatus(
+                "alertmanager", "absent", f"install the package {alertmanager.PROGRAM} to have it"
+            )
         if not plan.with_grafana:
             urls = f"http://localhost:{plan.ports.http('prometheus')}" if plan.with_prometheus else "/metrics"
             yield PartStatus("grafana", "absent", f"grafana-server is not installed; look at {urls} instead")
@@ -172,8 +177,8 @@ def _check_disk(directory: Path) -> None:
         )
 
 
-def _fetch(report: Report) -> tuple[Path, bool]:
-    """Bring in packages and jars that are missing; returns the jars, and whether Prometheus is there."""
+def _fetch(report: Report) -> tuple[Path, list[str]]:
+    """Bring in what is missing; returns Kafka's jars, and which optional programs are there."""
     needed = ["mosquitto", "java"]
     if not kafka.is_cached(paths.cache()):
         needed.append("mvn")
@@ -182,19 +187,22 @@ def _fetch(report: Report) -> tuple[Path, bool]:
         packages.install(absent)
     packages.check_java()
     with ThreadPoolExecutor(1) as pool:
-        optional = pool.submit(_install_prometheus, report)
+        optional = pool.submit(_install_optional, report)
         if not kafka.is_cached(paths.cache()):
             report("fetching Kafka (43 MB) from Maven Central")
         jars = kafka.libraries(paths.cache())
         return jars, optional.result()
 
 
-def _install_prometheus(report: Report) -> bool:
-    if packages.missing(["prometheus"]):
-        report("installing packages: prometheus")
-        try:
-            packages.install(["prometheus"])
-        except PackageError as exc:
-            report(f"going on without Prometheus: {exc}")
-            return False
-    return True
+def _install_optional(report: Report) -> list[str]:
+    here = []
+    for program in ("prometheus", alertmanager.PROGRAM):
+        if packages.missing([program]):
+            report(f"installing packages: {packages.PACKAGES[program]}")
+            try:
+                packages.install([program])
+            except PackageError as exc:
+                report(f"going on without {program}: {exc}")
+                continue
+        here.append(program)
+    return here

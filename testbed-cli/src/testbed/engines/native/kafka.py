@@ -84,7 +84,7 @@ def prepare(
     jars: Path,
     *,
     port: int = 9092,
-    controller_port: int = 9093,
+    controller_port: int = 9095,
     bind: str = "127.0.0.1",
     advertised: str = "127.0.0.1",
 ) -> Command:

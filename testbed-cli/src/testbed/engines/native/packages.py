@@ -15,6 +15,7 @@ PACKAGES = {
     "java": "default-jre-headless",
     "mvn": "maven",
     "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
 }
 JAVA_NEEDED = 17
 

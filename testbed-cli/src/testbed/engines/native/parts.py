@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from iiot.certs import service_identity
-from testbed.engines.native import grafana, kafka, mosquitto, paths, prometheus
+from testbed.engines.native import alertmanager, grafana, kafka, mosquitto, paths, prometheus
 from testbed.engines.native.part import Part, answers, speaks_kafka, speaks_mqtt
 from testbed.engines.native.ports import Ports
 from testbed.engines.native.process import Command
@@ -25,6 +25,7 @@ class Plan:
     jars: str
     with_prometheus: bool
     with_grafana: bool
+    with_alertmanager: bool = False
 
     @property
     def ports(self) -> Ports:
@@ -60,7 +61,10 @@ def parts_of(plan: Plan) -> list[Part]:
         ),
         build.connect(),
         build.simulator(),
+        build.exporter(),
     ]
+    if plan.with_alertmanager:
+        parts.append(build.alertmanager())
     if plan.with_prometheus:
         parts.append(build.prometheus())
     if plan.with_grafana:
@@ -151,12 +155,33 @@ class _Builder:
         ready = answers(f"http://127.0.0.1:{port}/ready")
         return Part(name, lambda: command, ready, needs=needs, ports=self.ports.of(name))
 
+    def exporter(self) -> Part:
+        mqtt = self.ports.of("mosquitto")
+        environment: dict[str, object] = {
+            "MQTT_PORT": mqtt["mqtt"],
+            "MQTT_TLS": "false",
+            "BROKER_TLS_PORT": mqtt["mqtts"],
+            "KAFKA_BROKERS": self.brokers,
+            "SIMULATORS": f"127.0.0.1:{self.ports.http('device-simulator')}",
+        }
+        return self._python("testbed-exporter", "testbed.exporter", environment, ("topics",))
+
+    def alertmanager(self) -> Part:
+        directory = self.data("alertmanager")
+        return Part(
+            "alertmanager",
+            lambda: alertmanager.prepare(directory, paths.root() / "prometheus", self.ports),
+            answers(f"http://127.0.0.1:{self.ports.http('alertmanager')}/-/ready"),
+            ports=self.ports.of("alertmanager"),
+        )
+
     def prometheus(self) -> Part:
         port = self.ports.http("prometheus")
         directory = self.data("prometheus")
+        absent = () if self.plan.with_alertmanager else ("alertmanager",)
         return Part(
             "prometheus",
-            lambda: prometheus.prepare(directory, paths.root() / "prometheus", self.ports),
+            lambda: prometheus.prepare(directory, paths.root() / "prometheus", self.ports, absent),
             answers(f"http://127.0.0.1:{port}/-/ready"),
             ports=self.ports.of("prometheus"),
         )

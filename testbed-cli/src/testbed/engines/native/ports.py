@@ -8,13 +8,15 @@ from testbed.engines.native.errors import PortInUseError
 
 _DEFAULTS = {
     "mosquitto": {"mqtts": 8883, "mqtt": 1883, "websocket": 9001},
-    "kafka": {"kafka": 9092, "controller": 9093},
+    "kafka": {"kafka": 9092, "controller": 9095},
     "lwm2m-server": {"http": 8080},
     "sparkplug-host": {"http": 8081},
     "mqtt-redpanda-bridge": {"http": 8082},
     "device-simulator": {"http": 8083},
     "redpanda-connect": {"http": 8087},
+    "testbed-exporter": {"http": 8089},
     "prometheus": {"http": 9090},
+    "alertmanager": {"http": 9093},
     "grafana": {"http": 3000},
 }
 PART_NAMES = tuple(_DEFAULTS)

@@ -1,6 +1,7 @@
 """Prometheus as a process, from the repository's configuration with its names replaced by local addresses."""
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from testbed.engines.native.process import Command
 RETENTION = "15d"
 
 
-def render(config: dict[str, Any], directory: Path, ports: Ports) -> dict[str, Any]:
+def render(
+    config: dict[str, Any], directory: Path, ports: Ports, absent: Collection[str] = ()
+) -> dict[str, Any]:
     """The configuration for a machine without container names.
 
     Jobs of parts that native mode does not have (the Redpanda broker itself) are left out.
@@ -21,10 +24,18 @@ def render(config: dict[str, Any], directory: Path, ports: Ports) -> dict[str, A
         config: `prometheus/prometheus.yml`, whose jobs find their targets by DNS name and port.
         directory: where that file lies; paths of rule files are relative to it.
         ports: where the parts listen here.
+        absent: parts that do not run here.
     """
-    jobs = [job for job in (_local_job(job, ports) for job in config["scrape_configs"]) if job]
+    wanted = (job for job in config["scrape_configs"] if job["job_name"] not in absent)
+    jobs = [job for job in (_local_job(job, ports) for job in wanted) if job]
     rules = [str((directory / pattern).resolve()) for pattern in config.get("rule_files", [])]
-    return {**config, "scrape_configs": jobs, "rule_files": rules}
+    rendered = {**config, "scrape_configs": jobs, "rule_files": rules}
+    if "alertmanager" in absent:
+        del rendered["alerting"]
+    else:
+        here = {"static_configs": [{"targets": [f"127.0.0.1:{ports.http('alertmanager')}"]}]}
+        rendered["alerting"] = {"alertmanagers": [here]}
+    return rendered
 
 
 def _local_job(job: dict[str, Any], ports: Ports) -> dict[str, Any] | None:
@@ -38,17 +49,18 @@ def _local_job(job: dict[str, Any], ports: Ports) -> dict[str, Any] | None:
     return {**local, "static_configs": [{"targets": targets}]}
 
 
-def prepare(directory: Path, config: Path, ports: Ports) -> Command:
+def prepare(directory: Path, config: Path, ports: Ports, absent: Collection[str] = ()) -> Command:
     """Write the rendered configuration and return how to start Prometheus with it.
 
     Args:
         directory: working directory; keeps the data.
         config: the repository's `prometheus/` directory.
         ports: where the parts listen.
+        absent: parts that do not run.
     """
     document = yaml.safe_load((config / "prometheus.yml").read_text())
     rendered = directory / "prometheus.yml"
-    rendered.write_text(yaml.safe_dump(render(document, config, ports), sort_keys=False))
+    rendered.write_text(yaml.safe_dump(render(document, config, ports, absent), sort_keys=False))
     return Command(
         (
             shutil.which("prometheus") or "prometheus",

@@ -1,0 +1,36 @@
+"""Alertmanager as a process, with the repository's routes; optional, as Prometheus is."""
+
+import shutil
+from pathlib import Path
+
+from testbed.engines.native.ports import Ports
+from testbed.engines.native.process import Command
+
+PROGRAM = "prometheus-alertmanager"
+"""As Debian names it, since another package there is called alertmanager."""
+CONSOLE_PORT = 8088
+
+
+def prepare(directory: Path, config: Path, ports: Ports) -> Command:
+    """Write the configuration with local addresses and return how to start Alertmanager with it.
+
+    Args:
+        directory: working directory; keeps silences and what was sent.
+        config: the repository's `prometheus/` directory.
+        ports: where the parts listen.
+    """
+    text = (config / "alertmanager.yml").read_text()
+    rendered = directory / "alertmanager.yml"
+    rendered.write_text(
+        text.replace("http://console:8088", f"http://127.0.0.1:{CONSOLE_PORT + ports.offset}")
+    )
+    return Command(
+        (
+            shutil.which(PROGRAM) or PROGRAM,
+            f"--config.file={rendered}",
+            f"--storage.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{ports.http('alertmanager')}",
+            "--cluster.listen-address=",  # one is enough: no gossip, no second port
+        ),
+        cwd=directory,
+    )
