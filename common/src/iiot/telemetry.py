@@ -15,6 +15,7 @@ from typing import Any, cast
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -74,6 +75,7 @@ def configure_logging(service: str, level: str, log_format: str) -> None:
     # The MQTT library logs every packet; its connection events are reported by iiot.mqtt.
     logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -173,6 +175,11 @@ async def _errors_as_problems(
     except Exception as exc:
         get_logger("iiot.http").exception("request_failed", method=request.method, path=request.path)
         raise problem(500, "internal error; see the service's log") from exc
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Whether a line of the HTTP server tells more than that a client sent something other than HTTP."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 def _dumps_text(event: object, **_: object) -> str:

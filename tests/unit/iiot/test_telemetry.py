@@ -183,6 +183,17 @@ def test_a_log_line_is_one_json_object(logs):
     )
 
 
+async def test_garbage_instead_of_http_leaves_no_trace_in_the_log(logs):
+    telemetry.configure_logging("x", "INFO", "json")
+    async with serve(web.Application(), "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nX-Null: \0\r\n\r\n")
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+        await writer.wait_closed()
+    assert [line["event"] for line in logs()] == ["http_listening"]
+
+
 def test_exceptions_and_odd_values_stay_on_one_line(logs):
     telemetry.configure_logging("x", "INFO", "json")
     try:

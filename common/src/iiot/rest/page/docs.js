@@ -15,10 +15,13 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-// `code` and line breaks are all the Markdown that the descriptions use.
+// Code and paragraphs are all the Markdown that the descriptions use.
+function inline(text) {
+  return (text || "").split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
+}
+
 function prose(text) {
-  return (text || "").split(/\n\n+/).map((paragraph) => element("p", {},
-    ...paragraph.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part))));
+  return (text || "").split(/\n\n+/).map((paragraph) => element("p", {}, ...inline(paragraph)));
 }
 
 function resolve(schema) {
@@ -69,21 +72,21 @@ function members(schema) {
   const required = found.required || [];
   return table(["Member", "Type", "Meaning"], Object.entries(found.properties).map(([name, of]) => [
     element("code", {}, name), element("code", {}, typeText(of)),
-    [(required.includes(name) ? "" : "optional. ") + (of.description || "")]]));
+    inline((required.includes(name) ? "" : "Optional. ") + (of.description || ""))]));
 }
 
 function parameters(operation) {
   if (!operation.parameters) return [];
   return [element("h3", {}, "Parameters"), table(["Name", "In", "Type", "Meaning"], operation.parameters.map((p) => [
     element("code", {}, p.name), p.in + (p.required ? ", required" : ""), element("code", {}, typeText(p.schema)),
-    [(p.description || "") + (p.schema.default !== undefined ? ` Default: ${JSON.stringify(p.schema.default)}.` : "")]]))];
+    inline((p.description || "") + (p.schema.default !== undefined ? ` Default: ${JSON.stringify(p.schema.default)}.` : ""))]))];
 }
 
 function responses(operation) {
   return [element("h3", {}, "Answers"), table(["Status", "Body", "Meaning"],
     Object.entries(operation.responses).map(([status, answer]) => {
       const [[kind, content] = []] = Object.entries(answer.content || {});
-      return [status, kind ? element("code", {}, `${typeText(content.schema)} (${kind})`) : "none", answer.description];
+      return [status, kind ? element("code", {}, `${typeText(content.schema)} (${kind})`) : "none", inline(answer.description)];
     }))];
 }
 

@@ -1,0 +1,51 @@
+"""Runs Schemathesis against a live server: requests from its OpenAPI document, right and wrong ones."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+EXAMPLES = 15
+"""Requests per operation in the random phase; the systematic one adds about 20."""
+SECONDS = 180
+
+
+async def find_faults(
+    directory: Path, url: str, *, known: Mapping[str, object], exclude: tuple[str, ...] = (), token: str = ""
+) -> str:
+    """What Schemathesis has to complain about, empty for nothing.
+
+    Args:
+        directory: for its files.
+        url: the server.
+        known: values of parameters that lead somewhere, such as `{"path.node": "device-1"}`.
+        exclude: paths without an end, such as event streams.
+        token: sent with every request.
+    """
+    config = directory / "schemathesis.toml"
+    lines = (f"{json.dumps(name)} = {json.dumps(value)}" for name, value in known.items())
+    config.write_text("[parameters]\n" + "\n".join(lines) + "\n")
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
+        *("run", f"{url}/api/openapi.json", "--seed", "1", "--max-examples", str(EXAMPLES), "--no-color"),
+        *("--phases", "examples,coverage,fuzzing", "--checks", "all", "--continue-on-failure"),
+        # Whether a device takes a value is not for the document to say.
+        *("--exclude-checks", "positive_data_acceptance"),
+        *("--request-timeout", "20", "--warnings", "off", "--workers", "1"),
+    ]
+    for path in exclude:
+        command += ["--exclude-path", path]
+    if token:
+        command += ["--header", f"Authorization: Bearer {token}"]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=directory, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return output.decode() if process.returncode else ""
