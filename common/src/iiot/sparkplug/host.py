@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from iiot.errors import DecodeError
-from iiot.sparkplug.host_checks import faults_of_birth, faults_of_node_birth
+from iiot.sparkplug.host_checks import SESSION_FAULTS, faults_of_birth, faults_of_node_birth, note_session
 from iiot.sparkplug.host_events import Change, HostCounters, LifeEvent, NonConformity, Output, RequestRebirth
 from iiot.sparkplug.host_state import NodeState, UnitState
 from iiot.sparkplug.merge import merge_template
@@ -239,18 +239,9 @@ class SparkplugHost:
         return [*replaced, born, *self._drain(node, now)]
 
     def _check_session(self, node: NodeState, bd_seq: int | None, now: int) -> list[Output]:
-        """Tell when a session is replaced that has not ended, and when two of them take turns."""
-        before = node.bd_seq
-        if not node.unit.online or None in (before, bd_seq) or before == bd_seq:
-            return []
-        self._note(NonConformity.SESSION_REPLACED)
-        node.replaced += 1
-        changes = [Change.REPLACED]
-        if bd_seq and bd_seq == node.replaced_bd_seq:
-            self._note(NonConformity.DUPLICATE_EDGE_NODE)
-            node.duplicate = True
-            changes.append(Change.DUPLICATE)
-        node.replaced_bd_seq = before
+        changes = note_session(node, bd_seq)
+        for change in changes:
+            self._note(SESSION_FAULTS[change])
         return [LifeEvent(change, node.group, node.edge_node, None, now) for change in changes]
 
     def _restart(self, node: NodeState, payload: Payload) -> None:

@@ -1,10 +1,19 @@
 """Ways in which births break the specification and are understood all the same."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from iiot.sparkplug.host_events import NonConformity
+from iiot.sparkplug.host_events import Change, NonConformity
 from iiot.sparkplug.host_state import NodeState, UnitState
 from iiot.sparkplug.payload import REBIRTH, Payload
+from iiot.sparkplug.sequence import follows
+
+SESSION_FAULTS: Final = {
+    Change.REPLACED: NonConformity.SESSION_REPLACED,
+    Change.DUPLICATE: NonConformity.DUPLICATE_EDGE_NODE,
+}
+_ODD_BIRTHS: Final = 3
+"""One or two sessions with a bdSeq that does not follow may be a peer that miscounts."""
 
 
 def faults_of_node_birth(payload: Payload) -> Iterator[NonConformity]:
@@ -28,3 +37,25 @@ def faults_of_birth(node: NodeState, unit: UnitState, payload: Payload) -> Itera
     others = (other.aliases for other in node.units() if other is not unit and other.aliases)
     if carrying > len(aliases) or any(not aliases.keys().isdisjoint(other) for other in others):
         yield NonConformity.ALIAS_COLLISION
+
+
+def note_session(node: NodeState, bd_seq: int | None) -> list[Change]:
+    """Tell what an NBIRTH with this bdSeq means for the session before it.
+
+    It may replace one that has not ended; and when sessions take turns, two publishers use one id, which
+    is told once.
+    """
+    before = node.bd_seq
+    if before is None or bd_seq is None or (node.unit.online and before == bd_seq):
+        return []
+    changes = []
+    in_turn = bool(bd_seq) and bd_seq == node.replaced_bd_seq
+    node.odd_births += not follows(before, bd_seq)
+    if node.unit.online:
+        node.replaced += 1
+        node.replaced_bd_seq = before
+        changes.append(Change.REPLACED)
+    if (in_turn or node.odd_births >= _ODD_BIRTHS) and not node.duplicate:
+        node.duplicate = True
+        changes.append(Change.DUPLICATE)
+    return changes

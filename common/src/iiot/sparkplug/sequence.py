@@ -17,6 +17,18 @@ def distance(start: int, end: int) -> int:
     return (end - start) % MODULO
 
 
+FAILED_CONNECTS = 16
+"""CONNECTs that may have failed between two sessions without a trace; each took a bdSeq."""
+
+
+def follows(before: int, bd_seq: int) -> bool:
+    """Whether a session with `bd_seq` can come after one with `before` of the same edge node.
+
+    An edge node that keeps no bdSeq over restarts begins with 0 again.
+    """
+    return bd_seq == 0 or 0 < distance(before, bd_seq) <= FAILED_CONNECTS
+
+
 class Counter:
     """A counter 0..255 that hands out its numbers in order.
 

@@ -621,3 +621,27 @@ def test_a_member_that_no_birth_announced_is_refused():
     assert plant.pump.metrics["Drive"].value.metrics[0].value == -5
     assert plant.wait(60_000) == [ASK]
     assert plant.host.counters.undecodable == 1
+
+
+def test_two_publishers_that_throw_each_other_out_are_told():
+    plant = Plant()
+    twin = EdgeNode("IIoT", "n", [], {"pump": PUMP}, bd_seq=40)
+    changes = []
+    for _ in range(2):
+        for edge in (plant.edge, twin):  # the broker publishes the will of whom it throws out
+            will = edge.next_will()
+            outputs = plant.feed(*edge.births(plant.now, values), will)
+            changes += [output.change for output in outputs]
+            plant.now += 1000
+    assert changes.count(Change.DUPLICATE) == 1
+    assert plant.node.duplicate
+
+
+def test_restarts_that_forget_the_bdseq_are_no_duplicates():
+    plant = Plant()
+    for _ in range(10):
+        plant.edge = EdgeNode("IIoT", "n", [], {"pump": PUMP})
+        plant.connect()
+        plant.feed(plant.will)
+        plant.now += 1000
+    assert not plant.node.duplicate

@@ -12,7 +12,7 @@ from iiot.errors import DecodeError
 from iiot.sparkplug.lint.findings import Findings, Kind, Subject
 from iiot.sparkplug.lint.metrics import bd_seq_of
 from iiot.sparkplug.lint.times import CLOCKS_AGREE
-from iiot.sparkplug.sequence import distance
+from iiot.sparkplug.sequence import follows
 from iiot.sparkplug.state import decode_state
 from iiot.sparkplug.topic import MessageType, StateTopic, Topic, parse_topic
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _MQTT_5: Final = 5
 _WITH_WILL: Final = 4
-_FAILED_CONNECTS: Final = 16
 
 
 @dataclass(slots=True)
@@ -125,8 +124,7 @@ class ConnectionWatch:
             self._report("bdseq-missing", subject, "the will has none", MessageType.NDEATH)
             return
         before = self._bd_seqs.get(subject)
-        step = 1 if before is None else distance(before, client.bd_seq)
-        if client.bd_seq and not 0 < step <= _FAILED_CONNECTS:
+        if before is not None and not follows(before, client.bd_seq):
             self._report("bdseq-order", subject, f"CONNECT with bdSeq {client.bd_seq} after {before}")
         self._bd_seqs[subject] = client.bd_seq
 

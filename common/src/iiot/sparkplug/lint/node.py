@@ -9,7 +9,7 @@ from iiot.sparkplug.lint.findings import Findings, Kind, Subject
 from iiot.sparkplug.lint.metrics import BIRTHS, DATA, bd_seq_of
 from iiot.sparkplug.lint.order import Gap, Order, SequenceWatch
 from iiot.sparkplug.lint.unit import Definition, UnitWatch, check_instances, definitions_of
-from iiot.sparkplug.sequence import distance
+from iiot.sparkplug.sequence import FAILED_CONNECTS, distance, follows
 from iiot.sparkplug.topic import MessageType
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ REBIRTH_PATIENCE: Final = 10_000
 DATA_PATIENCE: Final = 2_000
 """ms in which data that was on its way may still arrive after a rebirth request."""
 _RECENT_DEATH: Final = 3_000
-_FAILED_CONNECTS: Final = 16
-"""CONNECTs that may have failed unseen between two sessions; each has taken a bdSeq."""
+_ODD_BIRTHS: Final = 3
+"""One or two sessions with a bdSeq that does not follow may be a peer that miscounts."""
 
 
 class NodeWatch:
@@ -62,6 +62,7 @@ class NodeWatch:
         self._asked: int | None = None
         self._went_on = False
         self._death_by_request = False
+        self._odd_births = 0
         self._odd_death: tuple[int, Publish] | None = None
         self._replaced: dict[int, Publish] = {}
 
@@ -124,15 +125,21 @@ class NodeWatch:
             self._timers.at(event.time + REBIRTH_PATIENCE, partial(self._check_complete, self._round))
 
     def _check_bd_seq(self, before: int, now: int, event: Publish) -> None:
-        step = distance(before, now)
-        if self.alive and step:
+        if self.alive and before == now:
+            return
+        if self.alive:
             self._replaced_session(before, now, event)
-        elif not self.alive and self._death_by_request:
+        elif self._death_by_request:
             self._findings.report("rebirth-with-death", self.subject, f"NDEATH, then NBIRTH with bdSeq {now}")
-        elif not self.alive and not step and now:
-            self._findings.report("bdseq-order", self.subject, f"bdSeq {now} again after its NDEATH")
-        if step > _FAILED_CONNECTS and now and not self.second_publisher:
-            self._findings.report("bdseq-order", self.subject, f"bdSeq {now} after {before}")
+        if follows(before, now) or self.second_publisher:
+            return
+        self._odd_births += 1
+        again = " again, after its NDEATH" if before == now else f" after {before}"
+        self._findings.report("bdseq-order", self.subject, f"bdSeq {now}{again}")
+        if self._odd_births >= _ODD_BIRTHS:
+            self.second_publisher = True
+            what = "sessions take turns whose bdSeq does not follow each other"
+            self._findings.report("edge-node-not-unique", self.subject, what)
 
     def _replaced_session(self, before: int, now: int, event: Publish) -> None:
         """An NBIRTH with another bdSeq came, and the session before had not ended."""
@@ -163,7 +170,7 @@ class NodeWatch:
             return
         if None not in (bd_seq, self.bd_seq) and bd_seq != self.bd_seq:
             age = distance(bd_seq or 0, self.bd_seq or 0)
-            if 0 < age <= _FAILED_CONNECTS:
+            if 0 < age <= FAILED_CONNECTS:
                 self._odd_death = bd_seq or 0, event  # the late will of a session before, perhaps
                 return
             detail = f"NDEATH with bdSeq {bd_seq}, NBIRTH with {self.bd_seq}"

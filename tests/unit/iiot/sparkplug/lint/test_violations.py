@@ -690,6 +690,15 @@ def _(traffic):
     traffic.disconnect(reason=0)
 
 
+def test_publishers_that_throw_each_other_out_are_told():
+    traffic = Traffic()
+    for bd_seq in (5, 90, 6, 91, 7):
+        traffic.births(bd_seq)
+        traffic.ndeath(bd_seq)
+
+    assert {rule for rule, _ in lint(traffic.events)} == {"bdseq-order", "edge-node-not-unique"}
+
+
 @pytest.mark.parametrize("key", RULES)
 def test_each_rule_finds_what_it_is_for_and_nothing_else_speaks(key):
     build, expected, vantage = CASES[key]
