@@ -10,15 +10,18 @@ from typing import NamedTuple
 
 from iiot.errors import DecodeError
 from iiot.sparkplug.datatypes import DataType
-from iiot.sparkplug.payload import Payload
+from iiot.sparkplug.payload import Metric, Payload, Template
 from iiot.sparkplug.topic import MessageType, Topic
+
+_DEEPEST = 16
 
 
 class Definition(NamedTuple):
-    """Name and datatype of a metric."""
+    """Name and datatype of a metric; `members` of a template instance."""
 
     name: str
     datatype: DataType
+    members: tuple["Definition", ...] = ()
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class BirthCatalog:
         for metric in payload.metrics:
             if metric.name is None or metric.datatype is None:
                 continue
-            definition = Definition(intern(metric.name), metric.datatype)
+            definition = Definition(intern(metric.name), metric.datatype, _members(metric))
             definition = self._shared.setdefault(definition, definition)
             unit.by_name[definition.name] = definition
             if metric.alias is not None:
@@ -74,7 +77,31 @@ class BirthCatalog:
                     problems.append(f"{metric.name or f'alias {metric.alias}'}: not in a birth")
                 continue
             try:
-                metric.resolve(*definition)
+                _complete(metric, definition)
             except DecodeError as exc:
                 problems.append(f"{definition.name}: {exc}")
         return problems
+
+
+def _members(metric: Metric, depth: int = 0) -> tuple[Definition, ...]:
+    if not isinstance(metric.value, Template) or depth > _DEEPEST:
+        return ()
+    return tuple(
+        Definition(intern(member.name), member.datatype, _members(member, depth + 1))
+        for member in metric.value.metrics
+        if member.name is not None and member.datatype is not None
+    )
+
+
+def _complete(metric: Metric, definition: Definition) -> None:
+    """Give a metric, and the members of a template instance, what the birth said.
+
+    Raises:
+        DecodeError: a value does not fit its datatype.
+    """
+    metric.resolve(definition.name, definition.datatype)
+    if isinstance(metric.value, Template):
+        known = {member.name: member for member in definition.members}
+        for member in metric.value.metrics:
+            if member.name in known:
+                _complete(member, known[member.name])

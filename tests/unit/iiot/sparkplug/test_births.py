@@ -1,7 +1,7 @@
 from iiot.sparkplug.births import BirthCatalog
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import EdgeNode, MetricDefinition
-from iiot.sparkplug.payload import Metric, Payload, decode_payload, encode_payload
+from iiot.sparkplug.payload import Metric, Payload, Template, decode_payload, encode_payload
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic
 
 DDATA = Topic(MessageType.DDATA, "IIoT", "n", "pump")
@@ -57,3 +57,25 @@ def test_other_messages_teach_nothing():
     catalog = BirthCatalog()
     catalog.learn(DDATA, decode_payload(encode_payload(Payload(metrics=[Metric("Mode", 1, DataType.INT8)]))))
     assert catalog.resolve(DDATA, Payload(metrics=[Metric("Mode", 1)])) == ["Mode: not in a birth"]
+
+
+def motor(*metrics):
+    return Template(list(metrics), ref="Motor")
+
+
+def test_members_of_a_template_get_the_datatypes_of_the_birth():
+    gear = Metric("Gear", motor(Metric("Ratio", -1, DataType.INT8)), DataType.TEMPLATE)
+    metrics = [MetricDefinition("Drive", DataType.TEMPLATE)]
+    node = EdgeNode("IIoT", "n", [], {"pump": metrics})
+    node.next_will()
+    catalog = BirthCatalog()
+    drive = motor(Metric("Speed", -5, DataType.INT32), gear)
+    for message in node.births(0, lambda device: {"Drive": drive} if device else {}):
+        catalog.learn(parse_topic(message.topic), decode_payload(message.payload))
+
+    part = motor(Metric("Gear", motor(Metric("Ratio", -7, DataType.INT8)), DataType.TEMPLATE))
+    data = decode_payload(node.data("pump", {"Drive": part}, 5).payload)
+
+    assert catalog.resolve(DDATA, data) == []
+    (member,) = data.metrics[0].value.metrics
+    assert (member.value.metrics[0].value, member.value.metrics[0].datatype) == (-7, DataType.INT8)
