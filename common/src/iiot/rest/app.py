@@ -14,7 +14,7 @@ from iiot.errors import InvalidValueError
 from iiot.rest.access import Access, check_origin
 from iiot.rest.openapi import document
 from iiot.rest.parameters import check_body, parameter_reader, read_json, shortened
-from iiot.rest.route import Route
+from iiot.rest.route import RawBody, Route
 from iiot.telemetry import MAX_BODY_BYTES, HealthCheck, HealthReport, get_logger, make_app, problem
 
 BODY_TIMEOUT: Final = 30.0
@@ -75,19 +75,19 @@ def make_api(registry: CollectorRegistry, health: HealthCheck, api: Api, access:
 def _handler(route: Route, errors: Mapping[type[Exception], int], access: Access) -> _Handler:
     """The route's handler behind the checks that its declaration asks for."""
     handler, guard, read = route.handler, _guard(route, access), parameter_reader(route)
-    model = route.body if isinstance(route.body, type) else None
-    takes_body = route.body is not None
+    body = route.body
 
     async def call(request: web.Request) -> web.StreamResponse:
         try:
             if guard is not None:
                 guard(request)
-            arguments: list[object] = [request] if read is None else [request, read(request)]
-            if takes_body:
-                arguments[0] = request = await _with_body(request, route.max_body)
-            if model is not None:
-                arguments.append(check_body(model, await read_json(request)))
-            return await handler(*arguments)
+            parameters = () if read is None else (read(request),)
+            if body is None:
+                return await handler(request, *parameters)
+            request = await _with_body(request, route.max_body)
+            if isinstance(body, RawBody):
+                return await handler(request, *parameters)
+            return await handler(request, *parameters, check_body(body, await read_json(request)))
         except InvalidValueError as error:
             raise _invalid(error) from error
         except tuple(errors) as error:
