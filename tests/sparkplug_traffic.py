@@ -126,9 +126,9 @@ class Traffic:
         self.events.append(Disconnect(self.now, client, reason))
 
 
-def lint(events, vantage=FULL_VIEW, seconds=0):
+def lint(events, vantage=FULL_VIEW, seconds=0, primary_host=None):
     """Findings of a recording, as (rule, subject) pairs to what was found."""
-    linter = Linter(vantage)
+    linter = Linter(vantage, primary_host)
     for event in events:
         linter.feed(event)
     return {(found.rule.key, found.subject): found for found in linter.finish(linter.last + seconds * 1000)}

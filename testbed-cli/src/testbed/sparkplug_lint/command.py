@@ -50,6 +50,9 @@ def sparkplug_lint(
     ] = "5",
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to watch.")] = 30.0,
     group: Annotated[str | None, typer.Option(help="Only this Sparkplug group, and all hosts.")] = None,
+    primary_host: Annotated[
+        str | None, typer.Option(help="Id of the host that all edge nodes are configured to wait for.")
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Keep the traffic in this file, as JSON lines.")
     ] = None,
@@ -72,10 +75,13 @@ def sparkplug_lint(
         return
     try:
         if replay is not None:
-            linter, now = observe.judge(replay), None
+            linter, now = observe.judge(replay, primary_host), None
         else:
             options = _options(host, port, (ca, cert, key), (username, password), mqtt_version)
-            linter, now = _watch(observe.Plan(options, seconds, group), record, errors), observe.now_ms()
+            linter, now = (
+                _watch(observe.Plan(options, seconds, group, primary_host), record, errors),
+                observe.now_ms(),
+            )
     except (IiotError, OSError) as exc:
         errors.print(f"sparkplug-lint: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_CANNOT_LOOK) from exc
@@ -125,7 +131,7 @@ def _options(
 
 
 def _watch(plan: observe.Plan, record: Path | None, console: Console) -> Linter:
-    linter = Linter(plan.vantage)
+    linter = Linter(plan.vantage, plan.primary_host)
     columns = (TextColumn("watching"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
     with (
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,

@@ -38,6 +38,7 @@ class Plan:
     options: ConnectOptions
     seconds: float
     group: str | None = None
+    primary_host: str | None = None
 
     @property
     def subscriptions(self) -> list[Subscription]:
@@ -118,16 +119,16 @@ def replay(path: Path) -> Iterator[Event | Vantage]:
         raise RecordingError(f"{path}: {exc.strerror}") from exc
 
 
-def judge(path: Path) -> Linter:
+def judge(path: Path, primary_host: str | None = None) -> Linter:
     """Feed a linter with a recording.
 
     Raises:
         RecordingError: see `replay`.
     """
-    linter = Linter()
+    linter = Linter(primary_host=primary_host)
     for entry in replay(path):
         if isinstance(entry, Vantage):
-            linter.vantage = entry
+            linter = Linter(entry, primary_host)
         else:
             linter.feed(entry)
     return linter

@@ -30,16 +30,6 @@ NOT_JUDGED: Final[dict[str, str]] = {
             " operational-behavior-host-reordering-param operational-behavior-host-reordering-start"
             " operational-behavior-host-reordering-rebirth operational-behavior-host-reordering-success"
         ),
-        _CONFIGURED: (
-            "message-flow-edge-node-birth-publish-phid-wait message-flow-edge-node-birth-publish-phid-wait-id"
-            " message-flow-edge-node-birth-publish-phid-wait-online"
-            " message-flow-edge-node-birth-publish-phid-wait-timestamp"
-            " message-flow-edge-node-birth-publish-phid-offline"
-            " operational-behavior-edge-node-birth-sequence-wait"
-            " operational-behavior-edge-node-termination-host-offline"
-            " operational-behavior-edge-node-termination-host-offline-reconnect"
-            " operational-behavior-edge-node-termination-host-offline-timestamp"
-        ),
         _ALLOWED: (
             "payloads-name-cmd-requirement payloads-template-definition-parameters-default"
             " payloads-template-instance-members-data payloads-template-instance-parameters"
@@ -48,7 +38,8 @@ NOT_JUDGED: Final[dict[str, str]] = {
             " operational-behavior-host-application-disconnect-intentional"
         ),
         _SEVERAL: (
-            "operational-behavior-host-application-multi-server-timestamp"
+            "operational-behavior-edge-node-termination-host-offline-reconnect"
+            " operational-behavior-host-application-multi-server-timestamp"
             " operational-behavior-primary-application-state-with-multiple-servers-single-server"
             " operational-behavior-primary-application-state-with-multiple-servers-state-subs"
             " operational-behavior-primary-application-state-with-multiple-servers-walk"

@@ -13,6 +13,7 @@ from iiot.sparkplug.lint.findings import Finding, Findings, Kind, Subject
 from iiot.sparkplug.lint.host import HostWatch
 from iiot.sparkplug.lint.metrics import COMMANDS, check_metrics
 from iiot.sparkplug.lint.node import NodeWatch
+from iiot.sparkplug.lint.primary import PrimaryWatch
 from iiot.sparkplug.lint.timers import Timers
 from iiot.sparkplug.lint.times import CLOCKS_AGREE, MINUTE, describe_wrong_unit, is_zone_offset
 from iiot.sparkplug.lint.topics import check_topic
@@ -31,6 +32,10 @@ _OUT_OF_SEQUENCE: Final = (MessageType.NDEATH, *COMMANDS)
 class Linter:
     """Judges a broker's traffic.
 
+    Args:
+        vantage: how the observer looks.
+        primary_host: id of the host that all edge nodes are configured to wait for; None: they are not.
+
     Attributes:
         nodes: by group id and edge node id.
         hosts: by host id.
@@ -38,7 +43,7 @@ class Linter:
         first, last: time of the first and the latest event, ms; None before the first.
     """
 
-    def __init__(self, vantage: Vantage | None = None) -> None:
+    def __init__(self, vantage: Vantage | None = None, primary_host: str | None = None) -> None:
         self.vantage = vantage or Vantage()
         self.nodes: dict[tuple[str, str], NodeWatch] = {}
         self.hosts: dict[str, HostWatch] = {}
@@ -49,6 +54,10 @@ class Linter:
         self._findings = Findings()
         self._timers = Timers()
         self._connections = ConnectionWatch(self._findings)
+        self._primary = None
+        if primary_host is not None:
+            known = self.vantage.begins_with_stored
+            self._primary = PrimaryWatch(primary_host, self._findings, known=known)
         self._saw_qos_0 = False
         self._ids: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -92,6 +101,8 @@ class Linter:
         self.cuts += 1
         self._timers.clear()
         self._connections.reset()
+        if self._primary is not None:
+            self._primary.reset()
         for node in self.nodes.values():
             node.reset()
         for host in self.hosts.values():
@@ -117,6 +128,8 @@ class Linter:
         stored = event.retain and host is None
         if host is None:
             host = self.hosts[topic.host_id] = HostWatch(topic.host_id, self._findings, self._timers)
+        if self._primary is not None and event.topic == self._primary.topic:
+            self._primary.on_state(event)
         host.receive(event, stored=stored, retain_known=self.vantage.retain_as_published)
 
     def _sparkplug(self, topic: Topic, event: Publish) -> None:
@@ -141,6 +154,8 @@ class Linter:
         if verb in COMMANDS:
             self._command(topic, payload, node, note, event)
         elif node is not None and not _may_be_old(event, node):
+            if self._primary is not None:
+                self._primary.check(verb, node, event)
             node.receive(verb, topic.device, payload, event)
 
     def _subject(self, topic: Topic, node: NodeWatch | None) -> Subject:

@@ -106,6 +106,28 @@ SESSION_RULES: Final[tuple[Rule, ...]] = (
     ),
 )
 
+PRIMARY_HOST_RULES: Final[tuple[Rule, ...]] = (
+    must(
+        "primary-host-not-awaited",
+        "Send births only while the newest STATE of the configured host says online.",
+        "message-flow-edge-node-birth-publish-phid-wait message-flow-edge-node-birth-publish-phid-wait-id"
+        " message-flow-edge-node-birth-publish-phid-wait-online"
+        " message-flow-edge-node-birth-publish-phid-wait-timestamp"
+        " operational-behavior-edge-node-birth-sequence-wait",
+    ),
+    must(
+        "primary-host-left",
+        "When the host goes offline, publish NDEATH, disconnect, and start over with the next server.",
+        "message-flow-edge-node-birth-publish-phid-offline"
+        " operational-behavior-edge-node-termination-host-offline",
+    ),
+    should(
+        "primary-host-old-state",
+        "Ignore an offline STATE that is older than the online one; it comes from a session before.",
+        "operational-behavior-edge-node-termination-host-offline-timestamp",
+    ),
+)
+
 COMMAND_RULES: Final[tuple[Rule, ...]] = (
     must(
         "command-empty",

@@ -204,6 +204,24 @@ def test_what_the_broker_had_stored_does_not_count_as_a_session():
     assert [key for key, _ in found] == ["retained"]
 
 
+def test_edge_nodes_that_wait_for_their_primary_host_are_conformant():
+    traffic = Traffic()
+    traffic.host_death(START)
+    for bd_seq in range(2):
+        traffic.wait(20)
+        traffic.host_birth()
+        traffic.births(bd_seq)
+        traffic.host_death(START)  # a late will, repaired at once
+        traffic.host_birth(traffic.host_time)
+        traffic.wait(20)
+        traffic.ddata()
+        traffic.host_death()
+        traffic.ddata()
+        traffic.ndeath(bd_seq)
+
+    assert lint(traffic.events, seconds=60, primary_host="host") == {}
+
+
 def test_the_report_names_every_unit_seen():
     linter = Linter(FULL_VIEW)
     for event in conformant(5, aliases=False):

@@ -615,6 +615,32 @@ def _(traffic):
         traffic.host_birth(timestamp)
 
 
+@breaks("primary-host-not-awaited")
+def _(traffic):
+    traffic.host_birth()
+    traffic.host_death(traffic.now)
+    traffic.wait(60)
+    traffic.births()
+
+
+@breaks("primary-host-left")
+def _(traffic):
+    traffic.host_birth()
+    traffic.births()
+    traffic.host_death(traffic.now)
+    traffic.wait(60)
+    traffic.ddata()
+
+
+@breaks("primary-host-old-state")
+def _(traffic):
+    traffic.host_birth()
+    traffic.births()
+    traffic.host_death(START - 5)
+    traffic.ndeath()
+    traffic.host_birth(traffic.host_time)
+
+
 def own_subscriptions(traffic, qos=1):
     traffic.subscribe("spBv1.0/group/NCMD/node", qos)
     traffic.subscribe("spBv1.0/group/DCMD/node/#", qos)
@@ -704,7 +730,8 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else_speaks(key):
     build, expected, vantage = CASES[key]
     traffic = Traffic()
     build(traffic)
-    found = lint(traffic.events, vantage, seconds=60)
+    primary_host = "host" if key.startswith("primary-host") else None
+    found = lint(traffic.events, vantage, seconds=60, primary_host=primary_host)
 
     assert {rule for rule, _ in found} <= expected
     assert key in {rule for rule, _ in found}
