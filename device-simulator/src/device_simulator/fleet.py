@@ -64,7 +64,7 @@ class Fleet:
             for plan in plans
         ]
         self.stats.devices = len(self.devices)
-        service.registry.register(StatsCollector(self.stats, self._refresh))
+        service.registry.register(StatsCollector(self.stats, self.name, self._refresh))
 
     async def run(self) -> None:
         """Connect all devices and keep them going until the service stops.

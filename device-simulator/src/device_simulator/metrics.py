@@ -2,11 +2,15 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from typing import Final, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+F = TypeVar("F", CounterMetricFamily, GaugeMetricFamily)
 
 LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """s."""
@@ -63,59 +67,56 @@ class StatsCollector(Collector):
 
     Args:
         stats: the figures.
+        fleet: the fleet's name, a label of all of them: what an instance's address means to a person.
         refresh: called first, to bring gauges up to date.
     """
 
-    def __init__(self, stats: Stats, refresh: Callable[[], None]) -> None:
+    def __init__(self, stats: Stats, fleet: str, refresh: Callable[[], None]) -> None:
         self._stats = stats
+        self._fleet = fleet
         self._refresh = refresh
 
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
+    def collect(self) -> Iterator[Family]:
         """All metric families of the fleet."""
         stats = self._stats
         self._refresh()
         for name, text, value in (
-            ("simulator_devices", "Devices of this fleet", stats.devices),
-            ("simulator_devices_connected", "Devices connected to the broker", stats.connected),
-            (
-                "simulator_devices_registered",
-                "Devices registered with the LwM2M server",
-                stats.registered,
-            ),
-            ("simulator_publish_backlog", "Messages not sent or not acknowledged yet", stats.backlog),
+            ("devices", "Devices of this fleet", stats.devices),
+            ("devices_connected", "Devices connected to the broker", stats.connected),
+            ("devices_registered", "Devices registered with the LwM2M server", stats.registered),
+            ("publish_backlog", "Messages not sent or not acknowledged yet", stats.backlog),
         ):
-            yield GaugeMetricFamily(name, text, value)
+            yield self._filled(GaugeMetricFamily(f"simulator_{name}", text, labels=["fleet"]), [((), value)])
         for name, text, value in (
-            ("simulator_reconnects", "Connections made after a device's first one", stats.reconnects),
-            ("simulator_disconnects", "Connections lost, ended, or not made", stats.disconnects),
-            ("simulator_messages_resent", "LwM2M messages sent again after a lost connection", stats.resent),
-            ("simulator_messages_refused", "LwM2M messages answered with an error", stats.refused),
-            ("simulator_messages_skipped", "Messages given up, too far behind schedule", stats.skipped),
+            ("reconnects", "Connections made after a device's first one", stats.reconnects),
+            ("disconnects", "Connections lost, ended, or not made", stats.disconnects),
+            ("messages_resent", "LwM2M messages sent again after a lost connection", stats.resent),
+            ("messages_refused", "LwM2M messages answered with an error", stats.refused),
+            ("messages_skipped", "Messages given up, too far behind schedule", stats.skipped),
         ):
-            yield CounterMetricFamily(name, text, value)
+            yield self._filled(
+                CounterMetricFamily(f"simulator_{name}", text, labels=["fleet"]), [((), value)]
+            )
         sent = CounterMetricFamily(
-            "simulator_messages_sent", "Messages published", labels=("protocol", "type")
+            "simulator_messages_sent", "Messages published", labels=["fleet", "protocol", "type"]
         )
-        for level, labels in _TYPES.items():
-            sent.add_metric(labels, stats.sent[level])
-        yield sent
+        yield self._filled(sent, ((names, stats.sent[level]) for level, names in _TYPES.items()))
         commands = CounterMetricFamily(
-            "simulator_commands", "Commands received", labels=("protocol", "result")
+            "simulator_commands", "Commands received", labels=["fleet", "protocol", "result"]
         )
-        for labels, count in stats.commands.items():
-            commands.add_metric(labels, count)
-        yield commands
+        yield self._filled(commands, stats.commands.items())
         yield self._lag()
 
+    def _filled(self, family: F, values: Iterable[tuple[tuple[str, ...], float]]) -> F:
+        for value in values:
+            family.add_metric([self._fleet, *value[0]], value[1])
+        return family
+
     def _lag(self) -> HistogramMetricFamily:
-        total = 0
-        buckets: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, LAG_BUCKETS), "+Inf"), self._stats.lag_counts, strict=True):
-            total += count
-            buckets.append((bound, total))
-        return HistogramMetricFamily(
-            "simulator_schedule_lag_seconds",
-            "How late scheduled messages left",
-            buckets=buckets,
-            sum_value=self._stats.lag_sum,
+        bounds = (*map(str, LAG_BUCKETS), "+Inf")
+        family = HistogramMetricFamily(
+            "simulator_schedule_lag_seconds", "How late scheduled messages left", labels=["fleet"]
         )
+        buckets = list(zip(bounds, accumulate(self._stats.lag_counts), strict=True))
+        family.add_metric([self._fleet], buckets, self._stats.lag_sum)
+        return family

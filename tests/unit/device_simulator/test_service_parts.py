@@ -94,16 +94,16 @@ def test_a_fleet_of_nobody_is_refused(tmp_path):
 
 def test_metrics_show_every_label_from_the_start_and_the_lag_as_a_histogram():
     stats, registry = Stats(), CollectorRegistry()
-    registry.register(StatsCollector(stats, lambda: None))
+    registry.register(StatsCollector(stats, "7", lambda: None))
     before = generate_latest(registry).decode()
-    assert 'simulator_messages_sent_total{protocol="lwm2m",type="register"} 0.0' in before
-    assert 'simulator_commands_total{protocol="sparkplug",result="refused"} 0.0' in before
+    assert 'simulator_messages_sent_total{fleet="7",protocol="lwm2m",type="register"} 0.0' in before
+    assert 'simulator_commands_total{fleet="7",protocol="sparkplug",result="refused"} 0.0' in before
     for topic in ("spBv1.0/IIoT/DDATA/a/asset", "lwm2m/a/reg", "lwm2m/a/resp/t"):
         stats.count_sent(topic)
     stats.observe_lag(0.003)
     stats.observe_lag(7)
     after = generate_latest(registry).decode()
-    assert 'simulator_messages_sent_total{protocol="sparkplug",type="ddata"} 1.0' in after
-    assert 'simulator_schedule_lag_seconds_bucket{le="0.0025"} 0.0' in after
-    assert 'simulator_schedule_lag_seconds_bucket{le="0.005"} 1.0' in after
-    assert "simulator_schedule_lag_seconds_count 2.0" in after
+    assert 'simulator_messages_sent_total{fleet="7",protocol="sparkplug",type="ddata"} 1.0' in after
+    assert 'simulator_schedule_lag_seconds_bucket{fleet="7",le="0.0025"} 0.0' in after
+    assert 'simulator_schedule_lag_seconds_bucket{fleet="7",le="0.005"} 1.0' in after
+    assert 'simulator_schedule_lag_seconds_count{fleet="7"} 2.0' in after
