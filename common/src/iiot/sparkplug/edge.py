@@ -178,9 +178,16 @@ class EdgeNode:
         del self._units[device]
         return death
 
+    def is_born(self, device: str | None) -> bool:
+        """Whether data of the edge node (None) or of a device may be sent now."""
+        unit = self._units.get(device)
+        return unit is not None and unit.born
+
     def next_will(self) -> Message:
         """Start a session: return the will of its CONNECT, and take the next bdSeq."""
         self._bd_seq = self._bd_seqs.take()
+        if self.primary_host is not None:
+            self.primary_host.disconnected()
         self._mark_unborn()
         return self._death()
 

@@ -94,6 +94,10 @@ class PrimaryHost:
         self.online = False
         self._latest: int | None = None
 
+    def disconnected(self) -> None:
+        """Nothing is known any more of whether the host is there; older STATE messages stay void."""
+        self.online = False
+
     def on_state(self, state: State) -> bool | None:
         """Take in a STATE message; return the new `online` when it changed, else None.
 

@@ -51,6 +51,11 @@ class SampleStore:
             self._samples.popleft()
         self._samples.append(sample)
 
+    @property
+    def first(self) -> Sample | None:
+        """The oldest sample, which `take` would return."""
+        return self._samples[0] if self._samples else None
+
     def take(self, count: int) -> list[Sample]:
         """Remove and return up to `count` samples, oldest first."""
         return [self._samples.popleft() for _ in range(min(count, len(self._samples)))]

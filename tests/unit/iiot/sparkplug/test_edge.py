@@ -352,3 +352,24 @@ def test_next_server_is_asked_for_where_the_metric_exists():
     assert node.receive(*command(go)) == [NextServerRequested()]
     assert node.receive(*command(stay)) == []
     assert isinstance(born().receive(*command(go))[0], Refused)
+
+
+def test_each_connection_has_to_hear_again_that_the_primary_host_is_online():
+    node = edge_node(primary_host="host")
+    topic, online = "spBv1.0/STATE/host", encode_state(State(online=True, timestamp=5))
+    for _ in range(2):
+        node.next_will()
+        assert not node.primary_host.online
+        assert node.receive(topic, online) == [PrimaryHostChanged(online=True)]
+    assert node.receive(topic, encode_state(State(online=False, timestamp=4))) == []
+
+
+def test_a_device_is_born_between_its_birth_and_its_death():
+    node = connected()
+    assert not node.is_born("pump")
+    node.births(NOW, current)
+    assert node.is_born(None)
+    assert node.is_born("pump")
+    node.device_death("pump", NOW)
+    assert not node.is_born("pump")
+    assert not node.is_born("ghost")
