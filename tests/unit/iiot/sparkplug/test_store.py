@@ -6,17 +6,6 @@ from iiot.sparkplug.store import ChangeFilter, DropPolicy, Sample, SampleStore
 
 
 @pytest.mark.parametrize(("policy", "kept"), [(DropPolicy.OLDEST, [2, 3, 4]), (DropPolicy.NEWEST, [0, 1, 2])])
-def test_the_first_sample_can_be_looked_at():
-    store = SampleStore(3)
-    assert store.first is None
-    samples = [Sample(None, number, {}) for number in range(2)]
-    for sample in samples:
-        store.put(sample)
-    assert store.first is samples[0]
-    assert store.take(1) == [samples[0]]
-    assert store.first is samples[1]
-
-
 def test_a_full_store_drops_by_policy_and_counts(policy, kept):
     store = SampleStore(3, policy)
     for time in range(5):
@@ -51,3 +40,14 @@ def test_only_changes_are_reported():
     assert changes.select({"Temperature": 20.6, "Mode": 2}) == {"Temperature": 20.6, "Mode": 2}
     changes.reset({"Temperature": 30.0, "Mode": 2})
     assert changes.select({"Temperature": 30.5, "Mode": 2}) == {}
+
+
+def test_the_first_sample_can_be_looked_at():
+    store = SampleStore(3)
+    assert store.first is None
+    samples = [Sample(None, number, {}) for number in range(2)]
+    for sample in samples:
+        store.put(sample)
+    assert store.first is samples[0]
+    assert store.take(1) == [samples[0]]
+    assert store.first is samples[1]
