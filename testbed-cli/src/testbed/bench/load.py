@@ -26,6 +26,7 @@ STAMP = struct.Struct("!Q")
 """A raw payload begins with its time of sending, in ms since 1970."""
 BATCH = 64
 TICK = 0.002
+CLOSE_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,11 @@ class _Client:
             pass
 
     def close(self) -> None:
+        """Say DISCONNECT and read to the end: a close with PUBACKs unread would reset the connection."""
         self._socket.sendall(b"\xe0\0")
+        self._socket.settimeout(CLOSE_TIMEOUT)
+        while self._socket.recv(1 << 16):
+            pass
         self._socket.close()
 
 
