@@ -86,7 +86,9 @@ class StatsCollector(Collector):
             ("devices_registered", "Devices registered with the LwM2M server", stats.registered),
             ("publish_backlog", "Messages not sent or not acknowledged yet", stats.backlog),
         ):
-            yield self._filled(GaugeMetricFamily(f"simulator_{name}", text, labels=["fleet"]), [((), value)])
+            yield _filled(
+                GaugeMetricFamily(f"simulator_{name}", text, labels=["fleet"]), self._fleet, [((), value)]
+            )
         for name, text, value in (
             ("reconnects", "Connections made after a device's first one", stats.reconnects),
             ("disconnects", "Connections lost, ended, or not made", stats.disconnects),
@@ -94,23 +96,18 @@ class StatsCollector(Collector):
             ("messages_refused", "LwM2M messages answered with an error", stats.refused),
             ("messages_skipped", "Messages given up, too far behind schedule", stats.skipped),
         ):
-            yield self._filled(
-                CounterMetricFamily(f"simulator_{name}", text, labels=["fleet"]), [((), value)]
+            yield _filled(
+                CounterMetricFamily(f"simulator_{name}", text, labels=["fleet"]), self._fleet, [((), value)]
             )
         sent = CounterMetricFamily(
             "simulator_messages_sent", "Messages published", labels=["fleet", "protocol", "type"]
         )
-        yield self._filled(sent, ((names, stats.sent[level]) for level, names in _TYPES.items()))
+        yield _filled(sent, self._fleet, ((names, stats.sent[level]) for level, names in _TYPES.items()))
         commands = CounterMetricFamily(
             "simulator_commands", "Commands received", labels=["fleet", "protocol", "result"]
         )
-        yield self._filled(commands, stats.commands.items())
+        yield _filled(commands, self._fleet, stats.commands.items())
         yield self._lag()
-
-    def _filled(self, family: F, values: Iterable[tuple[tuple[str, ...], float]]) -> F:
-        for value in values:
-            family.add_metric([self._fleet, *value[0]], value[1])
-        return family
 
     def _lag(self) -> HistogramMetricFamily:
         bounds = (*map(str, LAG_BUCKETS), "+Inf")
@@ -120,3 +117,10 @@ class StatsCollector(Collector):
         buckets = list(zip(bounds, accumulate(self._stats.lag_counts), strict=True))
         family.add_metric([self._fleet], buckets, self._stats.lag_sum)
         return family
+
+
+def _filled(family: F, fleet: str, values: Iterable[tuple[tuple[str, ...], float]]) -> F:
+    labels: tuple[str, ...]
+    for labels, value in values:
+        family.add_metric([fleet, *labels], value)
+    return family

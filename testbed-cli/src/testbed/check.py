@@ -10,7 +10,7 @@ import typer
 
 from testbed.engines.native import paths
 
-PACKAGES = ("iiot", "device_simulator", "lwm2m_server", "sparkplug_host", "mqtt_redpanda_bridge", "testbed")
+PACKAGES = ("iiot", "device_simulator", "lwm2m_server", "sparkplug_host", "mqtt_redpanda_bridge", "console", "testbed")
 COMPOSE = "tests/compose"
 SUITES = ("tests/unit", "tests/integration", "tests/e2e", "tests/interop", COMPOSE)
 
@@ -21,6 +21,7 @@ CHECKS = {
     "types": (_PYTHON, "-m", "mypy", *(word for package in PACKAGES for word in ("-p", package))),
     "layers": (_PYTHON, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
     "generated code": ("scripts/generate-proto.sh", "--check"),
+    "dashboards": (_PYTHON, "-m", "testbed.dashboards", "--check"),
 }
 
 
