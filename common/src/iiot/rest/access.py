@@ -14,7 +14,8 @@ from iiot.errors import SettingsError
 from iiot.telemetry import problem
 
 _INVALID: Final = ', error="invalid_token"'
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*", re.ASCII)
+# What a URL takes as it is: clients that can set no header put the token there.
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,512}", re.ASCII)
 
 
 class ApiSettings(BaseSettings):
@@ -61,7 +62,7 @@ class Access:
         except (OSError, UnicodeDecodeError) as exc:
             raise SettingsError([f"API_TOKEN_FILE={str(file)!r}: cannot be read: {exc}"]) from exc
         if not _TOKEN.fullmatch(token):
-            allowed = "one line of 16 to 512 letters, digits and . _ ~ + / -"
+            allowed = "one line of 16 to 512 letters, digits and . _ ~ -"
             raise SettingsError([f"API_TOKEN_FILE={str(file)!r}: must hold {allowed}"])
         return cls(token, reads_open=settings.api_reads_open)
 

@@ -114,6 +114,7 @@ class NativeEngine:
         # Children of this process, such as Maven, are to be found by `down` as well.
         os.environ[OWNER_VARIABLE] = str(self.directory.resolve())
         jars, optional = _fetch(report)
+        token = os.environ.get("API_TOKEN_FILE")
         plan = Plan(
             devices=options.devices or int(os.environ.get("DEVICE_COUNT") or 2),
             profile=options.profile,
@@ -123,6 +124,7 @@ class NativeEngine:
             with_prometheus="prometheus" in optional,
             with_grafana=shutil.which(grafana.PROGRAM) is not None,
             with_alertmanager=alertmanager.PROGRAM in optional,
+            token_file=str(Path(token).absolute()) if token else "",
         )
         certs.create_authority(self.directory / "certs")
         (self.directory / "logs").mkdir(exist_ok=True)

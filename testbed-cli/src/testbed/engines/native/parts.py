@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class Plan:
     with_prometheus: bool
     with_grafana: bool
     with_alertmanager: bool = False
+    token_file: str = ""
+    """Holds the token of the REST APIs; empty leaves them open."""
 
     @property
     def ports(self) -> Ports:
@@ -45,12 +48,13 @@ class Plan:
 def parts_of(plan: Plan) -> list[Part]:
     """All parts, each after those it needs."""
     build = _Builder(plan)
+    token: dict[str, object] = {"API_TOKEN_FILE": plan.token_file}
     parts = [
         build.mosquitto(),
         build.kafka(),
         build.topics(),
-        build.service("lwm2m-server", {"DATABASE": build.data("lwm2m-server") / "lwm2m-server.db"}),
-        build.service("sparkplug-host", {}),
+        build.service("lwm2m-server", {"DATABASE": build.data("lwm2m-server") / "lwm2m-server.db", **token}),
+        build.service("sparkplug-host", token),
         build.service(
             "mqtt-redpanda-bridge",
             {
@@ -62,6 +66,7 @@ def parts_of(plan: Plan) -> list[Part]:
         build.connect(),
         build.simulator(),
         build.exporter(),
+        build.console(),
     ]
     if plan.with_alertmanager:
         parts.append(build.alertmanager())
@@ -137,6 +142,19 @@ class _Builder:
         needs = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "redpanda-connect")
         return self._python("device-simulator", "device_simulator", environment, needs)
 
+    def console(self) -> Part:
+        """What people open first; it needs the broker to start and shows whatever else is away."""
+        names = {
+            "LWM2M_SERVER_URL": "lwm2m-server",
+            "SPARKPLUG_HOST_URL": "sparkplug-host",
+            "BRIDGE_URL": "mqtt-redpanda-bridge",
+            "SIMULATOR_URL": "device-simulator",
+            "CONNECT_URL": "redpanda-connect",
+            "PROMETHEUS_URL": "prometheus",
+        }
+        urls = {key: f"http://127.0.0.1:{self.ports.http(name)}" for key, name in names.items()}
+        return self.service("console", {**urls, "KAFKA_BROKERS": self.brokers})
+
     def connect(self) -> Part:
         name = "redpanda-connect"
         port = self.ports.http(name)
@@ -150,10 +168,15 @@ class _Builder:
             "CURSOR_DIR": str(self.data(name)),
         }
         config = str(paths.root() / "redpanda-connect-config.yaml")
-        command = Command((sys.executable, "-m", "testbed.connect", config), self.data(name), environment)
+
+        def command() -> Command:
+            token = {"API_TOKEN": _token(self.plan.token_file)}
+            line = (sys.executable, "-m", "testbed.connect", config)
+            return Command(line, self.data(name), environment | token)
+
         needs = ("topics", "lwm2m-server")
         ready = answers(f"http://127.0.0.1:{port}/ready")
-        return Part(name, lambda: command, ready, needs=needs, ports=self.ports.of(name))
+        return Part(name, command, ready, needs=needs, ports=self.ports.of(name))
 
     def exporter(self) -> Part:
         mqtt = self.ports.of("mosquitto")
@@ -210,3 +233,10 @@ class _Builder:
         command = Command((sys.executable, "-m", module), self.data(name), variables)
         ready = answers(f"http://127.0.0.1:{port}/api/health")
         return Part(name, lambda: command, ready, needs=needs, ports=self.ports.of(name))
+
+
+def _token(file: str) -> str:
+    """The token in the file; where it cannot be read the servers, which start earlier, say so."""
+    with suppress(OSError, UnicodeDecodeError):
+        return Path(file).read_text().strip() if file else "none"
+    return "none"
