@@ -2,6 +2,8 @@
 
 import os
 import platform
+import signal
+import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -59,6 +61,8 @@ def bridge(
     Every message is acknowledged to the broker only after Kafka's delivery report. Exit status 1 when a
     message that was sent did not arrive.
     """
+    # As Ctrl-C does: by itself SIGTERM would end this process and leave the parts running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     errors = Console(stderr=True)
     options = {
         "format": form.value,

@@ -1,6 +1,7 @@
 """Broker, Kafka and bridge as processes of their own on free ports, in a temporary directory."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -109,7 +110,11 @@ def _broker(directory: Path, plain: int, tls: int) -> Command:
     data.mkdir()
     config = data / "mosquitto.conf"
     config.write_text(_BROKER.format(plain=plain, tls=tls, certs=directory / "certs", directory=data))
-    return Command(("mosquitto", "-c", str(config)), data)
+    # Debian puts it where the PATH of ordinary users does not look.
+    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        raise PartError("broker", "mosquitto is not installed; on Debian: apt-get install mosquitto")
+    return Command((program, "-c", str(config)), data)
 
 
 def _start(stack: ExitStack, name: str, command: Command, ready: Callable[[], bool]) -> int:
