@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -203,13 +204,16 @@ async def test_connect_and_its_source(ready, status, engine, source):
 
 async def test_counts_rates_and_newest_records_are_those_of_kafka(kafka, unique):
     name, empty = unique("watched"), unique("empty")
-    await ensure_topics(kafka, [TopicSpec(name, 3), TopicSpec(empty, 1)])
+    # Times of our own, since Kafka may stamp records of several partitions within one millisecond.
+    own_times = {"message.timestamp.type": "CreateTime"}
+    await ensure_topics(kafka, [TopicSpec(name, 3, own_times), TopicSpec(empty, 1)])
     producer = KafkaProducer(bootstrap_servers=kafka)
+    begun = int(time.time() * 1000)
     async with Collector(places(kafka_brokers=kafka)) as collector:
         await collector.snapshot()
         for number in range(30):
             headers = [("ce_id", b"%d" % number)]
-            sent = producer.send(name, b"%d" % number, b"device", headers, partition=number % 3)
+            sent = producer.send(name, b"%d" % number, b"device", headers, number % 3, begun + number)
             await asyncio.to_thread(sent.get, 5)
         snapshot = await collector.snapshot()
         lines = {topic.name: topic for topic in snapshot.topics}

@@ -38,7 +38,7 @@ class Service:
 
     def __init__(self, name: str) -> None:
         # A second series for each counter, which Prometheus has no use for: it sees restarts by itself.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.name = name
         self.registry = CollectorRegistry()
         self.stopping = asyncio.Event()
