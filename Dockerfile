@@ -93,6 +93,20 @@ ENV HTTP_PORT=8083
 EXPOSE 8083
 CMD ["python", "-m", "device_simulator"]
 
+FROM build AS console-packages
+RUN --mount=type=bind,source=requirements/console.txt,target=/requirements.txt \
+    --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca --mount=type=secret,id=pip_conf \
+    install-locked /requirements.txt
+
+FROM runtime AS console
+LABEL org.opencontainers.image.title="console" \
+      org.opencontainers.image.description="Web console: flow, devices, events, topics and alerts on one page"
+COPY --from=console-packages /opt/venv /opt/venv
+COPY console/src/ /app/
+ENV HTTP_PORT=8088
+EXPOSE 8088
+CMD ["python", "-m", "console"]
+
 FROM build AS testbed-cli-packages
 RUN --mount=type=bind,source=requirements/testbed-cli.txt,target=/requirements.txt \
     --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca --mount=type=secret,id=pip_conf \
@@ -107,7 +121,7 @@ USER root
 # A new volume takes the owner of the directory it is first mounted on: these are the mount points of the
 # identities, and of the cursor that Redpanda Connect's user (10001) writes.
 RUN cd /certs && install -d -o testbed -g testbed ca device-ca broker devices \
-        lwm2m-server sparkplug-host mqtt-redpanda-bridge testbed && \
+        lwm2m-server sparkplug-host mqtt-redpanda-bridge console testbed && \
     install -d -o 10001 -g 10001 /var/lib/redpanda-connect
 USER testbed
 HEALTHCHECK NONE

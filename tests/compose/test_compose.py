@@ -20,6 +20,7 @@ SERVICES = {
     "device-simulator": (None, {}),
     "redpanda": ("iot-redpanda", {9092: 9092, 9644: 8084, 8081: 8085}),
     "redpanda-connect": ("redpanda-connect", {8087: 8087}),
+    "console": ("console", {8088: 8088}),
     "testbed-exporter": ("testbed-exporter", {}),
     "prometheus": ("prometheus", {9090: 9090}),
     "alertmanager": ("alertmanager", {9093: 9093}),
@@ -33,6 +34,7 @@ SECRETS = {
     "lwm2m-server-identity": {"lwm2m-server"},
     "sparkplug-host-identity": {"sparkplug-host"},
     "bridge-identity": {"mqtt-redpanda-bridge"},
+    "console-identity": {"console"},
     "testbed-identity": set(),
 }
 TOPICS = ("sparkplug.data", "lwm2m.registration", "lwm2m.updates", "lwm2m.http", "lwm2m.websocket")

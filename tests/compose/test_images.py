@@ -16,6 +16,7 @@ PACKAGES = {
     "sparkplug-host": "sparkplug_host",
     "mqtt-redpanda-bridge": "mqtt_redpanda_bridge",
     "device-simulator": "device_simulator",
+    "console": "console",
     "testbed-cli": "testbed",
 }
 LISTING = """\

@@ -2,7 +2,7 @@
 
 from iiot.errors import InvalidValueError
 
-SERVICES = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "testbed")
+SERVICES = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "console", "testbed")
 """Identities of the testbed's own MQTT clients."""
 
 _RESERVED = frozenset({"bs", "rd", *SERVICES})

@@ -10,7 +10,10 @@ import typer
 
 from testbed.engines.native import paths
 
-PACKAGES = ("iiot", "device_simulator", "lwm2m_server", "sparkplug_host", "mqtt_redpanda_bridge", "console", "testbed")
+PACKAGES = (
+    *("iiot", "device_simulator", "lwm2m_server", "sparkplug_host", "mqtt_redpanda_bridge"),
+    *("console", "testbed"),
+)
 COMPOSE = "tests/compose"
 SUITES = ("tests/unit", "tests/integration", "tests/e2e", "tests/interop", COMPOSE)
 

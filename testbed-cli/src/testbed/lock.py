@@ -13,6 +13,7 @@ MEMBERS = (
     "lwm2m-server",
     "sparkplug-host",
     "mqtt-redpanda-bridge",
+    "console",
     "testbed-cli",
 )
 

@@ -48,6 +48,7 @@ def addresses(engine: Engine) -> Table:
     ports = Ports(engine.port_offset())
     here = {part.name: part for part in engine.status()}
     table = Table("where to look", "", box=None, pad_edge=False, header_style="bold")
+    table.add_row("console", f"http://localhost:{ports.http('console')}")
     table.add_row("LwM2M server", f"http://localhost:{ports.http('lwm2m-server')}/api/clients")
     table.add_row("Sparkplug host", f"http://localhost:{ports.http('sparkplug-host')}/api/nodes")
     table.add_row("Redpanda Connect", f"http://localhost:{ports.http('redpanda-connect')}/connectors")

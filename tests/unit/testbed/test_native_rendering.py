@@ -34,6 +34,7 @@ def test_prometheus_finds_every_part_on_this_host():
         "sparkplug-host": ["127.0.0.1:18081"],
         "mqtt-redpanda-bridge": ["127.0.0.1:18082"],
         "device-simulator": ["127.0.0.1:18083"],
+        "console": ["127.0.0.1:18088"],
         "redpanda-connect": ["127.0.0.1:18087"],
         "testbed-exporter": ["127.0.0.1:18089"],
         "alertmanager": ["127.0.0.1:19093"],

@@ -8,7 +8,6 @@ from testbed.engines.native.process import Command
 
 PROGRAM = "prometheus-alertmanager"
 """As Debian names it, since another package there is called alertmanager."""
-CONSOLE_PORT = 8088
 
 
 def prepare(directory: Path, config: Path, ports: Ports) -> Command:
@@ -21,9 +20,7 @@ def prepare(directory: Path, config: Path, ports: Ports) -> Command:
     """
     text = (config / "alertmanager.yml").read_text()
     rendered = directory / "alertmanager.yml"
-    rendered.write_text(
-        text.replace("http://console:8088", f"http://127.0.0.1:{CONSOLE_PORT + ports.offset}")
-    )
+    rendered.write_text(text.replace("http://console:8088", f"http://127.0.0.1:{ports.http('console')}"))
     return Command(
         (
             shutil.which(PROGRAM) or PROGRAM,

@@ -153,7 +153,8 @@ class _Builder:
             "PROMETHEUS_URL": "prometheus",
         }
         urls = {key: f"http://127.0.0.1:{self.ports.http(name)}" for key, name in names.items()}
-        return self.service("console", {**urls, "KAFKA_BROKERS": self.brokers})
+        token: dict[str, object] = {"API_TOKEN_FILE": self.plan.token_file}
+        return self.service("console", {**urls, **token, "KAFKA_BROKERS": self.brokers})
 
     def connect(self) -> Part:
         name = "redpanda-connect"

@@ -14,6 +14,7 @@ _DEFAULTS = {
     "mqtt-redpanda-bridge": {"http": 8082},
     "device-simulator": {"http": 8083},
     "redpanda-connect": {"http": 8087},
+    "console": {"http": 8088},
     "testbed-exporter": {"http": 8089},
     "prometheus": {"http": 9090},
     "alertmanager": {"http": 9093},

@@ -1,0 +1,70 @@
+// Events of the LwM2M server, live.
+
+import { stream } from "/api.js";
+import { brief, clock, h, notice, tag } from "/dom.js";
+import { List } from "/list.js";
+
+const KEEP = 5000;
+const KINDS = { registered: "good", online: "good", deregistered: "warn", offline: "bad", expired: "bad", refused: "bad" };
+
+export function events(main, signal) {
+  const state = { all: [], paused: false, waiting: [] };
+  const problem = h("div", {});
+  const detail = h("div", {});
+  const count = h("span", { class: "soft" }, "…");
+  const search = h("input", { type: "search", class: "grow", placeholder: "Filter by device or content", "aria-label": "Filter events by device or content" });
+  const types = ["send", "updated", "notification", ...Object.keys(KINDS)];
+  const type = h("select", { "aria-label": "Type" }, h("option", { value: "" }, "All types"), types.map((t) => h("option", {}, t)));
+  const list = new List({
+    label: "Events, the newest first",
+    columns: [
+      { title: "Time", width: "6.8rem" },
+      { title: "Type", width: "7.5rem", narrow: "6.2rem" },
+      { title: "Device", width: "minmax(9rem, 1fr)", narrow: "minmax(0, 1fr)" },
+      { title: "Content", width: "minmax(0, 2.2fr)", wide: true },
+    ],
+    render: (event) => [clock(Date.parse(event.timestamp)), tag(event.type, KINDS[event.type] ?? ""), event.endpoint ?? "", content(event)],
+    select: (event) => show(event),
+    open: (event) => show(event),
+    height: 32,
+    visible: Math.max(8, Math.min(18, Math.floor((innerHeight - 300) / 32))),
+  });
+  const show = (event) => detail.replaceChildren(h("section", { class: "card", "aria-label": "Event" }, h("header", {}, h("h2", {}, `${event.type} of ${event.endpoint}`), h("a", { href: `#/devices/${encodeURIComponent(event.endpoint)}` }, "Open device")), h("pre", { tabindex: 0, "aria-label": "Event as JSON" }, JSON.stringify(event, null, 2))));
+  const matches = (event) => (!type.value || event.type === type.value) && (!search.value || JSON.stringify(event).toLowerCase().includes(search.value.toLowerCase()));
+  let rows = [];
+  const tell = () => { count.textContent = `${rows.length} of ${state.all.length} events`; };
+  const rebuild = () => { rows = state.all.filter(matches).reverse(); list.set(rows); tell(); };
+  const add = (found) => {
+    if (state.paused) {
+      state.waiting = state.waiting.concat(found).slice(-KEEP);
+      pause.textContent = `Go on (${state.waiting.length})`;
+      return;
+    }
+    state.all = state.all.concat(found).slice(-KEEP);
+    const fresh = found.filter(matches).reverse();
+    rows = fresh.concat(rows).slice(0, KEEP);
+    list.set(rows, fresh.length);
+    tell();
+  };
+  const pause = h("button", { type: "button", "aria-pressed": "false", onclick: () => {
+    state.paused = !state.paused;
+    pause.setAttribute("aria-pressed", state.paused);
+    pause.textContent = state.paused ? "Go on" : "Pause";
+    if (!state.paused) add(state.waiting.splice(0));
+  } }, "Pause");
+  search.addEventListener("input", rebuild);
+  type.addEventListener("input", rebuild);
+  main.append(h("h1", {}, "Events"), problem, h("div", { class: "row" }, search, type, pause, count), list.element, detail);
+  stream("/api/events", signal, (name, data) => {
+    if (name === "events") add(data);
+    else if (name === "gap") problem.replaceChildren(notice(`${data.count} events came faster than this page takes them and are left out.`));
+    else if (name === "state") problem.replaceChildren(...(data.connected ? [] : [notice(`No events: ${data.detail}`, "bad")]));
+  });
+}
+
+function content(event) {
+  const values = event.data?.values;
+  if (values) return Object.entries(values).map(([path, value]) => `${path} = ${brief(value)}`).join(", ");
+  const { seq, timestamp, ...rest } = event.data ?? {};
+  return JSON.stringify(rest);
+}

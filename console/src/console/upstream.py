@@ -1,0 +1,141 @@
+"""HTTP towards the other parts: JSON answers for ourselves, and requests passed on for the page."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Self
+
+import aiohttp
+import orjson
+from aiohttp import web
+from yarl import URL
+
+from iiot.errors import IiotError
+from iiot.telemetry import problem
+
+MAX_ANSWER: Final = 64 << 20
+"""Bytes of an answer that is passed on at most."""
+LONGEST: Final = 600.0
+"""Seconds that a request may ask for with `timeout`."""
+_SENT_ON: Final = ("Authorization", "Content-Type", "X-Correlation-Id", "X-Request-Id")
+_SENT_BACK: Final = ("Content-Type", "WWW-Authenticate", "Retry-After", "Location", "X-Correlation-Id")
+
+
+class UnavailableError(IiotError):
+    """A part does not answer, or answers with an error; the text says which and why."""
+
+
+class Upstreams:
+    """The other parts by name, with one pool of connections.
+
+    Args:
+        urls: base URL of each part.
+        timeout: s to wait for an answer.
+    """
+
+    def __init__(self, urls: Mapping[str, str], timeout: float) -> None:
+        self.urls = dict(urls)
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the pool."""
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self._timeout), connector=aiohttp.TCPConnector(limit=64)
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def text(
+        self, part: str, path: str, *, authorization: str | None = None, accept: tuple[int, ...] = (200,)
+    ) -> str:
+        """The answer of a part, or of one of its addresses.
+
+        Args:
+            part: name of the part, or a base URL.
+            path: what is asked for, with its query.
+            authorization: the header of the person who asks.
+            accept: HTTP status that is an answer.
+
+        Raises:
+            UnavailableError: no such answer.
+        """
+        url = self.urls.get(part, part) + path
+        headers = {} if authorization is None else {"Authorization": authorization}
+        try:
+            async with self._pool.get(url, headers=headers) as answer:
+                body = await answer.text()
+                if answer.status in accept:
+                    return body
+                raise UnavailableError(f"{part} answers {answer.status}: {_detail(body)}")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+            raise UnavailableError(f"{part} does not answer: {_reason(exc)}") from exc
+
+    async def json(
+        self, part: str, path: str, *, authorization: str | None = None, accept: tuple[int, ...] = (200,)
+    ) -> Any:
+        """The answer of a part as JSON; arguments and errors as for `text`."""
+        body = await self.text(part, path, authorization=authorization, accept=accept)
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as exc:
+            raise UnavailableError(f"{part} answers no JSON: {exc}") from exc
+
+    async def pass_on(self, request: web.Request, part: str, path: str) -> web.Response:
+        """Do the request at a part and give its answer back, whatever it is.
+
+        Args:
+            request: the page's request.
+            part: name of the part.
+            path: where it goes there, escaped; the query is that of the request.
+
+        Raises:
+            HTTPException: problem 502 when the part does not answer.
+        """
+        url = URL(f"{self.urls[part]}{path}?{request.rel_url.raw_query_string}", encoded=True)
+        headers = {name: request.headers[name] for name in _SENT_ON if name in request.headers}
+        timeout = aiohttp.ClientTimeout(total=_wanted_timeout(request, self._timeout))
+        try:
+            async with self._pool.request(
+                request.method,
+                url,
+                data=await request.read(),
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as answer:
+                body = await answer.content.read(MAX_ANSWER)
+                back = {name: answer.headers[name] for name in _SENT_BACK if name in answer.headers}
+                return web.Response(body=body, status=answer.status, headers=back)
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise problem(502, f"{part} does not answer: {_reason(exc)}", part=part) from exc
+
+    @property
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise UnavailableError("the console is starting")
+        return self._session
+
+
+def _wanted_timeout(request: web.Request, default: float) -> float:
+    """A read of a sleeping device may take longer: the upstream's own `timeout`, and time for the way."""
+    try:
+        wanted = float(request.query.get("timeout", default))
+    except ValueError:
+        return default
+    return min(max(wanted, default), LONGEST) + 1
+
+
+def _detail(body: str) -> str:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        answer = None
+    text = answer.get("detail", body) if isinstance(answer, dict) else body
+    return str(text)[:200]
+
+
+def _reason(exc: BaseException) -> str:
+    return "no answer in time" if isinstance(exc, TimeoutError) else str(exc)[:200] or type(exc).__name__
