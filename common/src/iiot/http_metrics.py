@@ -31,7 +31,7 @@ _Series = tuple[Counter, Histogram, Histogram]
 
 
 class HttpMetrics:
-    """Counts the requests to an application.
+    """Counts the requests to an application; of streams, which last, neither time nor size.
 
     Args:
         registry: where the metrics are exported.
@@ -43,7 +43,7 @@ class HttpMetrics:
             f"{prefix}_http_requests", "HTTP requests", ["method", "route", "status"], registry=registry
         )
         self._seconds = Histogram(
-            f"{prefix}_http_request_duration_seconds", "Time to answer; how long it lasted for a stream",
+            f"{prefix}_http_request_duration_seconds", "Time to answer",
             ["route"], buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self._bytes = Histogram(
@@ -61,10 +61,12 @@ class HttpMetrics:
     async def count(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Middleware that measures a request."""
         started = time.perf_counter()
-        status, size = 500, 0
+        status, size = 500, None
         try:
             response = await handler(request)
-            status, size = response.status, _size(response)
+            status = response.status
+            if isinstance(response, web.Response):
+                size = response.body_length if response.prepared else response.content_length or 0
             return response
         except web.HTTPException as error:
             status, size = error.status, error.content_length or 0
@@ -74,13 +76,15 @@ class HttpMetrics:
             route = resource.canonical if resource else "unknown"
             requests, seconds, sizes = self._series(request.method if resource else "unknown", route, status)
             requests.inc()
-            seconds.observe(time.perf_counter() - started)
-            sizes.observe(size)
+            if size is not None:
+                seconds.observe(time.perf_counter() - started)
+                sizes.observe(size)
 
     async def _show_routes(self, app: web.Application) -> None:
         for route in app.router.routes():
             if route.resource is not None and route.method != "*":
-                self._series(route.method, route.resource.canonical, 200)
+                for status in (200, 500):
+                    self._series(route.method, route.resource.canonical, status)
 
     def _series(self, method: str, route: str, status: int) -> _Series:
         found = self._known.get((method, route, status))
@@ -91,7 +95,3 @@ class HttpMetrics:
                 self._bytes.labels(route),
             )
         return found
-
-
-def _size(response: web.StreamResponse) -> int:
-    return response.body_length if response.prepared else response.content_length or 0

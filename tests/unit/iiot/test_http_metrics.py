@@ -45,5 +45,22 @@ async def test_sizes_and_durations_are_distributions():
     assert registry.get_sample_value("example_http_request_duration_seconds_count", route) == 1
 
 
+async def test_a_stream_is_a_request_without_time_and_size():
+    registry = CollectorRegistry()
+    app = watched(registry)
+
+    async def stream(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"tick")
+        return response
+
+    app.router.add_get("/stream", stream)
+    async with TestClient(TestServer(app)) as client:
+        assert await (await client.get("/stream")).text() == "tick"
+    assert value(registry, method="GET", route="/stream", status="200") == 1
+    assert registry.get_sample_value("example_http_request_duration_seconds_count", {"route": "/stream"}) == 0
+
+
 def value(registry, **labels):
     return registry.get_sample_value("example_http_requests_total", labels)

@@ -90,15 +90,15 @@ def _resources(board: Board) -> None:
 def _quality(board: Board) -> None:
     board.row("Answers")
     board.graph(
-        "Server errors", "Requests in the window answered with a 5xx status; nothing at all is 0",
+        "Server errors", "Requests in the window answered with a 5xx status",
         {
-            "LwM2M server": f'{more("lwm2m_http_requests_total", status=ERRORS)} or vector(0)',
-            "Sparkplug host": f'{more("sparkplug_http_requests_total", status=ERRORS)} or vector(0)',
+            "LwM2M server": more("lwm2m_http_requests_total", status=ERRORS),
+            "Sparkplug host": more("sparkplug_http_requests_total", status=ERRORS),
         },
         steps=NONE_ALLOWED,
     )  # fmt: skip
     board.graph(
-        "Answer time", "95th percentile by service; WebSocket streams are left out",
+        "Answer time", "95th percentile by service; streams are left out",
         {
             "LwM2M server": p(0.95, "lwm2m_http_request_duration_seconds", route="/api/.+"),
             "Sparkplug host": p(0.95, "sparkplug_http_request_duration_seconds", route="/(api/.+|metrics)"),

@@ -42,8 +42,7 @@ def overview() -> Board:
     )  # fmt: skip
     board.number(
         "Errors", "Share of requests answered with a 5xx status",
-        f'({rate("lwm2m_http_requests_total", status="5..")} or vector(0))'
-        f' / {rate("lwm2m_http_requests_total")}',
+        f'{rate("lwm2m_http_requests_total", status="5..")} / {rate("lwm2m_http_requests_total")}',
         unit="percentunit", steps=((None, "green"), (0.01, "red")),
     )  # fmt: skip
     board.row("Throughput")
@@ -67,7 +66,7 @@ def overview() -> Board:
     )  # fmt: skip
     board.row("95th percentiles")
     board.graph(
-        "Answer time by route", "95 % of the answers came within this; WebSocket streams are left out",
+        "Answer time by route", "95 % of the answers came within this; streams are left out",
         {"{{route}}": p(0.95, SECONDS, "route", route=API)}, unit="s",
     )  # fmt: skip
     board.graph(

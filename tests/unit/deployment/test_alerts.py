@@ -1,0 +1,380 @@
+"""When each alert fires and when not, on synthetic series evaluated by Prometheus itself (promtool)."""
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "prometheus" / "rules" / "testbed.yml"
+GROUPS = yaml.safe_load(RULES.read_text())["groups"]
+ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
+PARTS = (
+    *("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "redpanda-connect"),
+    *("device-simulator", "testbed-exporter"),
+)
+LENGTH = 240
+"""Samples, one every 5 s: 20 minutes."""
+DAY = 86_400
+WAITS = "/api/clients/{endpoint}/{path}"
+
+# Values in promtool's notation; `{n}` is the number of samples.
+HEALTHY = {
+    **{f'up{{job="{part}", instance="a"}}': "1x{n}" for part in PARTS},
+    'process_start_time_seconds{job="lwm2m-server", instance="a"}': "100x{n}",
+    'process_open_fds{job="lwm2m-server", instance="a"}': "40x{n}",
+    'process_max_fds{job="lwm2m-server", instance="a"}': "1024x{n}",
+    'iiot_certificate_expiry_timestamp_seconds{job="lwm2m-server"}': f"{300 * DAY}x{{n}}",
+    'mosquitto_certificate_expiry_timestamp_seconds{job="testbed-exporter"}': f"{300 * DAY}x{{n}}",
+    'mosquitto_up{job="testbed-exporter"}': "1x{n}",
+    "mosquitto_publish_dropped_total": "0x{n}",
+    'ledger_up{job="testbed-exporter"}': "1x{n}",
+    'ledger_outstanding_messages{path="lwm2m.http"}': "4x{n}",
+    'ledger_lost_messages_total{path="lwm2m.http"}': "0x{n}",
+    'ledger_duplicated_messages_total{path="lwm2m.http"}': "0x{n}",
+    'kafka_up{job="testbed-exporter"}': "1x{n}",
+    'kafka_topic_appended_total{topic="iot.telemetry.sparkplug.data"}': "0+950x{n}",
+    'kafka_topic_appended_total{topic="iot.telemetry.lwm2m.http"}': "0+50x{n}",
+    'kafka_topic_appended_total{topic="iot.telemetry.lwm2m.websocket"}': "0+50x{n}",
+    'kafka_topic_appended_total{topic="iot.telemetry.sparkplug.data.dlq"}': "3x{n}",
+    'bridge_mqtt_connected{job="mqtt-redpanda-bridge"}': "1x{n}",
+    'bridge_kafka_connected{job="mqtt-redpanda-bridge"}': "1x{n}",
+    'bridge_in_flight{route="sparkplug"}': "40x{n}",
+    'bridge_delivered_total{route="sparkplug"}': "0+950x{n}",
+    "bridge_sessions_lost_total": "0x{n}",
+    'bridge_delivery_seconds_bucket{le="0.1"}': "0+950x{n}",
+    'bridge_delivery_seconds_bucket{le="1"}': "0+950x{n}",
+    'bridge_delivery_seconds_bucket{le="2.5"}': "0+950x{n}",
+    'bridge_delivery_seconds_bucket{le="+Inf"}': "0+950x{n}",
+    'lwm2m_mqtt_connected{job="lwm2m-server"}': "1x{n}",
+    'lwm2m_events_consumer_lag{job="lwm2m-server", instance="a", consumer="lwm2m-http-source"}': "12x{n}",
+    'lwm2m_events_total{job="lwm2m-server", instance="a", type="send"}': "0+50x{n}",
+    'lwm2m_events_total{job="lwm2m-server", instance="a", type="expired"}': "2x{n}",
+    'lwm2m_messages_total{operation="send", outcome="accepted"}': "0+50x{n}",
+    'lwm2m_messages_total{operation="send", outcome="refused"}': "4x{n}",
+    'lwm2m_active_devices{job="lwm2m-server"}': "10x{n}",
+    'lwm2m_http_requests_total{job="lwm2m-server", route="/api/events", status="200"}': "0+25x{n}",
+    'lwm2m_http_requests_total{job="lwm2m-server", route="/api/events", status="500"}': "0x{n}",
+    **{
+        f'lwm2m_http_request_duration_seconds_bucket{{job="lwm2m-server", route="/api/events", le="{le}"}}': (
+            "0+25x{n}"
+        )
+        for le in ("0.01", "0.5", "1", "+Inf")
+    },
+    # Requests that wait for a device are not the service's own time.
+    **{
+        f'lwm2m_http_request_duration_seconds_bucket{{job="lwm2m-server", route="{WAITS}", le="{le}"}}': value
+        for le, value in {"0.5": "0x{n}", "1": "0x{n}", "+Inf": "0+25x{n}"}.items()
+    },
+    'sparkplug_mqtt_connected{job="sparkplug-host"}': "1x{n}",
+    "sparkplug_devices_online": "10x{n}",
+    "sparkplug_sequence_gaps_total": "0x{n}",
+    "sparkplug_rebirth_requests_total": "0+1x{n}",
+    "simulator_devices": "10x{n}",
+    "simulator_devices_connected": "10x{n}",
+    "simulator_messages_skipped_total": "0x{n}",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault: series that differ from the healthy ones, and all alerts that fire at some moments.
+
+    Attributes:
+        change: values by series; None removes it.
+        fires: names of the alerts by minutes from the start.
+    """
+
+    name: str
+    change: dict[str, str | None]
+    fires: dict[float, set[str]] = field(default_factory=dict)
+
+
+HTTP_LAG = 'lwm2m_events_consumer_lag{job="lwm2m-server", instance="a", consumer="lwm2m-http-source"}'
+OWN_LAG = 'lwm2m_events_consumer_lag{job="lwm2m-server", instance="a", consumer="mine"}'
+SPARKPLUG = 'kafka_topic_appended_total{topic="iot.telemetry.sparkplug.data"}'
+API = 'lwm2m_http_request_duration_seconds_bucket{{job="lwm2m-server", route="/api/events", le="{}"}}'
+
+CASES = [
+    Case("healthy", {}, {2: set(), 9: set(), 19: set()}),
+    Case(
+        "idle: nobody there, nothing sent",
+        {
+            "sparkplug_devices_online": "0x240",
+            "simulator_devices": "0x240",
+            "simulator_devices_connected": "0x240",
+            "lwm2m_active_devices" + '{job="lwm2m-server"}': "0x240",
+            SPARKPLUG: "7x240",
+            'kafka_topic_appended_total{topic="iot.telemetry.lwm2m.http"}': "7x240",
+            'kafka_topic_appended_total{topic="iot.telemetry.lwm2m.websocket"}': "7x240",
+            'bridge_delivered_total{route="sparkplug"}': "7x240",
+            'bridge_in_flight{route="sparkplug"}': "0x240",
+            'lwm2m_events_total{job="lwm2m-server", instance="a", type="send"}': "7x240",
+            'lwm2m_messages_total{operation="send", outcome="accepted"}': "7x240",
+            HTTP_LAG: "0x240",
+        },
+        {9: set(), 19: set()},
+    ),
+    Case(
+        "a part is down for a while",
+        {'up{job="lwm2m-server", instance="a"}': "1x60 0x60 1x120"},
+        {5.3: set(), 7: {"PartDown"}, 11: set()},
+    ),
+    Case(
+        "a hiccup of a part",
+        {'up{job="device-simulator", instance="a"}': "1x12 0x4 1x224"},
+        {1.4: set(), 3: set()},
+    ),
+    Case(
+        "a part is gone",
+        {'up{job="sparkplug-host", instance="a"}': "1x60 stale"},
+        {5.5: set(), 8: {"PartMissing"}},
+    ),
+    Case(
+        "a part restarts again and again",
+        {'process_start_time_seconds{job="lwm2m-server", instance="a"}': "100x20 200x5 300x5 400x210"},
+        {2: set(), 4: {"PartRestarting"}, 15: set()},
+    ),
+    Case(
+        "one restart",
+        {'process_start_time_seconds{job="lwm2m-server", instance="a"}': "100x20 200x220"},
+        {4: set()},
+    ),
+    Case(
+        "the broker is away",
+        {'bridge_mqtt_connected{job="mqtt-redpanda-bridge"}': "1x12 0x24 1x204"},
+        {2: {"BrokerUnreachable"}, 4: set()},
+    ),
+    Case(
+        "Kafka is away",
+        {
+            'bridge_kafka_connected{job="mqtt-redpanda-bridge"}': "1x60 0x180",
+            'kafka_up{job="testbed-exporter"}': "1x60 0x180",
+            SPARKPLUG: "0+950x60 stale",
+            'bridge_delivered_total{route="sparkplug"}': "0+950x60 57000x180",
+        },
+        {4: set(), 9: {"KafkaUnreachable", "BridgeStuck"}},
+    ),
+    Case(
+        "the exporter sees neither broker nor ledger",
+        {
+            'mosquitto_up{job="testbed-exporter"}': "1x12 0x228",
+            'ledger_up{job="testbed-exporter"}': "1x12 0x228",
+        },
+        {1.5: set(), 4: {"FiguresMissing"}},
+    ),
+    Case(
+        "devices are online and their data goes nowhere",
+        {SPARKPLUG: "0+950x60 57000x180"},
+        {5: set(), 9: {"NoDataInKafka"}},
+    ),
+    Case(
+        "loss, seen by the ledger",
+        {'ledger_lost_messages_total{path="lwm2m.http"}': "0x60 7x180"},
+        {4: set(), 6: {"MessagesLost"}, 14: {"MessagesLost"}, 17: set()},
+    ),
+    Case(
+        "messages twice",
+        {'ledger_duplicated_messages_total{path="lwm2m.http"}': "0x60 7x180"},
+        {4: set(), 6: {"MessagesDuplicated"}, 17: set()},
+    ),
+    Case(
+        "lag grows, then shrinks",
+        {'ledger_outstanding_messages{path="lwm2m.http"}': "4x60 4+200x60 12000-100x110 4x10"},
+        {5.5: set(), 8: {"LagGrowing"}, 14: set(), 19: set()},
+    ),
+    Case(
+        "much on its way, but no more than before",
+        {'ledger_outstanding_messages{path="lwm2m.http"}': "5000x240"},
+        {9: set()},
+    ),
+    Case(
+        "the broker lost the bridge's session",
+        {"bridge_sessions_lost_total": "0x60 1x180"},
+        {4: set(), 6: {"BrokerLostQueue"}, 17: set()},
+    ),
+    Case(
+        "the broker drops messages",
+        {"mosquitto_publish_dropped_total": "0x60 500x180"},
+        {4: set(), 6: {"BrokerDropping"}, 12: set()},
+    ),
+    Case(
+        "dead letters",
+        {'kafka_topic_appended_total{topic="iot.telemetry.sparkplug.data.dlq"}': "3x60 5x180"},
+        {4: set(), 6: {"DeadLetters"}, 12: set()},
+    ),
+    Case(
+        "Kafka confirms slowly",
+        {
+            'bridge_delivery_seconds_bucket{le="0.1"}': "0x240",
+            'bridge_delivery_seconds_bucket{le="1"}': "0x240",
+        },
+        {1: set(), 9: {"SlowDelivery"}},
+    ),
+    Case(
+        "a consumer falls behind and still reads",
+        {HTTP_LAG: "100x60 6000x180"},
+        {4: set(), 6: set(), 8: {"EventFeedLagging"}},
+    ),
+    Case(
+        "the cursor stands still",
+        {HTTP_LAG: "12x60 12+50x60 3012x120"},
+        {5: set(), 9: {"CursorStuck"}, 14: set()},
+    ),
+    Case(
+        "the cursor stands still and no event is made",
+        {
+            'lwm2m_events_total{job="lwm2m-server", instance="a", type="send"}': "7x240",
+            HTTP_LAG: "12x240",
+        },
+        {9: {"CursorStuck"}},
+    ),
+    Case("somebody's own consumer went home", {OWN_LAG: "0+50x240"}, {19: set()}),
+    Case(
+        "Connect delivers nothing",
+        {
+            'kafka_topic_appended_total{topic="iot.telemetry.lwm2m.http"}': "0+50x60 3000x180",
+            'kafka_topic_appended_total{topic="iot.telemetry.lwm2m.websocket"}': "0+50x60 3000x180",
+        },
+        {5: set(), 9: {"EventFeedStopped"}},
+    ),
+    Case(
+        "devices do not come back",
+        {
+            "simulator_devices_connected": "10x60 5x180",
+            'lwm2m_active_devices{job="lwm2m-server"}': "10x60 5x180",
+        },
+        {5: set(), 9: {"FleetDisconnected"}},
+    ),
+    Case(
+        "connected devices are not registered",
+        {'lwm2m_active_devices{job="lwm2m-server"}': "10x60 5x180"},
+        {6: set(), 9: {"RegistrationsMissing"}},
+    ),
+    Case(
+        "registrations expire",
+        {'lwm2m_events_total{job="lwm2m-server", instance="a", type="expired"}': "2x60 22x180"},
+        {4: set(), 6: {"RegistrationsExpiring"}, 12: set()},
+    ),
+    Case(
+        "Sparkplug messages are missing",
+        {"sparkplug_sequence_gaps_total": "0x60 1x180"},
+        {4: set(), 6: {"SequenceGaps"}, 12: set()},
+    ),
+    Case(
+        "rebirths come in a storm",
+        {"sparkplug_rebirth_requests_total": "0x60 0+5x60 300x120"},
+        {4: set(), 7: {"RebirthStorm"}, 12: set()},
+    ),
+    Case(
+        "devices are refused",
+        {'lwm2m_messages_total{operation="send", outcome="refused"}': "4x60 4+5x180"},
+        {4: set(), 9: {"MessagesRefused"}},
+    ),
+    Case(
+        "the machine is too slow",
+        {"simulator_messages_skipped_total": "0x60 50x180"},
+        {4: set(), 6: {"SimulatorBehind"}},
+    ),
+    Case(
+        "errors of the API",
+        {'lwm2m_http_requests_total{job="lwm2m-server", route="/api/events", status="500"}': "0x60 0+2x180"},
+        {4: set(), 9: {"ApiErrors"}},
+    ),
+    Case(
+        "the API is slow",
+        {API.format("0.01"): "0x240", API.format("0.5"): "0x240"},
+        {1: set(), 9: {"SlowApi"}},
+    ),
+    Case(
+        "open files run out",
+        {'process_open_fds{job="lwm2m-server", instance="a"}': "40x60 1000x180"},
+        {5: set(), 9: {"OpenFilesNearLimit"}},
+    ),
+    Case(
+        "a service's certificate ends",
+        {'iiot_certificate_expiry_timestamp_seconds{job="lwm2m-server"}': f"{10 * DAY}x240"},
+        {1: {"CertificateExpiring"}},
+    ),
+    Case(
+        "the broker's certificate ends",
+        {'mosquitto_certificate_expiry_timestamp_seconds{job="testbed-exporter"}': f"{10 * DAY}x240"},
+        {1: {"CertificateExpiring"}},
+    ),
+]
+
+
+def promtool_test(case: Case) -> dict:
+    series = {**HEALTHY, **case.change}
+    moments = [
+        {
+            "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
+            "eval_time": f"{round(minutes * 60)}s",
+            "exp_samples": [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(names)],
+        }
+        for minutes, names in case.fires.items()
+    ]
+    return {
+        "name": case.name,
+        "interval": "5s",
+        "input_series": [
+            {"series": name, "values": values.format(n=LENGTH)} for name, values in series.items() if values
+        ],
+        "promql_expr_test": moments,
+    }
+
+
+def run_promtool(directory, *tests):
+    file = directory / "test.yml"
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "5s", "tests": list(tests)}
+    file.write_text(yaml.safe_dump(document))
+    return subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_exactly_the_right_alerts_fire(case, tmp_path):
+    result = run_promtool(tmp_path, promtool_test(case))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_alert_fires_in_some_case_and_is_silent_in_the_same():
+    fired = {name for case in CASES for names in case.fires.values() for name in names}
+    assert fired == ALERTS.keys()
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_tells_what_it_means_and_what_to_do(name):
+    alert = ALERTS[name]
+    assert alert["labels"]["severity"] in ("critical", "warning")
+    assert len(alert["annotations"]["description"]) > 30
+    page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    headings = re.findall(r"^## (\w+)$", (ROOT / page).read_text(), flags=re.MULTILINE)
+    assert anchor == name.lower()
+    assert name in headings
+
+
+def test_the_words_of_an_alert_are_filled_in(tmp_path):
+    case = next(case for case in CASES if case.name == "the broker's certificate ends")
+    test = promtool_test(case) | {"promql_expr_test": []}
+    description = ALERTS["CertificateExpiring"]["annotations"]["description"]
+    test["alert_rule_test"] = [
+        {
+            "alertname": "CertificateExpiring",
+            "eval_time": "1m",
+            "exp_alerts": [
+                {
+                    "exp_labels": {"severity": "warning", "job": "testbed-exporter"},
+                    "exp_annotations": {
+                        "summary": "a certificate of the broker ends in 9d 23h 59m 0s",
+                        "description": description,
+                        "runbook_url": "docs/runbooks.md#certificateexpiring",
+                    },
+                }
+            ],
+        }
+    ]
+    result = run_promtool(tmp_path, test)
+    assert result.returncode == 0, result.stdout + result.stderr
