@@ -9,6 +9,7 @@ from device_simulator.bdseq import BdSeqStore
 from device_simulator.firmware import Result, State
 from device_simulator.firmware_download import download
 from device_simulator.firmware_store import FirmwareStore
+from device_simulator.host_gate import HostGate
 from device_simulator.ledger import Stream
 from device_simulator.lwm2m_client import Lwm2mClient
 from device_simulator.lwm2m_wire import JsonWire, OmaWire, Publication, Wire
@@ -67,6 +68,7 @@ class Device:
         self._stats = stats
         self._bd_seqs = bd_seqs
         self._burst = group.burst
+        self._store = group.sparkplug.store
         self._telemetry_interval = group.telemetry_interval or settings.telemetry_interval
         self._lwm2m_interval = group.lwm2m_interval or settings.lwm2m_interval
         wire = _wire(group.lwm2m_profile or settings.lwm2m_profile, plan.id, settings, tree.definitions)
@@ -105,6 +107,8 @@ class Device:
         )
         self.connection: Connection | None = None
         self._series: tuple[Series, ...] = ()
+        self._draining: Series | None = None
+        self._gate = HostGate(self._node.edge)
         self._ticks: Series | None = None
         self._download: asyncio.Task[None] | None = None
         self._ca: Path | None = None
@@ -125,7 +129,13 @@ class Device:
             MqttError: the connection was lost, or the broker refused a subscription.
         """
         sparkplug = (Subscription(topic_filter, qos=1) for topic_filter in self._node.edge.subscriptions)
+        self._gate.shut()
+        if not self._stopping:
+            self._leaving.clear()
         await connection.subscribe(*sparkplug, *self.client.wire.subscriptions())
+        if not await self._gate.wait(self._leaving):
+            await connection.disconnect()
+            return
         self.connection = connection
         try:
             self._introduce()
@@ -140,6 +150,8 @@ class Device:
             ]
             self.connection = None
             await self._end_download()
+            if not self._stopping:
+                self._record()
 
     def stop(self) -> None:
         """Leave in good order and do not come back."""
@@ -148,8 +160,11 @@ class Device:
 
     def receive(self, message: Message) -> None:
         """Act on a message of a host application or the LwM2M server."""
-        if self.connection is None:
-            message.ack()  # not introduced yet, or saying farewell
+        host_online = self._gate.hear(message.topic, message.payload)
+        if host_online is not None or self.connection is None:
+            message.ack()  # of the primary host; or not introduced yet, or saying farewell
+            if host_online is False and self.connection is not None:
+                self._leaving.set()  # node death, and a new connection that waits
             return
         try:
             if message.topic.startswith(NAMESPACE):
@@ -222,8 +237,6 @@ class Device:
         if booted:
             state.boot(now)
         state.reboot_wanted = False
-        if not self._stopping:
-            self._leaving.clear()
         self._stats.reconnects += bool(self._connects)
         self._connects += 1
         self._publish(self._node.births(now))
@@ -238,16 +251,33 @@ class Device:
     def _resume(self, now: float) -> None:
         place = self._state.phase
         telemetry, lwm2m = self._telemetry_interval, self._lwm2m_interval
-        self._series = (
+        self._pause()
+        self._start(
             Series(self._state.next_deadline(telemetry, place, now), telemetry, self._send_telemetry),
             Series(self._state.next_deadline(lwm2m, 1 - place, now), lwm2m, self._send_report),
         )
-        for series in self._series:
-            self._schedule.add(series)
+        if self._store is not None:
+            pace = 1 / self._store.drain_rate
+            self._draining = Series(now + pace, pace, self._forward)
+            self._start(self._draining)
+
+    def _record(self) -> None:
+        """Go on sampling without a connection, when the group stores and forwards."""
+        if self._store is not None:
+            deadline = self._state.next_deadline(
+                self._telemetry_interval, self._state.phase, self._world.monotonic()
+            )
+            self._start(Series(deadline, self._telemetry_interval, self._send_telemetry))
+
+    def _start(self, *series: Series) -> None:
+        self._series += series
+        for one in series:
+            self._schedule.add(one)
 
     def _pause(self) -> None:
         for series in self._series:
             series.active = False
+        self._series = ()
 
     async def _say_farewell(self, connection: Connection) -> None:
         self._pause()
@@ -264,7 +294,10 @@ class Device:
     def _send_telemetry(self, deadline: float) -> bool:
         connection = self.connection
         if connection is None or not connection.is_open:
-            self._pause()
+            if self._store is None:
+                self._pause()
+            else:
+                self._node.record(deadline)
             return True
         if connection.is_congested:
             return False
@@ -273,7 +306,21 @@ class Device:
         message = self._node.telemetry(deadline)
         if message is not None:
             connection.publish(message.topic, message.payload)
-            self._stats.sent["DDATA"] += 1
+            self._stats.count_sent(message.topic)
+        return True
+
+    def _forward(self, _deadline: float) -> bool:
+        connection = self.connection
+        if connection is None or not connection.is_open:
+            return True
+        if connection.is_congested:
+            return False
+        message = self._node.forward()
+        if message is not None:
+            connection.publish(message.topic, message.payload)
+            self._stats.count_sent(message.topic)
+        elif self._draining is not None and not self._node.store:
+            self._draining.active = False
         return True
 
     def _send_report(self, deadline: float) -> bool:

@@ -19,6 +19,7 @@ _TYPES: Final = {
     "DBIRTH": ("sparkplug", "dbirth"),
     "NDATA": ("sparkplug", "ndata"),
     "DDATA": ("sparkplug", "ddata"),
+    "DDEATH": ("sparkplug", "ddeath"),
     "NDEATH": ("sparkplug", "ndeath"),
     "reg": ("lwm2m", "register"),
     "update": ("lwm2m", "update"),

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from device_simulator.firmware import FirmwarePlan
 from device_simulator.kind import Kind
 from device_simulator.sleep import SleepPlan
+from device_simulator.sparkplug_plan import SparkplugPlan
 from device_simulator.yamlfile import StrictModel, load_yaml
 from iiot.errors import InvalidValueError, SettingsError
 from iiot.identity import check_device_id
@@ -63,6 +64,8 @@ class Group(StrictModel):
     on_change: OnChange | None = None
     metrics: Literal["all", "changed"] = "all"
     """What a DDATA message holds: every metric, or those whose value changed since the last one."""
+    sparkplug: SparkplugPlan = SparkplugPlan()
+    """Aliases, several devices, failures, store and forward, primary host."""
     lwm2m_profile: Literal["json", "oma"] | None = None
     """LWM2M_PROFILE when not given."""
     firmware: FirmwarePlan | None = None

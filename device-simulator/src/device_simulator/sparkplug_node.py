@@ -1,9 +1,9 @@
 """The Sparkplug side of a device: one edge node with the asset behind it, fed from the device's state."""
 
-from collections.abc import Iterable
 from typing import Final
 
 from device_simulator import objects, tree_write
+from device_simulator.assets import ASSET, BATTERY, SEQUENCE, UPTIME, Asset, assets_of
 from device_simulator.ledger import Stream
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
@@ -13,13 +13,8 @@ from iiot.lwm2m.path import Path
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import EdgeNode, Message, MetricDefinition, RebirthRequested, Values, Write
 from iiot.sparkplug.payload import Value
-from iiot.sparkplug.store import ChangeFilter
+from iiot.sparkplug.store import ChangeFilter, Sample, SampleStore
 
-ASSET: Final = "asset"
-"""Sparkplug device id of the measuring part behind the edge node."""
-BATTERY: Final = "Battery/Level"
-UPTIME: Final = "Device/Uptime"
-SEQUENCE: Final = "Ledger/Sequence"
 REBOOT: Final = "Node Control/Reboot"
 LIFETIME: Final = "LwM2M/Lifetime"
 
@@ -40,10 +35,12 @@ class SparkplugNode:
     Attributes:
         edge: the protocol's state machine.
         refused: commands that could not be carried out.
+        store: samples of a lost connection; None when the group stores nothing.
     """
 
     __slots__ = (
-        "_filter",
+        "_assets",
+        "_filters",
         "_full_at",
         "_group",
         "_lifetime_sent",
@@ -52,9 +49,11 @@ class SparkplugNode:
         "_stream",
         "_switch",
         "_tree",
+        "_turn",
         "_world",
         "edge",
         "refused",
+        "store",
     )
 
     def __init__(
@@ -74,40 +73,113 @@ class SparkplugNode:
         self._names = [channel.metric for channel in kind.channels]
         self._switch = kind.switch
         self._group = state.plan.group
-        self._filter = ChangeFilter(self._deadbands())
-        self._full_at = 0.0
         self._lifetime_sent = 0
         self.refused = 0
-        metrics = list(_asset_metrics(self._names))
-        if kind.switch:
-            metrics.append(MetricDefinition(kind.switch.metric, DataType.BOOLEAN, writable=True))
-        self.edge = EdgeNode(group_id, state.plan.id, _NODE_METRICS, {ASSET: metrics}, bd_seq=bd_seq)
+        plan = self._group.sparkplug
+        self.store = SampleStore(plan.store.capacity, plan.store.drop) if plan.store else None
+        self._assets = assets_of(kind, per_channel=plan.devices == "per_channel")
+        self._turn = 0
+        self._filters = {asset.name: ChangeFilter(self._deadbands()) for asset in self._assets}
+        self._full_at = {asset.name: 0.0 for asset in self._assets}
+        self.edge = EdgeNode(
+            group_id,
+            state.plan.id,
+            _NODE_METRICS,
+            {asset.name: asset.metrics for asset in self._assets},
+            bd_seq=bd_seq,
+            aliases=plan.aliases,
+            primary_host=plan.primary_host,
+        )
 
     def births(self, now: float) -> list[Message]:
         """NBIRTH and DBIRTH, for a new connection or a rebirth; `now` in monotonic s."""
         self._state.sample(now)
         messages = self.edge.births(self._world.timestamp(), self._birth_values)
-        self._filter.reset(self._readings())
-        self._full_at = now
+        for asset in self._assets:
+            self._reported_all(asset, now)
         return messages
 
     def telemetry(self, now: float) -> Message | None:
-        """The DDATA that is due at `now` (monotonic s); None when report-on-change has nothing to tell."""
+        """The message that is due at `now` (monotonic s); None when report-on-change has nothing to tell.
+
+        It is the DDATA of the device whose turn it is, or its DDEATH or DBIRTH when a sensor failed or
+        recovered.
+        """
         self._state.sample(now)
-        values: dict[str, Value | None] = self._readings()
+        for _ in self._assets:
+            asset = self._next_asset()
+            if self._has_failed(asset):
+                if self.edge.is_born(asset.name):
+                    return self.edge.device_death(asset.name, self._world.timestamp())
+                continue
+            if not self.edge.is_born(asset.name):
+                self._reported_all(asset, now)
+                values = self._asset_values(asset) | self._number()
+                return self.edge.device_birth(asset.name, self._world.timestamp(), values)
+            due = self._due(asset, now)
+            if due is None:
+                return None
+            return self.edge.data(asset.name, due | self._number(), self._world.timestamp())
+        return None
+
+    def record(self, now: float) -> None:
+        """Store the values that are due at `now` (monotonic s), for there is no connection."""
+        if self.store is None:
+            return
+        self._state.sample(now)
+        asset = self._next_asset()
+        values = None if self._has_failed(asset) else self._due(asset, now)
+        if values is not None:
+            self.store.put(Sample(asset.name, self._world.timestamp(), values))
+
+    def forward(self) -> Message | None:
+        """The oldest stored sample as historical data; None when there is none, or its device is dead."""
+        if self.store is None or self.store.first is None or not self.edge.is_born(self.store.first.device):
+            return None
+        (sample,) = self.store.take(1)
+        values = {**sample.values, **self._number()}
+        return self.edge.data(sample.device, values, self._world.timestamp(), acquired=sample.acquired)
+
+    def _next_asset(self) -> Asset:
+        asset = self._assets[self._turn]
+        self._turn = (self._turn + 1) % len(self._assets)
+        return asset
+
+    def _has_failed(self, asset: Asset) -> bool:
+        return self._group.sparkplug.failures and any(self._state.values[i] is None for i in asset.sensors)
+
+    def _reported_all(self, asset: Asset, now: float) -> None:
+        self._filters[asset.name].reset(self._readings_of(asset))
+        self._full_at[asset.name] = now
+
+    def _due(self, asset: Asset, now: float) -> dict[str, Value | None] | None:
+        """What a device reports at `now`, without its number; None when nothing changed."""
+        values = self._readings_of(asset)
         policy = self._group.on_change
-        if policy is not None and now - self._full_at >= policy.heartbeat:
-            self._full_at = now
-            self._filter.reset(values)
+        if policy is not None and now - self._full_at[asset.name] >= policy.heartbeat:
+            self._reported_all(asset, now)
         elif policy is not None or self._group.metrics == "changed":
-            changed = self._filter.select(values)
+            changed = self._filters[asset.name].select(values)
             if policy is not None and not changed:
                 return None
             if self._group.metrics == "changed":
                 values = changed
-        values[UPTIME] = self._state.uptime
-        values[SEQUENCE] = self._stream.next()
-        return self.edge.data(ASSET, values, self._world.timestamp())
+        if asset.name == ASSET:
+            values[UPTIME] = self._state.uptime
+        return values
+
+    def _number(self) -> dict[str, Value | None]:
+        return {SEQUENCE: self._stream.next()}
+
+    def _readings_of(self, asset: Asset) -> dict[str, Value | None]:
+        values = self._readings()
+        if len(self._assets) > 1:
+            values = {name: value for name, value in values.items() if name in asset.names}
+        return values
+
+    def _asset_values(self, asset: Asset) -> dict[str, Value | None]:
+        values = self._readings_of(asset)
+        return {**values, UPTIME: self._state.uptime} if asset.name == ASSET else values
 
     def node_changes(self) -> list[Message]:
         """The NDATA that tells of a changed node metric, if one changed since the last birth or NDATA."""
@@ -148,6 +220,8 @@ class SparkplugNode:
             return []
         if write.device is None:
             return self.node_changes()
+        if not self.edge.is_born(ASSET):
+            return []
         values: Values = {write.name: self._state.sensors.is_on, SEQUENCE: self._stream.next()}
         return [self.edge.data(ASSET, values, self._world.timestamp())]
 
@@ -158,7 +232,7 @@ class SparkplugNode:
             values[self._switch.metric] = self._state.sensors.is_on
         return values
 
-    def _birth_values(self, device: str | None) -> Values:
+    def _birth_values(self, device: str | None) -> Values | None:
         if device is None:
             self._lifetime_sent = self._state.lifetime
             plan = self._state.plan
@@ -171,7 +245,8 @@ class SparkplugNode:
                 LIFETIME: self._state.lifetime,
                 SEQUENCE: self._stream.next(),
             }
-        return {**self._readings(), UPTIME: self._state.uptime, SEQUENCE: self._stream.next()}
+        asset = next(asset for asset in self._assets if asset.name == device)
+        return None if self._has_failed(asset) else self._asset_values(asset) | self._number()
 
     def _deadbands(self) -> dict[str, float]:
         policy = self._group.on_change
@@ -180,11 +255,3 @@ class SparkplugNode:
         if isinstance(policy.deadband, dict):
             return policy.deadband
         return dict.fromkeys(self._names, policy.deadband)
-
-
-def _asset_metrics(names: Iterable[str]) -> Iterable[MetricDefinition]:
-    for name in names:
-        yield MetricDefinition(name, DataType.DOUBLE)
-    yield MetricDefinition(BATTERY, DataType.INT32)
-    yield MetricDefinition(UPTIME, DataType.INT64)
-    yield MetricDefinition(SEQUENCE, DataType.INT64)

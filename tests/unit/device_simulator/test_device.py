@@ -297,3 +297,80 @@ async def test_the_oma_binding_subscribes_to_its_topics_without_its_own_messages
     assert connection.topics()[3] == f"lwm2m/rd/{ID}"
     assert all(s.no_local for s in device.client.wire.subscriptions())
     assert device.stats.sent["reg"] == 1
+
+
+async def lose(connection, task):
+    connection.is_open = False
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_a_lost_connection_missed_is_sent_after_the_next_births(make_device, clock):
+    device = make_device(telemetry_interval=0.1, sparkplug={"store": {"drain_rate": 50}})
+    await lose(*await device.connect())
+    run(device, clock, 2)
+    connection, _ = await device.connect()
+    run(device, clock, 2)
+    data = [decode_payload(payload) for topic, payload, _ in connection.log[1:] if "/DDATA/" in topic]
+    stored = [payload for payload in data if payload.metrics[0].is_historical]
+    assert 19 <= len(stored) <= 21
+    assert 19 <= len(data) - len(stored) <= 21
+    times = [payload.metrics[0].timestamp for payload in stored]
+    assert times == sorted(times)
+    assert times[-1] <= decode_payload(connection.log[1][1]).timestamp
+    assert [payload.seq for payload in data] == list(range(2, 2 + len(data)))
+
+
+async def test_without_a_store_nothing_is_sampled_between_connections(make_device, clock):
+    device = make_device(telemetry_interval=0.1)
+    await lose(*await device.connect())
+    run(device, clock, 2)
+    connection, _ = await device.connect()
+    run(device, clock, 1)
+    assert not any(
+        metric.is_historical
+        for topic, payload, _ in connection.log[1:]
+        if "/DDATA/" in topic
+        for metric in decode_payload(payload).metrics
+    )
+
+
+def state(online, timestamp):
+    return Incoming("spBv1.0/STATE/host", json.dumps({"online": online, "timestamp": timestamp}).encode())
+
+
+async def settle():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_device_waits_for_its_primary_host_and_leaves_with_it(make_device, clock):
+    device = make_device(sparkplug={"primary_host": "host"})
+    connection, task = await device.connect()
+    assert ("spBv1.0/STATE/host", 1) in connection.log[0][1]
+    device.receive(state(False, 5))
+    await settle()
+    run(device, clock, 1)
+    assert len(connection.log) == 1
+    device.receive(state(True, 6))
+    await settle()
+    assert connection.topics()[1:3] == BIRTHS
+    device.receive(state(False, 5))
+    await settle()
+    assert not task.done()
+    device.receive(state(False, 6))
+    await settle()
+    assert task.done()
+    assert connection.topics()[-2:] == [f"{SP}NDEATH/{ID}", "DISCONNECT"]
+    again, _ = await device.connect()
+    run(device, clock, 1)
+    assert len(again.log) == 1
+
+
+async def test_a_device_that_is_told_to_stop_does_not_wait_for_its_host(make_device):
+    device = make_device(sparkplug={"primary_host": "host"})
+    connection, task = await device.connect()
+    device.stop()
+    await settle()
+    assert task.done()
+    assert connection.topics()[-1] == "DISCONNECT"

@@ -141,3 +141,72 @@ def test_reboot_is_asked_for_by_a_true_value_only(born):
     assert not parts.state.reboot_wanted
     write(parts, "Node Control/Reboot", True, DataType.BOOLEAN, device=False)
     assert parts.state.reboot_wanted
+
+
+def device_of(message):
+    return message.topic.rpartition("/")[2]
+
+
+def verb(message):
+    return message.topic.split("/")[2]
+
+
+def test_aliases_replace_names_in_data(born):
+    parts = born(sparkplug={"aliases": True})
+    message = parts.node.telemetry(parts.clock.now + 1)
+    names = {m.alias: m.name for m in decode_payload(parts.births[1].payload).metrics}
+    metrics = decode_payload(message.payload).metrics
+    assert [metric.name for metric in metrics] == [None] * 4
+    assert {names[metric.alias] for metric in metrics} == set(names.values())
+
+
+def test_a_device_for_each_channel_reports_in_turn(born):
+    parts = born(kind="air-quality", sparkplug={"devices": "per_channel"})
+    devices = [device_of(message) for message in parts.births[1:]]
+    assert devices[0] == "asset"
+    assert len(devices) == 1 + len(parts.state.plan.kind.channels)
+    messages = [parts.node.telemetry(parts.clock.now + i) for i in range(2 * len(devices))]
+    assert [device_of(message) for message in messages] == devices * 2
+    assert [decode_payload(m.payload).seq for m in messages[:3]] == [len(devices) + 1 + i for i in range(3)]
+    assert content(messages[0]).keys() == {"Battery/Level", "Device/Uptime", "Ledger/Sequence"}
+    for channel, message in zip(parts.state.plan.kind.channels, messages[1:], strict=False):
+        assert content(message).keys() == {channel.metric, "Ledger/Sequence"}
+
+
+def test_a_device_dies_with_its_sensor_and_is_born_with_it_again(born):
+    parts = born(faults=100, sparkplug={"failures": True})
+    messages = [m for i in range(2000) if (m := parts.node.telemetry(parts.clock.now + i * 2))]
+    verbs = [verb(message) for message in messages]
+    assert verbs.count("DDEATH") > 2
+    assert verbs.count("DBIRTH") in (verbs.count("DDEATH"), verbs.count("DDEATH") - 1)
+    for before, after in itertools.pairwise(verbs):
+        assert (before == "DDEATH") == (after == "DBIRTH")
+    seqs = [decode_payload(message.payload).seq for message in messages]
+    assert seqs == [(2 + i) % 256 for i in range(len(seqs))]
+    assert all(content(m)["Sensors/Temperature"] is not None for m in messages if verb(m) != "DDEATH")
+
+
+def test_the_other_devices_go_on_when_one_has_failed(born):
+    parts = born(kind="air-quality", faults=100, sparkplug={"devices": "per_channel", "failures": True})
+    messages = [parts.node.telemetry(parts.clock.now + i * 2) for i in range(1500)]
+    assert None not in messages
+    assert {"DDEATH", "DBIRTH", "DDATA"} == {verb(message) for message in messages}
+
+
+def test_stored_samples_leave_after_the_births_with_their_own_time(born):
+    parts = born(sparkplug={"store": {"capacity": 3}})
+    for _ in range(5):
+        parts.clock.now += 1
+        parts.node.record(parts.clock.now)
+    taken = parts.node.store.first.acquired
+    parts.node.edge.next_will()
+    assert parts.node.forward() is None
+    parts.node.births(parts.clock.now)
+    messages = [parts.node.forward() for _ in range(4)]
+    assert messages[3] is None
+    assert all(m.is_historical for message in messages[:3] for m in decode_payload(message.payload).metrics)
+    times = [decode_payload(m.payload).metrics[0].timestamp for m in messages[:3]]
+    assert times == [taken, taken + 1000, taken + 2000]
+    assert parts.node.store.dropped == 2
+    numbers = [content(message)["Ledger/Sequence"] for message in messages[:3]]
+    assert numbers == [5004, 5005, 5006]
