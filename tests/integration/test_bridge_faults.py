@@ -169,7 +169,6 @@ def load_through_faults(bridge, proxy, fleet):
         flow()
         proxy.reset()
         flow()
-    return 2
 
 
 def test_the_network_between_broker_and_bridge(mosquitto, kafka, devices, tmp_path):
@@ -181,11 +180,11 @@ def test_the_network_between_broker_and_bridge(mosquitto, kafka, devices, tmp_pa
         reader = Reader(kafka)
         stack.callback(reader.close)
         fleet = Fleet(devices, rate=1000)
-        resets = load_through_faults(bridge, proxy, fleet)
+        load_through_faults(bridge, proxy, fleet)
         verdict = judge(reader, fleet.expected())
+        # Repeats have no bound here: while the wire stands still our PUBACKs go nowhere, and Mosquitto 2.0.11
+        # sends its whole backlog without waiting for them. A broker that keeps to Receive Maximum would wait.
         assert (verdict.lost, verdict.reordered) == (0, 0)
-        # PUBACKs on their way are lost, too; Mosquitto 2.0.11 does not count them against Receive Maximum.
-        assert verdict.duplicated <= 2 * resets * RECEIVE_MAXIMUM
 
 
 def test_the_network_between_bridge_and_kafka(mosquitto, devices, tmp_path):
