@@ -25,6 +25,7 @@ CHECKS = {
     "layers": (_PYTHON, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
     "generated code": ("scripts/generate-proto.sh", "--check"),
     "dashboards": (_PYTHON, "-m", "testbed.dashboards", "--check"),
+    "metrics table": (_PYTHON, "scripts/generate-metrics-table.py", "--check"),
 }
 
 
