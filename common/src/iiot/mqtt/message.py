@@ -51,7 +51,7 @@ class ReceiveWindow:
     """The messages between the broker and the handler.
 
     A broker may not send more than Receive Maximum messages ahead of our acknowledgements (MQTT 5 §4.9).
-    Mosquitto before 2.0.16 does once it has a backlog, and MQTT 3.1.1 has no such limit: what exceeds it
+    Mosquitto 2.0.11 does once it has a backlog, and MQTT 3.1.1 has no such limit: what exceeds it
     is kept here, and `set_full(True)` asks to stop reading, until PUBACKs made room.
 
     Args:
