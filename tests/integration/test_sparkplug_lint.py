@@ -68,8 +68,10 @@ def service(mosquitto, tmp_path):
         assert process.wait(10) == 0
 
 
-@pytest.mark.parametrize("version", ["5", "3.1.1"])
-def test_the_own_fleet_and_host_are_clean(mosquitto, service, unique, tmp_path, version):
+@pytest.mark.parametrize(
+    ("version", "profile"), [("5", "default"), ("3.1.1", "default"), ("5", "sparkplug-features")]
+)
+def test_the_own_fleet_and_host_are_clean(mosquitto, service, unique, tmp_path, version, profile):
     files = mosquitto.identity("sparkplug-host")
     tls = {"MQTT_CA": str(files.ca), "MQTT_CERT": str(files.cert), "MQTT_KEY": str(files.key)}
     group = unique("group")
@@ -87,6 +89,7 @@ def test_the_own_fleet_and_host_are_clean(mosquitto, service, unique, tmp_path, 
         "SPARKPLUG_GROUP": group,
         "MQTT_VERSION": version,
         "DEVICE_COUNT": "3",
+        "PROFILE": profile,
     }
     me = mosquitto.identity("testbed")
     recording = tmp_path / "traffic.jsonl"
