@@ -59,7 +59,7 @@ alike; and the ledger that `./testbed verify` keeps for a window, kept all the t
 is scraped as well, with its own names (`redpanda_…` at `/public_metrics`).
 """
 NOTES: Final = {
-    "redpanda-connect": "Names are the engine's own: in containers it has more, with labels `label` and `path`."
+    "redpanda-connect": "Names are the engine's own: in containers it has more, labelled `label` and `path`."
     " Its lag is `lwm2m_events_consumer_lag` of the LwM2M server.",
     "testbed-exporter": "Of a broker or a Kafka that does not answer only `…_up` is there: figures that stand"
     " still would lie.",

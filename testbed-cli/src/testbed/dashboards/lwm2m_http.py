@@ -5,6 +5,7 @@ from testbed.dashboards.board import NONE_ALLOWED, UP, Board, more, p, percentil
 EVENTS = "/api/events"
 API = "/api/.+"
 TOPIC = "iot.telemetry.lwm2m.http"
+DEAD = r"iot.telemetry.lwm2m.(http|websocket)\\.dlq"
 CONSUMER = "lwm2m-http-source"
 SECONDS = "lwm2m_http_request_duration_seconds"
 BYTES = "lwm2m_http_response_size_bytes"
@@ -111,7 +112,7 @@ def analysis() -> Board:
     )  # fmt: skip
     board.number(
         "Dead letters", "Events in the window that could not be delivered as they are",
-        more("connect_dead_letters_total"), steps=NONE_ALLOWED,
+        more("kafka_topic_appended_total", topic=DEAD), steps=NONE_ALLOWED,
     )  # fmt: skip
     board.number(
         "Connector", "1 while Prometheus reaches the connector", 'min(up{job="redpanda-connect"})', steps=UP
