@@ -4,20 +4,27 @@ from typing import Any
 
 import cbor2
 
+from iiot.errors import MqttError
 from iiot.lwm2m import model
+from iiot.lwm2m.message import Command, Deregister, Link, Notify, Record, Register, Response, Send, Update
+from iiot.lwm2m.path import Path
 from lwm2m_rig import Clock
 from lwm2m_server.duplicates import Duplicates
+from lwm2m_server.observations import Observations
 from lwm2m_server.oma_channel import OmaChannel
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registry
 from lwm2m_server.uplink import Uplink
+from lwm2m_server.values import Values
+
+TEMPERATURE = Record(Path.of(3303, 0, 5700), 23.5)
 
 
 class Log:
     """An event log whose events become durable when the test says so."""
 
     def __init__(self):
-        self.events, self.waiting = [], []
+        self.events, self.documents, self.waiting = [], {}, []
 
     def append(
         self, kind, endpoint, data, *, seq=None, registration=None, deregistered=False, on_durable=None
@@ -26,11 +33,23 @@ class Log:
         self.waiting.append(on_durable)
         return len(self.events)
 
+    def put(self, kind, name, body, on_durable=None):
+        if body is None:
+            self.documents.pop((kind, name), None)
+        else:
+            self.documents[kind, name] = body
+        self.waiting.append(on_durable)
+
+    async def stored(self, kind, name, body):
+        self.put(kind, name, body)
+
     def settle(self):
         waiting, self.waiting = self.waiting, []
         for callback in waiting:
             if callback is not None:
                 callback()
+        if self.waiting:
+            self.settle()
 
     @property
     def kinds(self):
@@ -65,32 +84,68 @@ class Message:
         self.acked += 1
 
 
-class OmaBench:
-    """The OMA channel with registry, uplink and operations behind it."""
+class Bench:
+    """Registry, requests, observations, values and uplink; `sent` holds what would go to devices."""
+
+    def __init__(self) -> None:
+        self.clock, self.log, self.counts = Clock(), Log(), Counts()
+        self.sent: list[Command] = []
+        self.broker_away = False
+        self.registry = Registry(self.clock)
+        self.definitions = model.built_in()
+        self.operations = Operations(
+            self.registry, self.definitions, self.send, lambda *_: None, self.log, self.counts,
+            self.clock.wall_ms, 3600.0,
+        )  # fmt: skip
+        self.observations = Observations(self.operations, self.log, self.clock.wall_ms)
+        self.values = Values(100, 10_000)
+        self.uplink = Uplink(
+            self.registry, self.log, Duplicates(), self.definitions, self.operations, self.observations,
+            self.values, self.clock, self.counts,
+        )  # fmt: skip
+        self.replies: list[Response] = []
+        self.done = 0
+
+    def send(self, _endpoint: str, _profile: str, command: Command) -> None:
+        if self.broker_away:
+            raise MqttError("not connected")
+        self.sent.append(command)
+
+    def finish(self) -> None:
+        self.done += 1
+
+    def hears(self, message: Register | Update | Deregister | Send | Notify, endpoint: str = "d1") -> None:
+        """A device says something that is not durable yet."""
+        self.uplink.handle(endpoint, message, "json", self.replies.append, self.finish)
+
+    def registers(self, **changes: Any) -> None:
+        """The device d1 registers."""
+        links = (Link(Path.of(3, 0)),)
+        self.hears(Register(**{"endpoint": "d1", "lifetime": 60, "links": links} | changes))
+        self.log.settle()
+
+    def answers(self, **response: Any) -> None:
+        """The device answers the newest command."""
+        self.uplink.heard("d1")
+        self.operations.handle("d1", Response(**{"token": self.sent[-1].token} | response))
+        self.log.settle()
+
+
+class OmaBench(Bench):
+    """The same behind the OMA channel."""
 
     def __init__(self, extensions: bool = True, prefix: str = "") -> None:
-        self.clock, self.log, self.counts = Clock(), Log(), Counts()
+        super().__init__()
         self.published: list[tuple[str, bytes]] = []
-        self.registry = Registry(self.clock)
-        definitions = model.built_in()
-        self.uplink = Uplink(self.registry, self.log, Duplicates(), definitions, self.counts)
-        self.operations = Operations(
-            self.registry,
-            definitions,
-            lambda r, c: self.published.append(self.channel.encode(r.endpoint, c)),
-            self.counts,
-        )
         self.channel = OmaChannel(
-            prefix,
-            extensions,
-            definitions,
-            self.uplink,
-            self.operations,
-            lambda endpoint, token: None,
-            lambda topic, payload: self.published.append((topic, payload)),
-            self.counts,
-            self.clock.monotonic,
-        )
+            prefix, extensions, self.definitions, self.uplink, self.operations, self.observations.path,
+            lambda topic, payload: self.published.append((topic, payload)), self.counts, self.clock.monotonic,
+        )  # fmt: skip
+
+    def send(self, endpoint: str, _profile: str, command: Command) -> None:
+        topic, payload = self.channel.encode(endpoint, command)
+        self.channel.sent(topic, payload)
+        self.published.append((topic, payload))
 
     def says(self, payload: bytes | str, topic: str = "lwm2m/rd/d1") -> Message:
         """Hand over a message and let it become durable."""
@@ -99,7 +154,7 @@ class OmaBench:
         self.log.settle()
         return message
 
-    def answers(self) -> list[dict[int, Any]]:
+    def take(self) -> list[dict[int, Any]]:
         """What was published since the last call, as CBOR maps."""
         published, self.published = self.published, []
         return [cbor2.loads(payload) for _, payload in published]

@@ -2,27 +2,36 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from iiot.lwm2m import model
-from iiot.lwm2m.message import Command
+from iiot.lwm2m.message import Command, Response
+from iiot.rest import Access, Api, make_api
 from iiot.service import Service, run
-from iiot.telemetry import HealthReport, make_app, serve
-from lwm2m_server.api import Api, errors_as_problems
+from iiot.telemetry import HealthReport, serve
+from lwm2m_server.api import DESCRIPTION, ERRORS
+from lwm2m_server.api.clients import Clients
+from lwm2m_server.api.feed import EventFeed
+from lwm2m_server.api.management import Management
 from lwm2m_server.clock import SystemClock
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.events import EventLog, open_log
 from lwm2m_server.json_channel import JsonChannel
 from lwm2m_server.metrics import Metrics
+from lwm2m_server.observations import OBSERVATION, Observations
 from lwm2m_server.oma_channel import OmaChannel
-from lwm2m_server.operations import Operations
-from lwm2m_server.registry import Registration, Registry
+from lwm2m_server.operations import REQUEST, Operations
+from lwm2m_server.registry import Registry
+from lwm2m_server.replay import replay
+from lwm2m_server.request_queue import Outcome
 from lwm2m_server.settings import Settings
 from lwm2m_server.store import Store, StoreError
 from lwm2m_server.transport import Transport
 from lwm2m_server.uplink import Uplink
+from lwm2m_server.values import Values
 from lwm2m_server.ws import Feed
 
 EXPIRE_EVERY: Final = 0.25
@@ -31,6 +40,9 @@ RESTORE_GRACE: Final = 60.0
 """Seconds that a restored registration lives at least: its Updates may still wait in the broker."""
 NUMBERS_RESTORED: Final = 100_000
 """Newest events whose ledger numbers are known again after a restart; redelivery reaches back far less."""
+EVENTS_REPLAYED: Final = 20_000
+EVENTS_REPLAYED_BYTES: Final = 16_000_000
+"""Newest events from which values are known again after a restart."""
 MEGABYTE: Final = 1_000_000
 
 
@@ -46,32 +58,54 @@ class Server:
         definitions: model.Definitions,
     ) -> None:
         self.metrics = Metrics(service.registry)
-        self.registry = Registry(SystemClock())
         self.events = events
         events.on_append = self.metrics.event
+        clock = SystemClock()
+        self.registry = Registry(clock, settings.lwm2m_awake_seconds)
+        self.transport = Transport(settings, self._presence, events.settled, self.metrics)
+        self.operations = Operations(
+            self.registry, definitions, self.transport.send, self._encodable, events, self.metrics,
+            clock.wall_ms, settings.lwm2m_queue_ttl,
+        )  # fmt: skip
+        self.observations = Observations(self.operations, events, clock.wall_ms)
+        self.values = Values(settings.history_per_resource, settings.history_points)
+        self.operations.listeners.append(self._note_values)
         duplicates = Duplicates()
+        self.uplink = Uplink(
+            self.registry, events, duplicates, definitions, self.operations, self.observations, self.values,
+            clock, self.metrics,
+        )  # fmt: skip
+        self._clock = clock
+        self._restore(store, duplicates)
+        publish, prefix = self.transport.publish, settings.lwm2m_prefix
+        self.transport.channels = (
+            OmaChannel(
+                prefix, settings.lwm2m_extensions, definitions, self.uplink, self.operations,
+                self.observations.path, publish, self.metrics,
+            ),
+            JsonChannel(prefix, self.uplink, self.operations, publish, self.metrics),
+        )  # fmt: skip
+        self.feed = Feed(events, self.metrics, service.stopping)
+        routes = [
+            *EventFeed(events, self.feed).routes(),
+            *Clients(
+                self.registry, self.operations, self.observations, self.values, events, definitions
+            ).routes(),
+            *Management(self.operations, self.observations, definitions).routes(),
+        ]
+        api = Api("LwM2M server", DESCRIPTION, routes, ERRORS)
+        self.app = make_api(service.registry, self.health, api, Access.of(settings))
+        self.metrics.http.watch(self.app)
+        self._export()
+
+    def _restore(self, store: Store, duplicates: Duplicates) -> None:
         for body in store.registrations():
             self.registry.restore(body, RESTORE_GRACE)
         for endpoint, seq in store.numbers(NUMBERS_RESTORED):
             duplicates.is_new(endpoint, seq)
-        self.uplink = Uplink(self.registry, events, duplicates, definitions, self.metrics)
-        self.operations = Operations(self.registry, definitions, self._send, self.metrics)
-        self.transport = Transport(settings, self.uplink.presence, events.settled, self.metrics)
-        publish = self.transport.publish
-        self.transport.channels = (
-            OmaChannel(
-                settings.lwm2m_prefix, settings.lwm2m_extensions, definitions, self.uplink, self.operations,
-                lambda endpoint, token: None, publish, self.metrics,
-            ),
-            JsonChannel(settings.lwm2m_prefix, self.uplink, self.operations, publish, self.metrics),
-        )  # fmt: skip
-        self.app = make_app(service.registry, self.health)
-        self.metrics.http.watch(self.app)
-        self.app.middlewares.append(errors_as_problems)
-        Api(self.registry, self.operations, events, definitions).add_routes(self.app)
-        self.feed = Feed(events, self.metrics, service.stopping)
-        self.app.router.add_get("/ws/events", self.feed.handle)
-        self._export()
+        self.operations.restore(store.documents(REQUEST).values())
+        self.observations.restore(store.documents(OBSERVATION).values())
+        replay(self.values, store.newest(EVENTS_REPLAYED, EVENTS_REPLAYED_BYTES))
 
     def health(self) -> HealthReport:
         """Healthy while events can be stored and devices reached."""
@@ -85,13 +119,26 @@ class Server:
             details["store"] = self.events.failing
         return HealthReport(self.transport.connected and self.events.failing is None, details)
 
-    def _send(self, registration: Registration, command: Command) -> None:
-        self.transport.send(registration.endpoint, registration.profile, command)
+    def _presence(self, endpoint: str, online: bool, done: Callable[[], None]) -> None:
+        self.uplink.presence(endpoint, online, done)
+
+    def _encodable(self, endpoint: str, profile: str, command: Command) -> None:
+        self.transport.channel(profile).encode(endpoint, command)
+
+    def _note_values(self, endpoint: str, _: Command, outcome: Outcome) -> None:
+        if isinstance(outcome, Response) and outcome.records:
+            self.values.record(endpoint, outcome.records, self._clock.wall_ms())
 
     async def expire(self) -> None:
-        """End registrations whose lifetime has passed, for ever."""
+        """End lifetimes, requests and the waking of devices in their time, for ever."""
+        second = 0.0
         while True:
+            now = time.monotonic()
             self.uplink.expire()
+            self.operations.tick(now)
+            if now >= second:
+                second = now + 1.0
+                self.registry.find_sleepers()
             await asyncio.sleep(EXPIRE_EVERY)
 
     def _export(self) -> None:
@@ -100,6 +147,9 @@ class Server:
         gauge("registrations", "Registered devices", lambda: len(self.registry))
         gauge("mqtt_connected", "1 while connected to the broker", lambda: self.transport.connected)
         gauge("commands_pending", "Commands without an answer", lambda: self.operations.pending)
+        gauge("requests_queued", "Commands that wait to be sent", lambda: self.operations.queued)
+        gauge("observations", "Observations of all devices", lambda: len(self.observations))
+        gauge("resources", "Resources with a latest value", lambda: self.values.resources)
         gauge("ws_clients", "WebSocket clients of the event feed", lambda: self.feed.clients)
         gauge("events_pending", "Events that are not durable yet", lambda: self.events.pending)
         gauge("events_oldest_id", "Id of the oldest event kept", lambda: self.events.oldest)

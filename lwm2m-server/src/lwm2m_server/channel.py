@@ -39,6 +39,9 @@ class Channel(Protocol):
             InvalidValueError: the profile cannot express it, or it is too large.
         """
 
+    def sent(self, topic: str, payload: bytes) -> None:
+        """Told what leaves on one of the profile's topics."""
+
 
 class Metrics(Protocol):
     """What is counted here."""

@@ -1,7 +1,7 @@
 """The event feed: ids that only grow, visible once they are durable, bounded in memory and on disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,10 +46,11 @@ class _Batch:
     events: list[StoredEvent] = field(default_factory=list)
     registrations: dict[str, bytes | None] = field(default_factory=dict)
     positions: dict[str, int | None] = field(default_factory=dict)
-    callbacks: list[Callable[[], None]] = field(default_factory=list)
+    documents: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
+    callbacks: list[Callable[[], object]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.positions)
+        return bool(self.events or self.positions or self.documents)
 
 
 class EventLog:
@@ -108,7 +109,7 @@ class EventLog:
         seq: int | None = None,
         registration: bytes | None = None,
         deregistered: bool = False,
-        on_durable: Callable[[], None] | None = None,
+        on_durable: Callable[[], object] | None = None,
     ) -> int:
         """Add an event, and with it the change of a registration.
 
@@ -139,6 +140,38 @@ class EventLog:
         self.on_append(kind)
         return number
 
+    def put(
+        self, kind: str, name: str, body: bytes | None, on_durable: Callable[[], object] | None = None
+    ) -> None:
+        """Store a document, or remove it with None: together with the events of the same moment.
+
+        Args:
+            kind: what it is, such as `request`.
+            name: its name among those of its kind.
+            body: what it holds.
+            on_durable: called when it is on disk.
+        """
+        self._pending.documents[kind, name] = body
+        if on_durable is not None:
+            self._pending.callbacks.append(on_durable)
+        self._wanted.set()
+
+    async def stored(self, kind: str, name: str, body: bytes | None) -> None:
+        """Store a document, or remove it with None, and wait until that is on disk."""
+        durable = asyncio.Event()
+        self.put(kind, name, body, durable.set)
+        await durable.wait()
+
+    async def bodies(self, ids: Sequence[int]) -> list[bytes]:
+        """The events with these ids, as far as they are kept."""
+        found = []
+        for number in ids:
+            if number >= self._first and number <= self.latest:
+                found.append(self._bodies[number - self._first])
+            elif self.oldest <= number <= self.latest:
+                found += (await self.read(number - 1, 1)).bodies
+        return found
+
     async def read(self, after: int | None, limit: int) -> Page:
         """Events behind `after`, oldest first; without it the newest ones.
 
@@ -164,7 +197,9 @@ class EventLog:
         """Events kept that a consumer has not taken."""
         return self.latest - max(self.positions.get(consumer, 0), self.oldest - 1)
 
-    def move(self, consumer: str, position: int | None, on_durable: Callable[[], None] | None = None) -> None:
+    def move(
+        self, consumer: str, position: int | None, on_durable: Callable[[], object] | None = None
+    ) -> None:
         """Store up to where a consumer has taken the feed; it only moves forward. None forgets the consumer.
 
         Raises:
@@ -223,7 +258,12 @@ class EventLog:
         while True:
             try:
                 await loop.run_in_executor(
-                    self._writer, self._store.commit, batch.events, batch.registrations, batch.positions
+                    self._writer,
+                    self._store.commit,
+                    batch.events,
+                    batch.registrations,
+                    batch.positions,
+                    batch.documents,
                 )
                 break
             except StoreError as error:

@@ -69,6 +69,9 @@ class JsonChannel:
         """
         return sendable(*json_profile.encode_downlink(endpoint, message, self._prefix))
 
+    def sent(self, topic: str, payload: bytes) -> None:
+        """Of no interest here: nothing comes back."""
+
     def handle(self, message: Message) -> None:
         """Act on a device's message."""
         topic = json_profile.parse_topic(message.topic, self._prefix)
@@ -88,6 +91,7 @@ class JsonChannel:
             self._refuse(topic, message, Code.BAD_REQUEST, reason)
         else:
             if isinstance(decoded, Response):
+                self._uplink.heard(topic.endpoint)
                 self._operations.handle(topic.endpoint, decoded)
                 message.ack()
             else:

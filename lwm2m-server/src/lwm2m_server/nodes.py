@@ -13,9 +13,9 @@ from iiot.lwm2m.content import text
 from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import ObjectLink, Record, Value
 from iiot.lwm2m.model import Definitions
-from iiot.lwm2m.path import Path
+from iiot.lwm2m.path import MAX_ID, Path
 
-_TYPES = {
+TYPES = {
     Type.STRING: "STRING",
     Type.INTEGER: "INTEGER",
     Type.UNSIGNED: "UNSIGNED_INTEGER",
@@ -27,14 +27,19 @@ _TYPES = {
     Type.CORELNK: "CORELINK",
     Type.NONE: "NONE",
 }
-_NAMED = {name.lower(): kind for kind, name in _TYPES.items() if kind is not Type.NONE}
+_NAMED = {name.lower(): kind for kind, name in TYPES.items() if kind is not Type.NONE}
 _NODE = 'a JSON value, or {"id", "kind", "value"|"values"|"resources"}'
 
 
 def to_node(path: Path, records: Iterable[Record], definitions: Definitions) -> dict[str, Any]:
-    """The node at `path` (an object or below) with what the records hold."""
+    """The node at `path` with what the records hold."""
     below = [record for record in records if path.contains(record.path)]
     match path.level:
+        case "root":
+            return {
+                "kind": "root",
+                "objects": [to_node(child, below, definitions) for child in _children(path, below)],
+            }
         case "object":
             instances = [to_node(child, below, definitions) for child in _children(path, below)]
             return {"kind": "obj", "id": path.ids[-1], "instances": instances}
@@ -60,16 +65,60 @@ def from_body(path: Path, body: object, definitions: Definitions) -> tuple[Recor
     return (Record(path, _value(path, body, definitions)),)
 
 
+def created(
+    object_id: int, instance_id: int | None, body: object, definitions: Definitions
+) -> tuple[Record, ...]:
+    """The records of an instance to be created; without an id the device chooses one.
+
+    Args:
+        object_id: the object.
+        instance_id: the id that the URL names, None when it names none.
+        body: `{"id": 1, "resources": [...]}`; the id may be missing.
+        definitions: known objects, for types and ranges.
+
+    Raises:
+        InvalidValueError: no such node, two different ids, or a wrong value.
+    """
+    if not isinstance(body, Mapping):
+        raise InvalidValueError("body", body, '{"id", "resources"}')
+    named = _id(body) if body.get("id") is not None else None
+    if instance_id is not None and named not in (None, instance_id):
+        raise InvalidValueError("id", named, f"{instance_id}, as in the URL")
+    number = instance_id if instance_id is not None else named
+    path = Path((object_id, MAX_ID if number is None else number))
+    return tuple(_from_node(path, {"resources": [], **body}, definitions))
+
+
+def from_paths(body: object, definitions: Definitions) -> tuple[Record, ...]:
+    """The records of a composite write: `{path: node or value}`; null removes a resource instance.
+
+    Raises:
+        InvalidValueError: no such node, or a wrong value.
+    """
+    if not isinstance(body, Mapping) or not body:
+        raise InvalidValueError("body", body, "{path: node or value}")
+    records: list[Record] = []
+    for name, node in body.items():
+        path = Path.parse(name)
+        if path.level in ("root", "object"):
+            raise InvalidValueError("path", name, "paths of instances, resources and resource instances")
+        if node is None and path.level == "resource instance":
+            records.append(Record(path))
+        else:
+            records += from_body(path, node, definitions)
+    return tuple(records)
+
+
 def _from_node(path: Path, node: Mapping[str, Any], definitions: Definitions) -> Iterable[Record]:
     if path.level == "instance":
         for entry in _list(node, "resources"):
-            yield from _from_node(path / _id(entry), entry, definitions)
+            yield from _from_node(Path((*path.ids, _id(entry))), entry, definitions)
     elif "values" in node and path.level == "resource":
         values = node["values"]
         if not isinstance(values, Mapping):
             raise InvalidValueError("values", values, "an object of resource instances")
         for number, value in values.items():
-            child = Path.parse(f"{path}/{number}")
+            child = Path((*path.ids, _instance_id(number)))
             yield Record(child, _value(child, value, definitions, node.get("type")))
     elif "value" in node:
         yield Record(path, _value(path, node["value"], definitions, node.get("type")))
@@ -106,16 +155,17 @@ def _parsed(value: object, kind: Type | None, field: str) -> object:
 def _resource_node(path: Path, records: list[Record], definitions: Definitions) -> dict[str, Any]:
     known = definitions.resource(path)
     kinds = [known.type if known else _guess(record.value) for record in records]
-    head: dict[str, Any] = {"id": path.ids[-1], "type": _TYPES[kinds[0] if kinds else Type.STRING]}
-    shown = {record.path: _shown(record.value, kind) for record, kind in zip(records, kinds, strict=True)}
+    head: dict[str, Any] = {"id": path.ids[-1], "type": TYPES[kinds[0] if kinds else Type.STRING]}
+    values = {record.path: shown(record.value, kind) for record, kind in zip(records, kinds, strict=True)}
     if path.level == "resource instance":
-        return {"kind": "resourceInstance", **head, "value": shown.get(path)}
-    if path in shown:
-        return {"kind": "singleResource", **head, "value": shown[path]}
-    return {"kind": "multiResource", **head, "values": {str(p.ids[-1]): value for p, value in shown.items()}}
+        return {"kind": "resourceInstance", **head, "value": values.get(path)}
+    if path in values:
+        return {"kind": "singleResource", **head, "value": values[path]}
+    return {"kind": "multiResource", **head, "values": {str(p.ids[-1]): value for p, value in values.items()}}
 
 
-def _shown(value: Value | None, kind: Type) -> object:
+def shown(value: Value | None, kind: Type | None) -> object:
+    """A value as nodes show it."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, ObjectLink):
@@ -148,8 +198,14 @@ def _list(node: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
     return entries
 
 
+def _instance_id(number: str) -> int:
+    if number.isascii() and number.isdigit() and len(number) <= 5 and int(number) < MAX_ID:
+        return int(number)
+    raise InvalidValueError("values", number, f"ids from 0 to {MAX_ID - 1}")
+
+
 def _id(node: Mapping[str, Any]) -> int:
     number = node.get("id")
-    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 65535:
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < MAX_ID:
         return number
-    raise InvalidValueError("id", number, "an integer from 0 to 65535")
+    raise InvalidValueError("id", number, f"an integer from 0 to {MAX_ID - 1}")

@@ -124,9 +124,11 @@ class OmaChannel:
                 message, error=f"{reason.field}: got {reason.value!r}, allowed: {reason.allowed}"
             )
         payload = oma_profile.encode_downlink(message, extensions=self._extensions)
-        topic, payload = sendable(str(Topic(endpoint, interface, self._prefix)), payload)
+        return sendable(str(Topic(endpoint, interface, self._prefix)), payload)
+
+    def sent(self, topic: str, payload: bytes) -> None:
+        """Remember what leaves, to know it when it comes back."""
         self._echoes.sent(topic, payload, self._now())
-        return topic, payload
 
     def handle(self, message: Message) -> None:
         """Act on a message of a device; drop what we published ourselves, and what is repeated."""
@@ -139,7 +141,7 @@ class OmaChannel:
         if repeated is not None:
             self._metrics.foreign("repeated")
             if repeated:
-                self._publish(message.topic, repeated)
+                self._emit(message.topic, repeated)
             message.ack()
             return
         try:
@@ -148,6 +150,7 @@ class OmaChannel:
             if decoded is None:
                 drop(self._metrics, message, "echo")
             elif isinstance(decoded, Response):
+                self._uplink.heard(topic.endpoint)
                 self._respond(topic.endpoint, decoded)
                 message.ack()
             else:
@@ -235,9 +238,13 @@ class OmaChannel:
             topic, payload = self.encode(endpoint, response)
             if response.operation is not Operation.REGISTER:
                 self._replays.answered(message.topic, message.payload, payload, self._now())
-            self._publish(topic, payload)
+            self._emit(topic, payload)
 
         return reply
+
+    def _emit(self, topic: str, payload: bytes) -> None:
+        self.sent(topic, payload)
+        self._publish(topic, payload)
 
 
 def _default_format(command: Command) -> Format:

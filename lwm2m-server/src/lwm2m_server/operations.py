@@ -1,144 +1,412 @@
-"""Commands to devices and the answers that come back (Core 6.3): tokens, time-outs, late answers."""
+"""Requests to devices and the answers that come back (Core 6.3 to 6.5): tokens, queues, time-outs."""
 
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 from iiot.errors import IiotError, InvalidValueError, MqttError
 from iiot.lwm2m.message import Code, Command, Operation, Record, Response
 from iiot.lwm2m.model import Definitions
 from iiot.telemetry import get_logger
+from lwm2m_server.answers import answer
 from lwm2m_server.registry import Registration, Registry
+from lwm2m_server.request_queue import (
+    MAX_ATTEMPTS,
+    MAX_QUEUED,
+    Delayed,
+    Failure,
+    Job,
+    NoAnswerError,
+    Outcome,
+    UnavailableError,
+    UnknownEndpointError,
+)
 from lwm2m_server.sparing import SparingLog
 
-MAX_PENDING: Final = 10_000
-"""Commands without an answer at most, over all devices."""
+MAX_PENDING: Final = 20_000
+"""Requests without an answer at most, over all devices."""
+ANSWER_SECONDS: Final = 30.0
+"""How long an answer is expected when nobody waits for it."""
+REQUEST: Final = "request"
+"""Kind of the stored documents."""
 
 _sparing = SparingLog(get_logger("lwm2m_server.operations"), time.monotonic)
-
-
-class UnknownEndpointError(IiotError):
-    """No device of that name is registered."""
-
-
-class UnavailableError(IiotError):
-    """The command cannot be sent now: the device is offline, or the broker unreachable."""
-
-
-class NoAnswerError(IiotError):
-    """The device did not answer in time."""
 
 
 class Metrics(Protocol):
     """What is counted here."""
 
     def command(self, operation: Operation, outcome: str, seconds: float) -> None:
-        """A command ended with a code such as `2.05`, with `timeout` or with `unavailable`."""
+        """A command ended with a code such as `2.05`, with `timeout`, `unavailable`, `refused`, `delayed`."""
 
     def unmatched_response(self) -> None:
         """A response came that nobody waits for: late, repeated or forged."""
 
 
+class Events(Protocol):
+    """Where late answers and waiting requests are kept."""
+
+    def append(self, kind: str, endpoint: str, data: dict[str, object], /) -> int:
+        """Add an event."""
+
+    def put(
+        self, kind: str, name: str, body: bytes | None, on_durable: Callable[[], object] | None = None
+    ) -> None:
+        """Store or remove a document."""
+
+
 class Operations:
-    """Sends commands and gives their answers to those who wait.
+    """Sends commands, one at a time to each device, and gives their answers to those who wait.
 
     Args:
         registry: the registered devices.
         definitions: known objects, for the types of answered values.
-        send: hands a command to the device's profile and the broker; raises `MqttError`.
+        send: hands a command to a device's profile and the broker, given endpoint and profile; raises
+            `MqttError`, or `InvalidValueError` when the profile cannot express it.
+        check: raises that `InvalidValueError`, and sends nothing.
+        events: keeps what outlives a restart.
         metrics: counts.
+        wall_ms: ms since 1970.
+        ttl: s for which a request waits for a device that cannot be reached.
+
+    Attributes:
+        listeners: told endpoint, command and outcome of every command that ended.
     """
 
     def __init__(
         self,
         registry: Registry,
         definitions: Definitions,
-        send: Callable[[Registration, Command], None],
+        send: Callable[[str, str, Command], None],
+        check: Callable[[str, str, Command], object],
+        events: Events,
         metrics: Metrics,
+        wall_ms: Callable[[], int],
+        ttl: float,
     ) -> None:
+        self.listeners: list[Callable[[str, Command, Outcome], None]] = []
         self._registry = registry
         self._definitions = definitions
         self._send = send
+        self._check = check
+        self._events = events
         self._metrics = metrics
-        self._pending: dict[tuple[str, str], tuple[Command, asyncio.Future[Response]]] = {}
+        self._wall_ms = wall_ms
+        self._ttl = ttl
+        self._queues: dict[str, deque[Job]] = {}
+        self._in_flight: dict[str, Job] = {}
+        self._by_token: dict[tuple[str, str], Job] = {}
+        self._count = 0
         # Even numbers from a random start: a rebooted device never takes a new token for an old one, and on
         # the OMA profile's shared topic the device's own tokens can be odd (facts of the binding: echo).
         self._token = secrets.randbits(40) * 2
 
     @property
     def pending(self) -> int:
-        """Commands without an answer."""
-        return len(self._pending)
+        """Commands sent and without an answer."""
+        return len(self._by_token)
 
-    async def request(self, endpoint: str, command: Command, timeout: float) -> Response:  # noqa: ASYNC109
-        """Send a command and wait for the answer, whatever its code.
+    @property
+    def queued(self) -> int:
+        """Commands that wait to be sent."""
+        return sum(map(len, self._queues.values()))
+
+    def next_token(self) -> str:
+        """A token that was never used."""
+        self._token += 2
+        return str(self._token)
+
+    async def request(
+        self,
+        endpoint: str,
+        command: Command,
+        timeout: float,  # noqa: ASYNC109
+        ttl: float | None = None,
+    ) -> Response | Delayed:
+        """Send a command and wait for the answer, whatever its code; or leave it to the queue.
 
         Args:
             endpoint: the device.
-            command: what to do; its token is filled in.
+            command: what to do; without a token it gets one.
             timeout: s to wait.
+            ttl: s for which it waits in the queue if the device sleeps or is offline.
 
         Raises:
             UnknownEndpointError: the device is not registered.
-            UnavailableError: it is offline, the broker is away, or too many commands wait.
+            UnavailableError: the broker is away, or too many commands wait.
+            InvalidValueError: the device's profile cannot express the command.
             NoAnswerError: no answer within `timeout`.
         """
-        registration = self._registry.get(endpoint)
-        if registration is None:
-            raise UnknownEndpointError(f"no device {endpoint!r} is registered")
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        outcome = "unavailable"
-        self._token += 2
-        key = (endpoint, str(self._token))
+        registration = self.check_registered(endpoint)
+        job = self._job(endpoint, command, self._ttl if ttl is None else ttl)
+        if not registration.reachable:
+            return await self._delay(registration, job)
+        job.waiter = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(endpoint, deque()).append(job)
+        self.pump(endpoint)
         try:
-            answer = self._start(registration, replace(command, token=key[1]), key)
-            outcome = "timeout"
             async with asyncio.timeout(timeout):
-                response = await answer
-            outcome = response.code.dotted
+                return await job.waiter
         except TimeoutError as error:
+            self._metrics.command(command.operation, "timeout", timeout)
+            if self._in_flight.get(endpoint) is job:
+                self._registry.sleep(endpoint)
             raise NoAnswerError(f"{endpoint} did not answer within {timeout:g} s") from error
         finally:
-            self._pending.pop(key, None)
-            self._metrics.command(command.operation, outcome, loop.time() - started)
-        return replace(response, records=tuple(map(self._typed, response.records)))
+            self._withdraw(job)
+            self.pump(endpoint)
+
+    def submit(self, endpoint: str, command: Command) -> None:
+        """Queue a command of the server's own; its outcome goes to the listeners only."""
+        job = self._job(endpoint, command, self._ttl, bounded=False)
+        self._queues.setdefault(endpoint, deque()).append(job)
+        self.pump(endpoint)
+
+    async def exchange(
+        self,
+        endpoint: str,
+        profile: str,
+        command: Command,
+        timeout: float,  # noqa: ASYNC109
+    ) -> Response:
+        """Send a command past the queue, also to a device that is not registered (bootstrap).
+
+        Raises:
+            MqttError, InvalidValueError: it cannot be sent.
+            NoAnswerError: no answer within `timeout`.
+        """
+        job = self._job(endpoint, command, timeout)
+        job.waiter = asyncio.get_running_loop().create_future()
+        self._by_token[job.key] = job
+        job.deadline = time.monotonic() + ANSWER_SECONDS
+        try:
+            self._send(endpoint, profile, job.command)
+            async with asyncio.timeout(timeout):
+                return await job.waiter
+        except TimeoutError as error:
+            self._metrics.command(command.operation, "timeout", timeout)
+            raise NoAnswerError(f"{endpoint} did not answer within {timeout:g} s") from error
+        finally:
+            self._withdraw(job)
 
     def command(self, endpoint: str, token: str) -> Command | None:
         """The command that waits for an answer with this token."""
-        waiting = self._pending.get((endpoint, token))
-        return None if waiting is None else waiting[0]
+        job = self._by_token.get((endpoint, token))
+        return None if job is None else job.command
 
     def handle(self, endpoint: str, response: Response) -> None:
         """A response from a device; one that matches no command is dropped."""
-        _, answer = self._pending.get((endpoint, response.token), (None, None))
-        if answer is None or answer.done():
+        job = self._by_token.pop((endpoint, response.token), None)
+        if job is None:
             self._metrics.unmatched_response()
             _sparing.warning("response_unmatched", endpoint=endpoint, token=response.token[:40])
             return
-        answer.set_result(response)
+        typed = replace(response, records=tuple(map(self._typed, response.records)))
+        self._finish(job, typed)
+        self.pump(endpoint)
 
     def refuse(self, endpoint: str, token: str, reason: str) -> None:
         """A response came that cannot be understood: whoever waits for it learns why."""
         self.handle(endpoint, Response(token=token, code=Code.INTERNAL_SERVER_ERROR, error=reason))
 
-    def _start(
-        self, registration: Registration, command: Command, key: tuple[str, str]
-    ) -> asyncio.Future[Response]:
-        if not registration.online:
-            raise UnavailableError(f"{registration.endpoint} is offline")
-        if len(self._pending) >= MAX_PENDING:
-            raise UnavailableError(f"{MAX_PENDING} commands already wait for answers")
+    def pump(self, endpoint: str) -> None:
+        """Send what waits for a device, if it can be reached and nothing is in flight."""
+        registration = self._registry.get(endpoint)
+        queue = self._queues.get(endpoint)
+        if registration is None or not queue or not registration.reachable or not registration.ready:
+            return
+        while queue and endpoint not in self._in_flight:
+            job = queue.popleft()
+            if job.waiter is None or not job.waiter.done():
+                self._in_flight[endpoint] = self._by_token[job.key] = job
+                if job.delayed and job.once:
+                    # Noted before it leaves, so that a restart does not send it again.
+                    job.sent = True
+                    self._events.put(REQUEST, job.id, job.dump(), partial(self._transmit, job))
+                elif not self._transmit(job):
+                    break
+        if not queue:
+            self._queues.pop(endpoint, None)
+
+    def registered(self, endpoint: str) -> None:
+        """A device registered anew: it answers nothing that it was asked before."""
+        job = self._in_flight.get(endpoint)
+        if job is not None and job.waiter is None:
+            self._retry(job)
+        self.pump(endpoint)
+
+    def ended(self, endpoint: str) -> None:
+        """A registration ended: nobody waits for answers; what is stored waits for the next one."""
+        for job in self.queue(endpoint):
+            if not job.delayed:
+                self._finish(job, Failure.ENDED)
+            elif job is self._in_flight.get(endpoint):
+                self._retry(job)
+
+    def tick(self, now: float) -> None:
+        """Give up what nobody answered, and what waited too long. `now` in monotonic s."""
+        for job in [*self._in_flight.values()]:
+            if job.waiter is None and now >= job.deadline:
+                self._registry.sleep(job.endpoint)
+                self._retry(job)
+                self.pump(job.endpoint)
+        wall = self._wall_ms()
+        for queue in [*self._queues.values()]:
+            for job in [job for job in queue if job.waiter is None and job.expires <= wall]:
+                self._finish(job, Failure.EXPIRED)
+
+    def queue(self, endpoint: str) -> list[Job]:
+        """What waits for a device, the one in flight first."""
+        flying = self._in_flight.get(endpoint)
+        return ([] if flying is None else [flying]) + [*self._queues.get(endpoint, ())]
+
+    def cancel(self, endpoint: str, request_id: str | None = None) -> int:
+        """Take requests out of the queue, one or all; what was sent already may still have its effect."""
+        jobs = [job for job in self.queue(endpoint) if request_id in (None, job.id)]
+        for job in jobs:
+            self._finish(job, Failure.CANCELLED)
+        self.pump(endpoint)
+        return len(jobs)
+
+    def restore(self, bodies: Iterable[bytes]) -> None:
+        """Take back stored requests, oldest first."""
+        for job in sorted(map(Job.load, bodies), key=lambda job: (job.created, job.id)):
+            self._count += 1
+            if job.sent and job.once:
+                self._in_flight[job.endpoint] = self._by_token[job.key] = job
+                job.deadline = time.monotonic() + ANSWER_SECONDS
+            else:
+                self._queues.setdefault(job.endpoint, deque()).append(job)
+
+    def check_registered(self, endpoint: str) -> Registration:
+        """The registration of a device.
+
+        Raises:
+            UnknownEndpointError: there is none.
+        """
+        registration = self._registry.get(endpoint)
+        if registration is None:
+            raise UnknownEndpointError(f"no device {endpoint[:64]!r} is registered")
+        return registration
+
+    def _job(self, endpoint: str, command: Command, ttl: float, *, bounded: bool = True) -> Job:
+        if bounded and self._count >= MAX_PENDING:
+            raise UnavailableError(f"{MAX_PENDING} requests already wait for devices")
+        if bounded and len(self._queues.get(endpoint, ())) >= MAX_QUEUED:
+            raise UnavailableError(f"{MAX_QUEUED} requests already wait for {endpoint}")
+        self._count += 1
+        number, now = self.next_token(), self._wall_ms()
+        return Job(
+            number, endpoint, replace(command, token=command.token or number), now, now + round(ttl * 1000)
+        )
+
+    async def _delay(self, registration: Registration, job: Job) -> Delayed:
         try:
-            self._send(registration, command)
+            self._check(registration.endpoint, registration.profile, job.command)
+        except InvalidValueError:
+            self._withdraw(job)
+            raise
+        job.delayed = True
+        durable = asyncio.Event()
+        self._queues.setdefault(job.endpoint, deque()).append(job)
+        self._events.put(REQUEST, job.id, job.dump(), durable.set)
+        self._metrics.command(job.command.operation, "delayed", 0.0)
+        await durable.wait()
+        return Delayed(job.id)
+
+    def _transmit(self, job: Job) -> bool:
+        """False when the broker is away."""
+        if self._in_flight.get(job.endpoint) is not job:
+            return True  # cancelled meanwhile
+        registration = self._registry.get(job.endpoint)
+        now = time.monotonic()
+        job.attempts, job.deadline = job.attempts + 1, now + ANSWER_SECONDS
+        try:
+            if registration is not None:
+                self._send(job.endpoint, registration.profile, job.command)
         except MqttError as error:
-            raise UnavailableError(f"broker: {error}") from error
-        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._pending[key] = (command, answer)
-        return answer
+            if job.waiter is None:
+                self._land(job)
+                job.attempts, job.sent = job.attempts - 1, False
+                self._queues.setdefault(job.endpoint, deque()).appendleft(job)
+            else:
+                self._metrics.command(job.command.operation, "unavailable", 0.0)
+                self._fail(job, UnavailableError(f"broker: {error}"))
+            return False
+        except InvalidValueError as error:
+            self._metrics.command(job.command.operation, "refused", 0.0)
+            self._fail(job, error)
+        return True
+
+    def _retry(self, job: Job) -> None:
+        """Put a request that nobody answered back into the queue, unless it must not be sent again."""
+        if (job.once and job.sent) or job.attempts >= MAX_ATTEMPTS:
+            self._metrics.command(job.command.operation, "timeout", ANSWER_SECONDS)
+            self._finish(job, Failure.TIMEOUT)
+            return
+        self._land(job)
+        self._queues.setdefault(job.endpoint, deque()).appendleft(job)
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        self._withdraw(job)
+        if isinstance(outcome, Response):
+            seconds = max(0.0, time.monotonic() + ANSWER_SECONDS - job.deadline)
+            self._metrics.command(job.command.operation, outcome.code.dotted, seconds)
+        if job.waiter is not None and not job.waiter.done():
+            if isinstance(outcome, Response):
+                job.waiter.set_result(outcome)
+            else:
+                job.waiter.set_exception(UnavailableError(f"{job.endpoint}: {outcome.value}"))
+        for listener in self.listeners:
+            listener(job.endpoint, job.command, outcome)
+        if job.delayed:
+            self._events.put(REQUEST, job.id, None)
+            self._events.append("response", job.endpoint, self._event(job, outcome))
+
+    def _fail(self, job: Job, error: IiotError) -> None:
+        waiter = job.waiter
+        if waiter is None:
+            code = Code.BAD_REQUEST
+            self._finish(job, Response(token=job.command.token, code=code, error=str(error)))
+            return
+        self._withdraw(job)
+        if not waiter.done():
+            waiter.set_exception(error)
+
+    def _event(self, job: Job, outcome: Outcome) -> dict[str, object]:
+        command = job.command
+        told: dict[str, Any] = {"requestId": job.id, "operation": command.operation.value}
+        if command.path is not None:
+            told["path"] = str(command.path)
+        if isinstance(outcome, Response):
+            return told | {"response": answer(command, outcome, self._definitions)}
+        return told | {"response": None, "failure": outcome.value}
+
+    def _land(self, job: Job) -> None:
+        """It is no longer in flight."""
+        if self._in_flight.get(job.endpoint) is job:
+            del self._in_flight[job.endpoint]
+        if self._by_token.get(job.key) is job:
+            del self._by_token[job.key]
+
+    def _withdraw(self, job: Job) -> None:
+        """It is over: neither in flight nor queued."""
+        self._land(job)
+        queue = self._queues.get(job.endpoint)
+        if queue is not None:
+            with suppress(ValueError):
+                queue.remove(job)
+            if not queue:
+                del self._queues[job.endpoint]
+        if not job.over:
+            job.over = True
+            self._count -= 1
 
     def _typed(self, record: Record) -> Record:
         if record.value is None:

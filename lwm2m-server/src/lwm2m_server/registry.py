@@ -39,6 +39,9 @@ class Registration:
         updated_ms: ms since 1970 of the last Register or Update.
         deadline: monotonic time of its end.
         online: the device is connected, as far as births, deaths and messages tell.
+        sleeping: in queue mode, nothing was heard of it for a while (Core 6.5).
+        ready: its Register has been answered, so that it takes requests.
+        heard: monotonic time of its last message.
     """
 
     id: str
@@ -53,6 +56,19 @@ class Registration:
     updated_ms: int
     deadline: float
     online: bool = True
+    sleeping: bool = False
+    ready: bool = True
+    heard: float = 0.0
+
+    @property
+    def queue_mode(self) -> bool:
+        """The device said that it does not listen all the time."""
+        return "Q" in self.binding
+
+    @property
+    def reachable(self) -> bool:
+        """A request that is sent now can be expected to arrive."""
+        return self.online and not self.sleeping
 
     def dump(self) -> bytes:
         """The registration as it is stored."""
@@ -61,7 +77,8 @@ class Registration:
         return orjson.dumps(kept)
 
 
-_STORED = [field.name for field in fields(Registration) if field.name not in ("links", "deadline")]
+_OF_THE_MOMENT = ("links", "deadline", "sleeping", "ready", "heard")
+_STORED = [field.name for field in fields(Registration) if field.name not in _OF_THE_MOMENT]
 
 
 class Registry:
@@ -69,11 +86,22 @@ class Registry:
 
     Args:
         clock: monotonic and wall time.
+        awake: s for which a device in queue mode listens after each of its messages.
         new_id: makes registration ids.
+
+    Attributes:
+        on_sleep: told of each device that fell asleep.
     """
 
-    def __init__(self, clock: Clock, new_id: Callable[[], str] = lambda: secrets.token_hex(5)) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        awake: float = 93.0,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(5),
+    ) -> None:
+        self.on_sleep: Callable[[Registration], None] = lambda registration: None
         self._clock = clock
+        self._awake = awake
         self._new_id = new_id
         self._all: dict[str, Registration] = {}
         self._ends: list[tuple[float, str]] = []
@@ -117,6 +145,8 @@ class Registry:
             registered_ms=now,
             updated_ms=now,
             deadline=math.inf,
+            ready=False,
+            heard=self._clock.monotonic(),
         )
         self._add(registration)
         self._extend(registration, registration.lifetime or math.inf)
@@ -155,6 +185,31 @@ class Registry:
         self._online += 1 if online else -1
         return registration
 
+    def heard(self, endpoint: str) -> list[str]:
+        """Note a message of a device; what that changed: `online`, `awake`, both or nothing."""
+        registration = self._all.get(endpoint)
+        if registration is None:
+            return []
+        registration.heard = self._clock.monotonic()
+        changed = ["online"] if self.set_online(endpoint, True) is not None else []
+        if registration.sleeping:
+            registration.sleeping = False
+            changed.append("awake")
+        return changed
+
+    def sleep(self, endpoint: str) -> None:
+        """A device did not answer: if it is in queue mode, it sleeps."""
+        registration = self._all.get(endpoint)
+        if registration is not None and registration.queue_mode and not registration.sleeping:
+            registration.sleeping = True
+            self.on_sleep(registration)
+
+    def find_sleepers(self) -> None:
+        """Note which devices in queue mode have been silent long enough to sleep."""
+        before = self._clock.monotonic() - self._awake
+        for registration in [r for r in self._all.values() if r.heard < before]:
+            self.sleep(registration.endpoint)
+
     def expire(self) -> list[Registration]:
         """Remove and return the registrations whose lifetime has passed."""
         now = self._clock.monotonic()
@@ -183,7 +238,8 @@ class Registry:
         """
         kept: dict[str, Any] = orjson.loads(stored)
         links = tuple(Link(Path.parse(path), attributes) for path, attributes in kept.pop("links"))
-        registration = Registration(links=links, deadline=math.inf, **kept)
+        heard = self._clock.monotonic()
+        registration = Registration(links=links, deadline=math.inf, heard=heard, **kept)
         age = max(0.0, (self._clock.wall_ms() - registration.updated_ms) / 1000)
         self._add(registration)
         self._extend(

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from iiot.rest import ApiSettings
 from iiot.settings import MqttSettings, ServiceSettings
 
 
-class Settings(ServiceSettings, MqttSettings):
+class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Environment variables of the server, beside those of every service and of MQTT."""
 
     http_port: int = Field(default=8080, ge=0, le=65535)
@@ -22,6 +23,14 @@ class Settings(ServiceSettings, MqttSettings):
     """Fill the holes of the OMA MQTT binding (`docs/lwm2m.md`); without, refuse what it cannot say."""
     lwm2m_objects: Path | None = None
     """Directory with a user's object definitions, beside the testbed's own."""
+    lwm2m_awake_seconds: float = Field(default=93.0, gt=0, le=86_400)
+    """Seconds for which a device in queue mode listens after each of its messages (Core 6.5)."""
+    lwm2m_queue_ttl: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
+    """Seconds for which a request waits for a device that sleeps or is offline."""
+    history_per_resource: int = Field(default=100, ge=1, le=100_000)
+    """Values kept in memory of each resource at most."""
+    history_points: int = Field(default=250_000, ge=1000, le=50_000_000)
+    """Values kept in memory of all devices together; of many resources each keeps fewer."""
     database: Path = Path("data/lwm2m-server.db")
     """SQLite file with registrations and events; its directory is made when missing."""
     events_keep: int = Field(default=1_000_000, ge=1, le=100_000_000)

@@ -1,7 +1,7 @@
-"""What survives a restart: registrations and events, in one SQLite file (WAL). Blocking: call it in threads.
+"""What survives a restart: registrations, events and documents, in one SQLite file (WAL).
 
-A commit is safe from the death of this process at once, and from a power cut within about a second
-(`synchronous=NORMAL`).
+Blocking: call it in threads. A commit is safe from the death of this process at once, and from a power cut
+within about a second (`synchronous=NORMAL`).
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from iiot.errors import IiotError
@@ -20,10 +20,13 @@ CREATE TABLE IF NOT EXISTS events
     (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, seq INTEGER, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS registrations (endpoint TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS consumers (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS documents
+    (kind TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
-_VERSION = 1
+_VERSION = 2
 _DELETE_AT_ONCE = 1000
+_NOTHING: Mapping[tuple[str, str], bytes | None] = MappingProxyType({})
 
 
 class StoreError(IiotError):
@@ -88,10 +91,11 @@ class Store:
         events: Sequence[StoredEvent],
         registrations: Mapping[str, bytes | None],
         positions: Mapping[str, int | None],
+        documents: Mapping[tuple[str, str], bytes | None] = _NOTHING,
     ) -> None:
-        """Write events, the new state of registrations and consumers' positions, all or nothing.
+        """Write events, the new state of registrations, consumers' positions and documents, all or nothing.
 
-        A registration or position of None is removed.
+        A document has a kind and a name. What is None is removed.
 
         Raises:
             StoreError: nothing was written.
@@ -101,7 +105,7 @@ class Store:
             self._write.executemany(
                 "INSERT INTO events VALUES (?, ?, ?, ?)", [(e.id, e.endpoint, e.seq, e.body) for e in events]
             )
-            for statement, rows in _changes(registrations, positions):
+            for statement, rows in _changes(registrations, positions, documents):
                 self._write.executemany(statement, rows)
             latest = events[-1].id if events else self.latest
             size = self.bytes + sum(len(event.body) for event in events)
@@ -143,6 +147,11 @@ class Store:
         with self._errors():
             return [body for (body,) in self._read.execute("SELECT body FROM registrations")]
 
+    def documents(self, kind: str) -> dict[str, bytes]:
+        """The stored documents of a kind by name."""
+        with self._errors():
+            return dict(self._read.execute("SELECT name, body FROM documents WHERE kind = ?", (kind,)))
+
     def positions(self) -> dict[str, int]:
         """The consumers' positions."""
         with self._errors():
@@ -163,11 +172,11 @@ class Store:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "journal_size_limit=67108864"):
             connection.execute(f"PRAGMA {pragma}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
+        if version > _VERSION:
             raise StoreError(
                 f"{self._file}: made by another version of the server ({version}, not {_VERSION})"
             )
-        if version == 0:
+        if version < _VERSION:  # each version only added tables
             connection.executescript(_SCHEMA)
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('first', ?)", (time.time_ns() // 1000,))
             connection.execute(f"PRAGMA user_version={_VERSION}")
@@ -186,7 +195,9 @@ class Store:
 
 
 def _changes(
-    registrations: Mapping[str, bytes | None], positions: Mapping[str, int | None]
+    registrations: Mapping[str, bytes | None],
+    positions: Mapping[str, int | None],
+    documents: Mapping[tuple[str, str], bytes | None],
 ) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
     yield (
         "DELETE FROM registrations WHERE endpoint = ?",
@@ -200,4 +211,12 @@ def _changes(
     yield (
         "REPLACE INTO consumers VALUES (?, ?)",
         [(name, at) for name, at in positions.items() if at is not None],
+    )
+    yield (
+        "DELETE FROM documents WHERE kind = ? AND name = ?",
+        [key for key, body in documents.items() if body is None],
+    )
+    yield (
+        "REPLACE INTO documents VALUES (?, ?, ?)",
+        [(*key, body) for key, body in documents.items() if body is not None],
     )

@@ -69,8 +69,14 @@ class Transport:
         """
         if self._connection is None:
             raise MqttError("not connected")
-        channel = next(channel for channel in self.channels if channel.name == profile)
-        self._connection.publish(*channel.encode(endpoint, message), qos=1)
+        channel = self.channel(profile)
+        topic, payload = channel.encode(endpoint, message)
+        channel.sent(topic, payload)
+        self._connection.publish(topic, payload, qos=1)
+
+    def channel(self, profile: str) -> Channel:
+        """The channel of a profile."""
+        return next(channel for channel in self.channels if channel.name == profile)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish an answer, if the broker is there; a request that got none comes again."""

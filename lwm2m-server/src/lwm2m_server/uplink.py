@@ -23,8 +23,11 @@ from iiot.lwm2m.model import Definitions
 from iiot.telemetry import get_logger
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.events import EventLog
-from lwm2m_server.registry import Registration, Registry
+from lwm2m_server.observations import Observations
+from lwm2m_server.operations import Operations
+from lwm2m_server.registry import Clock, Registration, Registry
 from lwm2m_server.sparing import SparingLog
+from lwm2m_server.values import Values
 
 DeviceMessage = Register | Update | Deregister | Send | Notify | BootstrapRequest
 Reply = Callable[[Response], None]
@@ -78,13 +81,22 @@ class Uplink:
         events: EventLog,
         duplicates: Duplicates,
         definitions: Definitions,
+        operations: Operations,
+        observations: Observations,
+        values: Values,
+        clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._registry = registry
         self._events = events
         self._duplicates = duplicates
         self._definitions = definitions
+        self._operations = operations
+        self._observations = observations
+        self._values = values
+        self._clock = clock
         self._metrics = metrics
+        registry.on_sleep = self._note_sleep
 
     def handle(
         self, endpoint: str, message: DeviceMessage, profile: str, reply: Reply, done: Callable[[], None]
@@ -106,7 +118,7 @@ class Uplink:
             done()
             return
         try:
-            self._note_online(endpoint)
+            self.heard(endpoint)
             kind, data, registration = self._apply(endpoint, message, profile)
         except _RefusedError as refusal:
             self.refuse(endpoint, operation, refusal.code, refusal.reason, reply, done, message)
@@ -116,8 +128,10 @@ class Uplink:
         def durable() -> None:
             self._answer(operation, message.token, reply)
             done()
+            if isinstance(message, Register) and registration is not None:
+                self._begin(registration)
 
-        self._events.append(
+        event = self._events.append(
             kind,
             endpoint,
             data | _ledger(message),
@@ -126,6 +140,17 @@ class Uplink:
             deregistered=kind == "deregistered",
             on_durable=durable,
         )
+        if isinstance(message, Send):
+            self._values.sent(endpoint, event)
+        self._operations.pump(endpoint)
+
+    def heard(self, endpoint: str) -> None:
+        """A device said something: it is there, and listens."""
+        for kind in self._registry.heard(endpoint):
+            registration = self._registry.get(endpoint)
+            if registration is not None:
+                data = {"registrationId": registration.id}
+                self._events.append(kind, endpoint, data, registration=registration.dump())
 
     def refuse(
         self,
@@ -187,16 +212,22 @@ class Uplink:
             log.info("registration_expired", endpoint=registration.endpoint, lifetime=registration.lifetime)
             data = {"registrationId": registration.id, "lifetime": registration.lifetime}
             self._events.append("expired", registration.endpoint, data, deregistered=True)
+            self._operations.ended(registration.endpoint)
 
     def _answer(self, operation: Operation, token: str, reply: Reply) -> None:
         if operation in _ALWAYS_ANSWERED or (token and operation is not Operation.NOTIFY):
             reply(Response(token=token, code=_SUCCESS[operation], operation=operation))
 
-    def _note_online(self, endpoint: str) -> None:
-        registration = self._registry.set_online(endpoint, True)
-        if registration is not None:
-            data = {"registrationId": registration.id}
-            self._events.append("online", endpoint, data, registration=registration.dump())
+    def _begin(self, registration: Registration) -> None:
+        """A Register has been answered: now the device takes requests."""
+        registration.ready = True
+        if self._registry.get(registration.endpoint) is registration:
+            self._operations.registered(registration.endpoint)
+            self._observations.registered(registration.endpoint)
+
+    def _note_sleep(self, registration: Registration) -> None:
+        data = {"registrationId": registration.id}
+        self._events.append("sleeping", registration.endpoint, data)
 
     def _apply(
         self, endpoint: str, message: DeviceMessage, profile: str
@@ -213,14 +244,28 @@ class Uplink:
                 return self._update(endpoint, message)
             case Deregister():
                 self._registry.remove(endpoint)
+                self._operations.ended(endpoint)
                 return "deregistered", {"registrationId": registration.id}, None
             case Send():
                 self._check(message.records)
                 self._check_registered(registration, message.records)
+                self._values.record(endpoint, message.records, self._clock.wall_ms())
                 return "send", json_values.bodies(message.records), None
             case Notify():
-                self._check(message.records)
-                return "notification", {"token": message.token} | json_values.bodies(message.records), None
+                return self._notify(endpoint, message)
+
+    def _notify(self, endpoint: str, message: Notify) -> tuple[str, dict[str, Any], None]:
+        self._check(message.records)
+        observation = self._observations.notified(endpoint, message.token)
+        if observation is None:
+            raise _RefusedError(Code.NOT_FOUND, "no observation has this token; it is being cancelled")
+        self._values.record(endpoint, message.records, self._clock.wall_ms())
+        data: dict[str, Any] = {
+            "token": message.token,
+            "kind": "composite" if observation.composite else "single",
+        }
+        data |= {"paths": [*map(str, observation.paths)]}
+        return "notification", data | json_values.bodies(message.records), None
 
     def _register(self, message: Register, profile: str) -> tuple[str, dict[str, Any], Registration]:
         self._check(message.records)
@@ -230,6 +275,7 @@ class Uplink:
             registration = self._registry.register(message, profile)
         except InvalidValueError as error:
             raise _RefusedError(Code.PRECONDITION_FAILED, Refusal.of(error)) from error
+        self._values.record(message.endpoint, message.records, self._clock.wall_ms())
         return (
             "registered",
             {
@@ -246,6 +292,7 @@ class Uplink:
     def _update(self, endpoint: str, message: Update) -> tuple[str, dict[str, Any], Registration | None]:
         self._check(message.records)
         registration = self._registry.update(endpoint, message)
+        self._values.record(endpoint, message.records, self._clock.wall_ms())
         data: dict[str, Any] = {"registrationId": registration.id if registration else None}
         if message.lifetime is not None:
             data["lifetime"] = message.lifetime

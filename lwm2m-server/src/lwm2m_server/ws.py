@@ -8,13 +8,14 @@ reason, when it no longer takes anything. What is no longer kept is never skippe
 
 import asyncio
 from contextlib import suppress
-from typing import Final
+from typing import Annotated, Final
 
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
+from pydantic import BaseModel, Field
 
+from iiot.rest import PARAMETERS
 from iiot.telemetry import problem
-from lwm2m_server.api import MAX_CURSOR, consumer_name, query_int
 from lwm2m_server.events import EventLog
 from lwm2m_server.metrics import Metrics
 
@@ -25,6 +26,17 @@ WINDOW: Final = 1000
 SEND_TIMEOUT: Final = 20.0
 """Seconds in which a client must take a page of events."""
 PING_EVERY: Final = 20.0
+
+
+class Live(BaseModel):
+    """Where a connection starts."""
+
+    model_config = PARAMETERS
+
+    after: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = None
+    """Start behind this id instead of now."""
+    consumer: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    """Start behind the position of this consumer, and stay at most 1000 events ahead of it."""
 
 
 class Feed:
@@ -40,10 +52,9 @@ class Feed:
         self._metrics = metrics
         self._stopping = stopping
 
-    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+    async def handle(self, request: web.Request, wanted: Live) -> web.WebSocketResponse:
         """Send events behind `after`, the consumer's position, or from now on, until the client goes."""
-        after = query_int(request, "after", 0, MAX_CURSOR)
-        consumer = consumer_name(request.query["consumer"]) if "consumer" in request.query else None
+        after, consumer = wanted.after, wanted.consumer
         if self.clients >= MAX_CLIENTS:
             raise problem(503, f"{MAX_CLIENTS} WebSocket clients are connected already")
         socket = web.WebSocketResponse(heartbeat=PING_EVERY, compress=False, max_msg_size=4096)

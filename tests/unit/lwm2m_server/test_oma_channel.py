@@ -21,7 +21,7 @@ def bench():
 @pytest.fixture
 def registered(bench):
     bench.says(REGISTER)
-    bench.answers()
+    bench.take()
     return bench
 
 
@@ -31,14 +31,14 @@ def test_registering_updating_and_leaving_in_the_words_of_the_specification(benc
     registration = bench.registry.get("d1")
     assert (registration.lifetime, registration.binding, registration.profile) == (86400, "M", "oma")
     assert [str(link.path) for link in registration.links] == ["/1/0", "/3/0", "/3303/0"]
-    bench.answers()
+    bench.take()
     bench.says("a3010702030819012c")
     bench.says("a201070205")
     assert registration.lifetime == 300
     bench.says(SEND)
     assert bench.log.events[-1][2]["values"] == {"/3/0/9": 15, "/3/0/20": 4}
     bench.says("a201080207")
-    assert bench.answers() == [{18: 204, 2: 3}, {18: 204, 2: 5}, {18: 204, 2: 9}, {18: 202, 2: 7}]
+    assert bench.take() == [{18: 204, 2: 3}, {18: 204, 2: 5}, {18: 204, 2: 9}, {18: 202, 2: 7}]
     assert bench.log.kinds == ["registered", "updated", "updated", "send", "deregistered"]
     assert len(bench.registry) == 0
 
@@ -55,7 +55,7 @@ def test_our_own_messages_come_back_without_effect(registered):
 def test_a_repeated_request_has_no_second_effect_and_the_same_answer(registered):
     for _ in range(2):
         registered.says(SEND)
-    assert registered.answers() == [{18: 204, 2: 9}] * 2
+    assert registered.take() == [{18: 204, 2: 9}] * 2
     assert registered.log.kinds == ["registered", "send"]
     registered.clock.advance(11)
     registered.says(SEND)
@@ -89,14 +89,14 @@ def test_a_device_that_starts_anew_is_not_answered_from_memory(registered):
 def test_refusals_name_the_request(bench, message, result):
     handed = bench.says(cbor2.dumps(message))
     assert handed.acked == 1
-    answer = bench.answers()[-1]
+    answer = bench.take()[-1]
     assert (answer[18], answer[2]) == (result, 1)
     assert len(bench.registry) == 0
 
 
 def test_values_of_an_object_that_was_not_registered(registered):
     registered.says(cbor2.dumps({1: 24, 2: 3, 19: 112, 7: cbor2.dumps([{0: "/3305/0/5800", 2: 1.0}])}))
-    assert registered.answers()[-1][18] == 404
+    assert registered.take()[-1][18] == 404
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_what_cannot_be_answered_is_counted_and_dropped(bench, payload):
 def test_strict_mode_gives_no_reason_and_has_no_text_keys():
     bench = OmaBench(extensions=False)
     bench.says(cbor2.dumps({1: 7, 2: 1}))
-    assert bench.answers() == [{18: 404, 2: 1}]
+    assert bench.take() == [{18: 404, 2: 1}]
 
 
 async def ask(bench, answer, **command):
     """Send a command, answer it, and return what left and what came back."""
     asking = asyncio.create_task(bench.operations.request("d1", Command(**command), 5))
     await eventually(lambda: bench.published, "the command leaves")
-    (sent,) = bench.answers()
+    (sent,) = bench.take()
     bench.says(cbor2.dumps(answer | {2: sent[2]}))
     response = await asking
     assert sent.pop(2) % 2 == 0

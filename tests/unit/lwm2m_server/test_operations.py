@@ -2,121 +2,270 @@ import asyncio
 
 import pytest
 
-from iiot.errors import MqttError
-from iiot.lwm2m import model
-from iiot.lwm2m.message import Code, Command, Operation, Record, Register, Response
+from iiot.lwm2m.message import Attributes, Code, Command, ObjectLink, Operation, Record, Register, Response
 from iiot.lwm2m.path import Path
-from lwm2m_server.clock import SystemClock
-from lwm2m_server.operations import (
+from lwm2m_bench import Bench
+from lwm2m_server.request_queue import (
+    Delayed,
+    Job,
     NoAnswerError,
-    Operations,
     UnavailableError,
     UnknownEndpointError,
 )
-from lwm2m_server.registry import Registry
 from support import eventually
 
-READ = Command(operation=Operation.READ, path=Path.of(3, 0, 9))
-
-
-class Counts:
-    def __init__(self):
-        self.commands, self.unmatched = [], 0
-
-    def command(self, operation, outcome, seconds):
-        assert seconds >= 0
-        self.commands.append((operation, outcome))
-
-    def unmatched_response(self):
-        self.unmatched += 1
+BATTERY = Path.of(3, 0, 9)
+READ = Command(operation=Operation.READ, path=BATTERY)
+REBOOT = Command(operation=Operation.EXECUTE, path=Path.of(3, 0, 4))
 
 
 @pytest.fixture
-def counts():
-    return Counts()
+def bench():
+    made = Bench()
+    made.registers()
+    return made
 
 
 @pytest.fixture
-def sent():
-    return []
+def sleeper():
+    made = Bench()
+    made.registers(binding="UQ")
+    made.clock.advance(94)
+    made.registry.find_sleepers()
+    made.log.events.clear()
+    return made
 
 
-@pytest.fixture
-def registry():
-    registry = Registry(SystemClock())
-    registry.register(Register(endpoint="d1", lifetime=60), "json")
-    return registry
+async def asking(bench, command=READ, seconds=5):
+    """A request under way, and the command that left for it."""
+    before = len(bench.sent)
+    task = asyncio.create_task(bench.operations.request("d1", command, seconds))
+    await eventually(lambda: len(bench.sent) > before, "the command is sent")
+    return task
 
 
-@pytest.fixture
-def operations(registry, counts, sent):
-    return Operations(registry, model.built_in(), lambda r, c: sent.append((r.endpoint, c)), counts)
+async def delayed(bench, command=READ, **options):
+    before = len(bench.log.documents)
+    task = asyncio.create_task(bench.operations.request("d1", command, 5, **options))
+    await eventually(lambda: len(bench.log.documents) > before, "the request is stored")
+    bench.log.settle()
+    outcome = await asyncio.wait_for(task, 5)
+    assert isinstance(outcome, Delayed)
+    return outcome.request_id
 
 
-def answer(operations, sent, **response):
-    endpoint, command = sent[-1]
-    operations.handle(endpoint, Response(token=command.token, **response))
-
-
-async def test_an_answer_reaches_the_one_who_asked_in_the_right_type(operations, sent, counts):
-    asking = asyncio.create_task(operations.request("d1", READ, 5))
-    await eventually(lambda: sent, "the command is sent")
-    record = Record(Path.of(3, 0, 9), 85.0)
-    answer(operations, sent, code=Code.CONTENT, records=(record, Record(Path.of(3, 0, 0), 5)))
-    response = await asking
+async def test_an_answer_reaches_the_one_who_asked_in_the_right_type(bench):
+    task = await asking(bench)
+    bench.answers(code=Code.CONTENT, records=(Record(BATTERY, 85.0), Record(Path.of(3, 0, 0), 5)))
+    response = await task
     assert [type(r.value) for r in response.records] == [int, int]
-    assert counts.commands == [("read", "2.05")]
-    assert operations.pending == 0
+    assert bench.counts[-1] == ("read", "2.05")
+    assert bench.operations.pending == 0
 
 
-async def test_tokens_are_even_and_never_repeat(operations, sent):
+async def test_tokens_are_even_and_never_repeat(bench):
     for _ in range(3):
         with pytest.raises(NoAnswerError):
-            await operations.request("d1", READ, 0.001)
-    tokens = [int(command.token) for _, command in sent]
+            await bench.operations.request("d1", READ, 0.001)
+    tokens = [int(command.token) for command in bench.sent]
     assert all(token % 2 == 0 for token in tokens)
     assert len(set(tokens)) == 3
 
 
-async def test_late_double_and_foreign_answers_are_counted_and_dropped(operations, sent, counts):
+async def test_late_double_and_foreign_answers_are_counted_and_dropped(bench):
     with pytest.raises(NoAnswerError, match=r"d1 did not answer within 0\.01 s"):
-        await operations.request("d1", READ, 0.01)
-    answer(operations, sent, code=Code.CONTENT)
-    assert counts.commands == [("read", "timeout")]
-    asking = asyncio.create_task(operations.request("d1", READ, 5))
-    await eventually(lambda: len(sent) == 2, "the command is sent")
-    operations.handle("d2", Response(token=sent[-1][1].token, code=Code.CONTENT))
-    answer(operations, sent, code=Code.NOT_FOUND)
-    answer(operations, sent, code=Code.CONTENT)
-    assert (await asking).code == Code.NOT_FOUND
-    assert counts.unmatched == 3
+        await bench.operations.request("d1", READ, 0.01)
+    bench.answers(code=Code.CONTENT)
+    task = await asking(bench)
+    bench.operations.handle("d2", Response(token=bench.sent[-1].token, code=Code.CONTENT))
+    bench.answers(code=Code.NOT_FOUND)
+    bench.answers(code=Code.CONTENT)
+    assert (await task).code == Code.NOT_FOUND
+    assert bench.counts.count("unmatched") == 3
 
 
-async def test_an_unintelligible_answer_ends_the_waiting(operations, sent):
-    asking = asyncio.create_task(operations.request("d1", READ, 5))
-    await eventually(lambda: sent, "the command is sent")
-    operations.refuse("d1", sent[-1][1].token, "not JSON")
-    response = await asking
+async def test_an_unintelligible_answer_ends_the_waiting(bench):
+    task = await asking(bench)
+    bench.operations.refuse("d1", bench.sent[-1].token, "not JSON")
+    response = await task
     assert (response.code, response.error) == (Code.INTERNAL_SERVER_ERROR, "not JSON")
 
 
-async def test_unknown_offline_and_unreachable_devices(operations, registry, counts):
+async def test_unknown_and_unreachable(bench, monkeypatch):
     with pytest.raises(UnknownEndpointError):
-        await operations.request("d2", READ, 5)
-    registry.set_online("d1", False)
-    with pytest.raises(UnavailableError, match="offline"):
-        await operations.request("d1", READ, 5)
-    assert counts.commands == [("read", "unavailable")]
-
-
-async def test_the_broker_away_and_too_many_commands(registry, counts, monkeypatch):
-    def send(_registration, _command):
-        raise MqttError("not connected")
-
-    operations = Operations(registry, model.built_in(), send, counts)
+        await bench.operations.request("d2", READ, 5)
+    bench.broker_away = True
     with pytest.raises(UnavailableError, match="not connected"):
-        await operations.request("d1", READ, 5)
+        await bench.operations.request("d1", READ, 5)
     monkeypatch.setattr("lwm2m_server.operations.MAX_PENDING", 0)
     with pytest.raises(UnavailableError, match="already wait"):
-        await operations.request("d1", READ, 5)
-    assert operations.pending == 0
+        await bench.operations.request("d1", READ, 5)
+    assert bench.operations.pending == 0
+
+
+async def test_one_request_at_a_time_in_order(bench):
+    first = await asking(bench, READ)
+    second = asyncio.create_task(bench.operations.request("d1", REBOOT, 5))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [job.command.operation for job in bench.operations.queue("d1")] == ["read", "execute"]
+    assert len(bench.sent) == 1
+    bench.answers(code=Code.CONTENT)
+    await eventually(lambda: len(bench.sent) == 2, "the second leaves")
+    bench.answers(code=Code.CHANGED)
+    assert [(await task).code for task in (first, second)] == [Code.CONTENT, Code.CHANGED]
+
+
+async def test_a_time_out_lets_the_next_one_pass(bench):
+    first = await asking(bench, READ, 0.05)
+    second = asyncio.create_task(bench.operations.request("d1", REBOOT, 5))
+    with pytest.raises(NoAnswerError):
+        await first
+    await eventually(lambda: len(bench.sent) == 2, "the second leaves")
+    bench.answers(code=Code.CHANGED)
+    assert (await second).code == Code.CHANGED
+
+
+async def test_a_request_for_a_sleeping_device_waits_for_it(sleeper):
+    number = await delayed(sleeper)
+    assert sleeper.sent == []
+    assert [key[1] for key in sleeper.log.documents] == [number]
+    sleeper.registers(binding="UQ")
+    assert [command.operation for command in sleeper.sent] == ["read"]
+    sleeper.answers(code=Code.CONTENT, records=(Record(BATTERY, 85),))
+    assert sleeper.log.documents == {}
+    kind, endpoint, data, *_ = sleeper.log.events[-1]
+    assert (kind, endpoint, data["requestId"], data["path"]) == ("response", "d1", number, "/3/0/9")
+    assert data["response"]["content"]["value"] == "85"
+
+
+async def test_an_offline_device_is_one_that_sleeps(bench):
+    bench.uplink.presence("d1", False, bench.finish)
+    await delayed(bench)
+    bench.uplink.heard("d1")
+    bench.operations.pump("d1")
+    assert len(bench.sent) == 1
+
+
+async def test_a_device_in_queue_mode_that_does_not_answer_sleeps():
+    bench = Bench()
+    bench.registers(binding="UQ")
+    with pytest.raises(NoAnswerError):
+        await bench.operations.request("d1", READ, 0.001)
+    assert bench.registry.get("d1").sleeping
+    assert bench.log.kinds == ["registered", "sleeping"]
+    bench.uplink.heard("d1")
+    assert bench.log.kinds[-1] == "awake"
+
+
+async def test_a_request_expires(sleeper):
+    number = await delayed(sleeper, ttl=10)
+    sleeper.clock.advance(9)
+    sleeper.operations.tick(0)
+    assert len(sleeper.operations.queue("d1")) == 1
+    sleeper.clock.advance(2)
+    sleeper.operations.tick(0)
+    assert sleeper.operations.queue("d1") == []
+    assert sleeper.log.events[-1][2] == {
+        "requestId": number, "operation": "read", "path": "/3/0/9", "response": None, "failure": "expired",
+    }  # fmt: skip
+
+
+async def test_what_waits_can_be_cancelled(sleeper):
+    numbers = [await delayed(sleeper) for _ in range(3)]
+    assert sleeper.operations.cancel("d1", numbers[1]) == 1
+    assert [job.id for job in sleeper.operations.queue("d1")] == [numbers[0], numbers[2]]
+    assert sleeper.operations.cancel("d1", numbers[1]) == 0
+    assert sleeper.operations.cancel("d1") == 2
+    assert sleeper.operations.queued == 0
+    assert sleeper.log.documents == {}
+
+
+async def test_an_unanswered_read_is_sent_again_but_an_execute_never(sleeper):
+    await delayed(sleeper, READ)
+    await delayed(sleeper, REBOOT)
+    far = 10**9
+    for _ in range(3):
+        sleeper.uplink.heard("d1")
+        sleeper.operations.pump("d1")
+        sleeper.operations.tick(far)
+    sleeper.uplink.heard("d1")
+    sleeper.operations.pump("d1")
+    sleeper.log.settle()
+    assert [command.operation for command in sleeper.sent] == ["read"] * 3 + ["execute"]
+    assert len({command.token for command in sleeper.sent}) == 2
+    sleeper.operations.tick(far)
+    failures = [event[2].get("failure") for event in sleeper.log.events if event[0] == "response"]
+    assert failures == ["no answer", "no answer"]
+
+
+async def test_a_restart_sends_reads_again_and_remembers_that_an_execute_left(sleeper):
+    await delayed(sleeper, READ)
+    await delayed(sleeper, REBOOT)
+    sleeper.uplink.heard("d1")
+    sleeper.operations.pump("d1")
+    sleeper.answers(code=Code.CONTENT)
+    assert [command.operation for command in sleeper.sent] == ["read", "execute"]
+    again = Bench()
+    again.operations.restore(sleeper.log.documents.values())
+    again.registers()
+    again.operations.pump("d1")
+    assert again.sent == []
+    again.operations.handle("d1", Response(token=sleeper.sent[-1].token, code=Code.CONTENT))
+    assert again.log.kinds[-1] == "response"
+
+
+async def test_too_many_for_one_device(sleeper, monkeypatch):
+    monkeypatch.setattr("lwm2m_server.operations.MAX_QUEUED", 1)
+    await delayed(sleeper)
+    with pytest.raises(UnavailableError, match="already wait for d1"):
+        await sleeper.operations.request("d1", READ, 5)
+
+
+async def test_nobody_waits_for_a_device_that_left(bench):
+    task = await asking(bench)
+    bench.operations.ended("d1")
+    with pytest.raises(UnavailableError, match="registration ended"):
+        await task
+
+
+async def test_a_device_takes_no_request_before_its_register_is_answered():
+    bench = Bench()
+    bench.hears(Register(endpoint="d1", lifetime=60))
+    task = asyncio.create_task(bench.operations.request("d1", READ, 5))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (bench.sent, bench.replies) == ([], [])
+    bench.log.settle()
+    assert len(bench.replies) == len(bench.sent) == 1
+    bench.answers(code=Code.CONTENT)
+    await task
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        READ,
+        Command(operation=Operation.READ_COMPOSITE, token="8", paths=(BATTERY, Path.of(1)), format=112),
+        Command(
+            operation=Operation.WRITE_COMPOSITE,
+            records=(
+                Record(Path.of(5, 0, 0), b"\x00\xff"),
+                Record(Path.of(1, 0, 10), ObjectLink(11, 0)),
+                Record(Path.of(3, 0, 6, 1)),
+            ),
+        ),
+        Command(
+            operation=Operation.WRITE_ATTRIBUTES,
+            path=BATTERY,
+            attributes=Attributes(pmin=1, gt=2.5, edge=True, unset=frozenset({"st"})),
+        ),
+        Command(operation=Operation.CREATE, path=Path.of(2), records=(Record(Path((2, 65535, 0)), 1),)),
+        Command(operation=Operation.DISCOVER, path=Path.of(3), depth=2),
+        Command(operation=Operation.EXECUTE, path=Path.of(3, 0, 4), arguments="0='now'"),
+    ],
+)
+def test_a_stored_request_is_the_same(command):
+    job = Job("12", "d1", command, 1, 2, delayed=True)
+    loaded = Job.load(job.dump())
+    assert (loaded.command, loaded.id, loaded.endpoint, loaded.expires) == (command, "12", "d1", 2)

@@ -1,11 +1,9 @@
 import pytest
 
-from iiot.lwm2m import model
 from iiot.lwm2m.message import (
     BootstrapRequest,
     Code,
     Deregister,
-    Link,
     Notify,
     Operation,
     Record,
@@ -15,58 +13,7 @@ from iiot.lwm2m.message import (
     Update,
 )
 from iiot.lwm2m.path import Path
-from lwm2m_rig import Clock
-from lwm2m_server.duplicates import Duplicates
-from lwm2m_server.registry import Registry
-from lwm2m_server.uplink import Uplink
-
-TEMPERATURE = Record(Path.of(3303, 0, 5700), 23.5)
-
-
-class Log:
-    """An event log whose events become durable when the test says so."""
-
-    def __init__(self):
-        self.events, self.waiting = [], []
-
-    def append(
-        self, kind, endpoint, data, *, seq=None, registration=None, deregistered=False, on_durable=None
-    ):
-        self.events.append((kind, endpoint, data, seq, registration is not None, deregistered))
-        self.waiting.append(on_durable)
-
-    def settle(self):
-        for callback in self.waiting:
-            if callback is not None:
-                callback()
-        self.waiting.clear()
-
-    @property
-    def kinds(self):
-        return [event[0] for event in self.events]
-
-
-class Counts(list):
-    def message(self, operation, outcome):
-        self.append((operation, outcome))
-
-
-class Bench:
-    def __init__(self):
-        self.clock, self.log, self.counts = Clock(), Log(), Counts()
-        self.registry = Registry(self.clock)
-        self.uplink = Uplink(self.registry, self.log, Duplicates(), model.built_in(), self.counts)
-        self.replies, self.done = [], 0
-
-    def finish(self):
-        self.done += 1
-
-    def says(self, message, endpoint="d1"):
-        self.uplink.handle(endpoint, message, "json", self.replies.append, self.finish)
-
-    def registers(self, **changes):
-        self.says(Register(endpoint="d1", lifetime=60, links=(Link(Path.of(3, 0)),), **changes))
-        self.log.settle()
+from lwm2m_bench import TEMPERATURE, Bench
 
 
 @pytest.fixture
@@ -75,7 +22,7 @@ def bench():
 
 
 def test_nothing_is_answered_or_acknowledged_before_it_is_durable(bench):
-    bench.says(Register(endpoint="d1", lifetime=60, seq=5, timestamp=7))
+    bench.hears(Register(endpoint="d1", lifetime=60, seq=5, timestamp=7))
     assert (bench.replies, bench.done) == ([], 0)
     bench.log.settle()
     assert [(r.code, r.operation) for r in bench.replies] == [(Code.CREATED, Operation.REGISTER)]
@@ -93,10 +40,11 @@ def test_nothing_is_answered_or_acknowledged_before_it_is_durable(bench):
 
 def test_each_operation_makes_its_event(bench):
     bench.registers(seq=1)
-    bench.says(Update(lifetime=30, seq=2))
-    bench.says(Send(records=(TEMPERATURE,), seq=3))
-    bench.says(Notify(token="66", records=(TEMPERATURE,), seq=4))
-    bench.says(Deregister(seq=5))
+    bench.hears(Update(lifetime=30, seq=2))
+    bench.hears(Send(records=(TEMPERATURE,), seq=3))
+    token = bench.observations.intend("d1", (TEMPERATURE.path,), False).token
+    bench.hears(Notify(token=token, records=(TEMPERATURE,), seq=4))
+    bench.hears(Deregister(seq=5))
     assert bench.log.kinds == ["registered", "updated", "send", "notification", "deregistered"]
     assert [event[2]["seq"] for event in bench.log.events] == [1, 2, 3, 4, 5]
     assert bench.log.events[2][2]["values"] == {"/3303/0/5700": 23.5}
@@ -109,17 +57,17 @@ def test_each_operation_makes_its_event(bench):
 
 def test_a_token_asks_for_an_answer(bench):
     bench.registers()
-    bench.says(Send(records=(TEMPERATURE,), token="9"))
-    bench.says(Update(token="10"))
+    bench.hears(Send(records=(TEMPERATURE,), token="9"))
+    bench.hears(Update(token="10"))
     bench.log.settle()
     assert [(r.token, r.code) for r in bench.replies[1:]] == [("9", Code.CHANGED), ("10", Code.CHANGED)]
 
 
 def test_a_repeated_message_is_answered_again_and_makes_no_event(bench):
     bench.registers(seq=1)
-    bench.says(Send(records=(TEMPERATURE,), seq=2, token="9"))
+    bench.hears(Send(records=(TEMPERATURE,), seq=2, token="9"))
     bench.log.settle()
-    bench.says(Send(records=(TEMPERATURE,), seq=2, token="9"))
+    bench.hears(Send(records=(TEMPERATURE,), seq=2, token="9"))
     assert len(bench.log.events) == 2
     assert (len(bench.replies), bench.done) == (3, 3)
     assert bench.counts[-1] == (Operation.SEND, "duplicate")
@@ -128,7 +76,7 @@ def test_a_repeated_message_is_answered_again_and_makes_no_event(bench):
 def test_without_numbers_nothing_is_a_duplicate(bench):
     bench.registers()
     for _ in range(2):
-        bench.says(Send(records=(TEMPERATURE,)))
+        bench.hears(Send(records=(TEMPERATURE,)))
     assert bench.log.kinds == ["registered", "send", "send"]
 
 
@@ -148,7 +96,7 @@ def test_without_numbers_nothing_is_a_duplicate(bench):
     ],
 )
 def test_refusals_are_answered_and_accounted_for(bench, message, code):
-    bench.says(message)
+    bench.hears(message)
     bench.log.settle()
     assert (bench.replies[0].code, bench.done, bench.log.kinds) == (code, 1, ["refused"])
     assert bench.log.events[0][2]["code"] == code.dotted
@@ -159,10 +107,10 @@ def test_refusals_are_answered_and_accounted_for(bench, message, code):
 
 def test_a_value_of_the_wrong_type_is_named(bench):
     bench.registers()
-    bench.says(Send(records=(TEMPERATURE, Record(Path.of(3, 0, 9), "full"))))
+    bench.hears(Send(records=(TEMPERATURE, Record(Path.of(3, 0, 9), "full"))))
     bench.log.settle()
     assert bench.replies[-1].error == Refusal("/3/0/9", "full", "a 64-bit integer")
-    bench.says(Send(records=(Record(Path.of(3, 0, 9), 101),)))
+    bench.hears(Send(records=(Record(Path.of(3, 0, 9), 101),)))
     assert bench.log.kinds[-1] == "send"
 
 
@@ -172,7 +120,7 @@ def test_births_and_deaths(bench):
     bench.registers()
     bench.uplink.presence("d1", False, bench.finish)
     assert (bench.registry.online, bench.done) == (0, 2)
-    bench.says(Send(records=(TEMPERATURE,)))
+    bench.hears(Send(records=(TEMPERATURE,)))
     bench.log.settle()
     assert bench.log.kinds == ["registered", "offline", "online", "send"]
     assert (bench.registry.online, bench.done) == (1, 4)
@@ -184,6 +132,6 @@ def test_expiry(bench):
     bench.uplink.expire()
     kind, endpoint, data, _, _, removed = bench.log.events[-1]
     assert (kind, endpoint, data["lifetime"], removed) == ("expired", "d1", 60, True)
-    bench.says(Update())
+    bench.hears(Update())
     bench.log.settle()
     assert bench.replies[-1].code == Code.NOT_FOUND

@@ -1,0 +1,98 @@
+"""Requests on their way to one device: in order, one in flight, kept while it sleeps (Core 6.5)."""
+
+from asyncio import Future
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+
+from iiot.errors import IiotError
+from iiot.lwm2m.message import Command, Operation, Response
+from lwm2m_server import stored_command
+
+MAX_QUEUED: Final = 100
+"""Requests that wait for one device at most."""
+MAX_ATTEMPTS: Final = 3
+"""How often a request without effect of its own is sent, when nobody answers."""
+ONCE: Final = frozenset({Operation.EXECUTE, Operation.CREATE, Operation.DELETE})
+"""What must not be done twice: sent once, and never again when its answer is lost."""
+
+
+class UnknownEndpointError(IiotError):
+    """No device of that name is registered."""
+
+
+class UnavailableError(IiotError):
+    """The request cannot be taken now: the broker is unreachable, or too many wait."""
+
+
+class NoAnswerError(IiotError):
+    """The device did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """The device sleeps or is offline: the request waits for it, and its answer will be an event."""
+
+    request_id: str
+
+
+class Failure(StrEnum):
+    """Why a request ended without an answer."""
+
+    TIMEOUT = "no answer"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    ENDED = "the registration ended"
+
+
+Outcome = Response | Failure
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request to a device.
+
+    Attributes:
+        id: names it in the API.
+        created, expires: ms since 1970; when it was made, and until when it is worth sending.
+        waiter: whoever asked waits for the answer; None when it becomes an event.
+        delayed: asked for while the device could not be reached: stored, and its answer is an event.
+        sent: an attempt was made to send it.
+        deadline: monotonic s until which an answer is expected, while it is in flight.
+        over: it ended.
+    """
+
+    id: str
+    endpoint: str
+    command: Command
+    created: int
+    expires: int
+    waiter: Future[Response] | None = None
+    delayed: bool = False
+    sent: bool = False
+    attempts: int = 0
+    deadline: float = 0.0
+    over: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Endpoint and token: what an answer is matched by."""
+        return self.endpoint, self.command.token
+
+    @property
+    def once(self) -> bool:
+        """Whether it must not be sent again."""
+        return self.command.operation in ONCE
+
+    def dump(self) -> bytes:
+        """The job as it is stored."""
+        kept = {name: getattr(self, name) for name in ("id", "endpoint", "created", "expires", "sent")}
+        return orjson.dumps(kept | {"command": stored_command.dump(self.command)})
+
+    @classmethod
+    def load(cls, body: bytes) -> "Job":
+        """The inverse of `dump`."""
+        kept: dict[str, Any] = orjson.loads(body)
+        return cls(**kept | {"command": stored_command.load(kept["command"]), "delayed": True})
