@@ -20,7 +20,7 @@ from device_simulator.settings import SimulatorSettings
 from device_simulator.sparkplug_node import SparkplugNode
 from device_simulator.state import FACTORY_FIRMWARE, DeviceState, World
 from device_simulator.tree import Tree
-from iiot.errors import DecodeError, MqttError
+from iiot.errors import DecodeError, MessageTooLargeError, MqttError
 from iiot.lwm2m.model import Definitions
 from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, Will
 from iiot.settings import MqttSettings
@@ -126,7 +126,8 @@ class Device:
         """Live on one connection, until the device is told to leave, or reboots.
 
         Raises:
-            MqttError: the connection was lost, or the broker refused a subscription.
+            MqttError: the connection was lost, the broker refused a subscription, or takes no packets as
+                large as a birth.
         """
         sparkplug = (Subscription(topic_filter, qos=1) for topic_filter in self._node.edge.subscriptions)
         self._gate.shut()
@@ -136,11 +137,15 @@ class Device:
         if not await self._gate.wait(self._leaving):
             await connection.disconnect()
             return
+        self._node.edge.max_packet_size = connection.max_packet_size
         self.connection = connection
         try:
             self._introduce()
             await self._leaving.wait()
             await self._say_farewell(connection)
+        except MessageTooLargeError as exc:
+            log.warning("message_too_large", device=self.id, reason=str(exc))
+            raise MqttError(str(exc)) from exc
         finally:
             self._pause()
             self._unacknowledged = [

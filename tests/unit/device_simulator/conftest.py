@@ -40,6 +40,7 @@ class FakeConnection:
         self.log = []
         self.is_open = True
         self.is_congested = False
+        self.max_packet_size = None
         self.in_flight = 0
         self.unacked = []
 
@@ -129,8 +130,9 @@ async def make_device(clock, tmp_path):
         schedule = Schedule(stats.observe_lag)
         device = Device(plan, values, world, build_tree(kind, built_in()), schedule, stats, store, 5000)
 
-        async def connect():
+        async def connect(max_packet_size=None):
             connection = FakeConnection()
+            connection.max_packet_size = max_packet_size
             connection.will = device.options(values).will()
             task = asyncio.ensure_future(device.session(connection))
             tasks.append(task)

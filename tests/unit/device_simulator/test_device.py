@@ -6,6 +6,7 @@ import pytest
 
 from device_simulator.firmware import Result
 from device_simulator.firmware_package import Package
+from iiot.errors import MqttError
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, decode_payload, encode_payload
 
@@ -374,3 +375,13 @@ async def test_a_device_that_is_told_to_stop_does_not_wait_for_its_host(make_dev
     await settle()
     assert task.done()
     assert connection.topics()[-1] == "DISCONNECT"
+
+
+async def test_births_that_the_broker_would_not_take_are_not_sent(make_device):
+    device = make_device()
+    connection, task = await device.connect(max_packet_size=100)
+    with pytest.raises(MqttError, match="the broker takes packets of 100"):
+        await task
+    assert connection.topics() == ["SUBSCRIBE"]
+    connection, _ = await device.connect(max_packet_size=10_000)
+    assert connection.topics()[1:3] == BIRTHS
