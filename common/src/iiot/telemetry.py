@@ -22,6 +22,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 MAX_BODY_BYTES = 1 << 20
 """Largest accepted request body."""
 
+MAX_LINE_BYTES = 16 << 10
+"""Longest request line: a list of paths, each character of it in percent encoding, is long."""
 IDLE_TIMEOUT = 75
 """Seconds without a complete request after which a connection is closed."""
 SEND_TIMEOUT = 30
@@ -143,7 +145,13 @@ def make_app(registry: CollectorRegistry, health: HealthCheck) -> web.Applicatio
 @asynccontextmanager
 async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Serve `app` while the context lasts; yields the bound port (useful with port 0)."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=IDLE_TIMEOUT)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=2.0,
+        keepalive_timeout=IDLE_TIMEOUT,
+        max_line_size=MAX_LINE_BYTES,
+    )
     await runner.setup()
     try:
         loop = asyncio.get_running_loop()
