@@ -155,9 +155,8 @@ def test_one_connection_carries_both_protocols_in_order(start, observer, unique)
         observer.wait(device, "send", 5)
         health = json.loads(simulator.get("/api/health"))
         assert (health["status"], health["active_devices"]) == ("healthy", 1)
-        assert 'simulator_messages_sent_total{protocol="lwm2m",type="register"} 1.0' in simulator.get(
-            "/metrics"
-        )
+        sent = f'simulator_messages_sent_total{{fleet="{fleet}",protocol="lwm2m",type="register"}} 1.0'
+        assert sent in simulator.get("/metrics")
         simulator.stop()
     messages = observer.of(device)
     wait_until(lambda: observer.of(device)[-1].kind == "NDEATH", "the last word is NDEATH")
