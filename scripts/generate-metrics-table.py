@@ -19,6 +19,8 @@ sys.path[:0] = [str(path) for path in ROOT.glob("*/src")]
 from prometheus_client import CollectorRegistry  # noqa: E402 - the members' sources come first
 from prometheus_client.core import Metric  # noqa: E402
 
+from console.app import run_console  # noqa: E402
+from console.settings import Settings as ConsoleSettings  # noqa: E402
 from device_simulator.metrics import Stats, StatsCollector  # noqa: E402
 from iiot.kafka_reader import Count  # noqa: E402
 from iiot.service import Service  # noqa: E402
@@ -84,6 +86,10 @@ async def registries() -> dict[str, CollectorRegistry]:
     found[service.name] = service.registry
     service = Service("device-simulator")
     service.registry.register(StatsCollector(Stats(), "1", lambda: None))
+    found[service.name] = service.registry
+    service = Service("console")
+    service.stopping.set()
+    await run_console(load(ConsoleSettings, **NOWHERE), service)
     found[service.name] = service.registry
     service = Service("redpanda-connect")
     pump = SimpleNamespace(name="lwm2m-http-source", counts=Counts())

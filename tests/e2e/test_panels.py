@@ -113,6 +113,14 @@ def test_an_alert_reaches_alertmanager_with_its_runbook(testbed, prometheus):
     assert "sparkplug.data.dlq" in alert["annotations"]["summary"]
 
 
+def test_the_console_shows_the_alert(testbed, prometheus):
+    def received():
+        found = json.loads(request(testbed.url(8088, "/api/alerts")))["webhook"]
+        return [alert for alert in found if alert["labels"]["alertname"] == "DeadLetters"]
+
+    wait_until(received, "DeadLetters at the console", seconds=60, interval=1)
+
+
 def test_the_choice_of_fleets_is_filled(testbed, prometheus):
     names = json.loads(request(testbed.url(9090, "/api/v1/label/fleet/values")))["data"]
     assert len(names) == 1

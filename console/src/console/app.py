@@ -15,6 +15,7 @@ from console.streams import Streams
 from console.tap import Tap
 from console.topics import Topics
 from console.upstream import Upstreams
+from iiot.http_metrics import HttpMetrics
 from iiot.rest import Access
 from iiot.service import Service
 from iiot.telemetry import HealthReport, make_app, serve
@@ -59,6 +60,7 @@ async def make_console(
         return HealthReport(True, {"streams": streams.open, "mqtt": tap.state.detail, **access.details})
 
     app = make_app(service.registry, health)
+    HttpMetrics(service.registry, "console").watch(app)
     app.middlewares.append(guard(access))
     devices = Devices(upstreams)
     overview, alerts = Overview(upstreams, topics, tap), Alerts(upstreams, settings.alerts_keep)

@@ -11,10 +11,35 @@ from iiot.lwm2m.message import Operation
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _MESSAGES = ("register", "update", "deregister", "send", "notify", "bootstrap-request")
-_EVENTS = "registered updated deregistered expired send notification online offline refused"
+_EVENTS = (
+    "registered updated deregistered expired send notification online offline awake sleeping response"
+    " bootstrap firmware refused"
+)
 DROPPED = ("retained", "topic", "undecodable", "operation", "echo", "repeated")
 """Why messages have no effect: kept by the broker, on a topic of nobody, not CBOR, an operation that no
 device sends; on the shared topics of the OMA binding also our own ones, and repeated requests."""
+
+_UNANSWERED = ("timeout", "unavailable", "delayed", "refused")
+"""How a command ends beside the device's code: too late, not to be reached, kept until it is, too many."""
+_COMMANDS = {
+    **dict.fromkeys(
+        (
+            *(Operation.READ, Operation.READ_COMPOSITE, Operation.DISCOVER),
+            *(Operation.OBSERVE, Operation.OBSERVE_COMPOSITE, Operation.CANCEL_OBSERVE),
+        ),
+        "2.05",
+    ),
+    **dict.fromkeys(
+        (
+            *(Operation.WRITE, Operation.WRITE_PARTIAL, Operation.WRITE_ATTRIBUTES),
+            *(Operation.WRITE_COMPOSITE, Operation.EXECUTE),
+        ),
+        "2.04",
+    ),
+    Operation.CREATE: "2.01",
+    Operation.DELETE: "2.02",
+}
+"""Operations that the server sends, and the code of their success (Core 6.3, 6.4)."""
 
 
 class Metrics:
@@ -47,10 +72,10 @@ class Metrics:
             "lwm2m_command_duration_seconds", "From request to answer", ["operation"],
             buckets=_BUCKETS, registry=registry,
         )  # fmt: skip
-        for operation in ("read", "write", "execute"):
-            for code in ("2.05" if operation == "read" else "2.04", "timeout", "unavailable"):
-                self._commands.labels(operation, code)
-            self._command_seconds.labels(operation)
+        for operation, code in _COMMANDS.items():
+            for outcome in (code, *_UNANSWERED):
+                self._commands.labels(operation.value, outcome)
+            self._command_seconds.labels(operation.value)
         self._unmatched = Counter(
             "lwm2m_responses_unmatched", "Responses that nobody waited for", registry=registry
         )

@@ -14,7 +14,7 @@ GROUPS = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 PARTS = (
     *("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "redpanda-connect"),
-    *("device-simulator", "testbed-exporter"),
+    *("device-simulator", "testbed-exporter", "console"),
 )
 LENGTH = 240
 """Samples, one every 5 s: 20 minutes."""

@@ -11,6 +11,7 @@ PREFIX = {
     "sparkplug-host": ("sparkplug_",),
     "mqtt-redpanda-bridge": ("bridge_",),
     "device-simulator": ("simulator_",),
+    "console": ("console_",),
     "redpanda-connect": ("connect_", "input_", "output_"),
     "testbed-exporter": ("mosquitto_", "kafka_", "ledger_"),
 }

@@ -94,6 +94,7 @@ def _quality(board: Board) -> None:
         {
             "LwM2M server": more("lwm2m_http_requests_total", status=ERRORS),
             "Sparkplug host": more("sparkplug_http_requests_total", status=ERRORS),
+            "console": more("console_http_requests_total", status=ERRORS),
         },
         steps=NONE_ALLOWED,
     )  # fmt: skip
@@ -102,6 +103,7 @@ def _quality(board: Board) -> None:
         {
             "LwM2M server": p(0.95, "lwm2m_http_request_duration_seconds", route="/api/.+"),
             "Sparkplug host": p(0.95, "sparkplug_http_request_duration_seconds", route="/(api/.+|metrics)"),
+            "console": p(0.95, "console_http_request_duration_seconds", route="/(api/.+|metrics)"),
         },
         unit="s",
     )  # fmt: skip
