@@ -9,7 +9,7 @@ from typing import Final
 
 from iiot.lwm2m import model
 from iiot.lwm2m.message import Command, Response
-from iiot.rest import Access, Api, make_api
+from iiot.rest import Access, Api, EventStreams, make_api
 from iiot.service import Service, run
 from iiot.telemetry import HealthReport, serve
 from lwm2m_server.api import DESCRIPTION, ERRORS
@@ -18,6 +18,7 @@ from lwm2m_server.api.feed import EventFeed
 from lwm2m_server.api.management import Management
 from lwm2m_server.clock import SystemClock
 from lwm2m_server.duplicates import Duplicates
+from lwm2m_server.event_source import FeedSource
 from lwm2m_server.events import EventLog, open_log
 from lwm2m_server.json_channel import JsonChannel
 from lwm2m_server.metrics import Metrics
@@ -86,8 +87,9 @@ class Server:
             JsonChannel(prefix, self.uplink, self.operations, publish, self.metrics),
         )  # fmt: skip
         self.feed = Feed(events, self.metrics, service.stopping)
+        self.streams = EventStreams(FeedSource(events), service.stopping)
         routes = [
-            *EventFeed(events, self.feed).routes(),
+            *EventFeed(events, self.feed, self.streams).routes(),
             *Clients(
                 self.registry, self.operations, self.observations, self.values, events, definitions
             ).routes(),
@@ -151,6 +153,7 @@ class Server:
         gauge("observations", "Observations of all devices", lambda: len(self.observations))
         gauge("resources", "Resources with a latest value", lambda: self.values.resources)
         gauge("ws_clients", "WebSocket clients of the event feed", lambda: self.feed.clients)
+        gauge("sse_clients", "Server-sent event clients of the event feed", lambda: self.streams.clients)
         gauge("events_pending", "Events that are not durable yet", lambda: self.events.pending)
         gauge("events_oldest_id", "Id of the oldest event kept", lambda: self.events.oldest)
         gauge("events_latest_id", "Id of the newest event", lambda: self.events.latest)

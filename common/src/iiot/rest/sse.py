@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from iiot.errors import InvalidValueError
 from iiot.rest.events import Batch, Event, EventSource
 from iiot.rest.parameters import PARAMETERS
-from iiot.telemetry import problem
+from iiot.telemetry import get_logger, problem
 
 MAX_CLIENTS: Final = 200
 PAGE: Final = 200
@@ -99,7 +99,9 @@ class EventStreams:
         finally:
             for task in (sender, closer):
                 task.cancel()
-            await asyncio.gather(sender, closer, return_exceptions=True)
+            failure, _ = await asyncio.gather(sender, closer, return_exceptions=True)
+            if isinstance(failure, Exception):
+                get_logger("iiot.http").warning("event_stream_failed", error=repr(failure))
 
     async def _send(
         self, request: web.Request, response: web.StreamResponse, wanted: StreamParameters, cursor: int

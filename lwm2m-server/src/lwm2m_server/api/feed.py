@@ -1,4 +1,4 @@
-"""The event feed of the API: pages, the positions of named consumers, and the WebSocket."""
+"""The event feed of the API: pages, the positions of named consumers, server-sent events, the WebSocket."""
 
 import asyncio
 from typing import Annotated, Any, Final
@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from iiot.errors import InvalidValueError
-from iiot.rest import BODY, PARAMETERS, Answer, Route
+from iiot.rest import BODY, PARAMETERS, Answer, EventStreams, Route, StreamParameters
 from iiot.telemetry import json_response, problem
 from lwm2m_server.api.schemas import listing
 from lwm2m_server.events import MAX_LIMIT, EventLog, Page
@@ -51,9 +51,10 @@ class Position(BaseModel):
 class EventFeed:
     """Handlers."""
 
-    def __init__(self, events: EventLog, live: Feed) -> None:
+    def __init__(self, events: EventLog, live: Feed, streams: EventStreams) -> None:
         self._events = events
         self._live = live
+        self._streams = streams
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -80,6 +81,11 @@ class EventFeed:
             Route(
                 "DELETE", named, self.forget_consumer, "Forget a consumer", tag="Events",
                 answers={204: Answer("Forgotten")}, parameters=Consumer, errors=unknown,
+            ),
+            Route(
+                "GET", "/api/events/stream", self._streams.handle, "The feed as server-sent events",
+                tag="Events", answers={200: Answer("Events", str, "text/event-stream")},
+                parameters=StreamParameters, streams=True, errors={503: "Too many streams are open"},
             ),
             Route(
                 "GET", "/ws/events", self._live.handle, "The feed as a WebSocket", tag="Events",
