@@ -6,15 +6,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import orjson
 import pytest
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from connect_rig import ENGINES, PATHS, Connect, FakeFeed, Records, running, serve_feed
 from iiot import topics
 from iiot.kafka import TopicSpec, ensure_topics
-from iiot.telemetry import serve
+from iiot.rest import Access, Api, EventStreams, make_api
+from iiot.telemetry import HealthReport, serve
 from iiot.topics import LWM2M_HTTP
-from lwm2m_server.api import Api
+from lwm2m_server.api.feed import EventFeed
+from lwm2m_server.event_source import FeedSource
 from lwm2m_server.events import open_log
 from lwm2m_server.metrics import Metrics
 from lwm2m_server.store import Store
@@ -25,6 +26,7 @@ from testbed.engines.native import paths
 from testbed.engines.native.process import spawn
 
 pytestmark = pytest.mark.parametrize("engine", ENGINES)
+TOKEN = "a-token-for-this-test"
 SOURCES = ["lwm2m-http-source", "lwm2m-websocket-source"]
 
 
@@ -190,7 +192,7 @@ async def test_the_lwm2m_server_s_own_feed_is_resumed_on_both_paths(kafka, recor
                 wanted = set(range(store.first + 1, events.latest + 1))
                 return events.pending == 0 and all(set(records.ids(path)) == wanted for path in PATHS)
 
-            connect = Connect(engine, kafka, port, tmp_path)
+            connect = Connect(engine, kafka, port, tmp_path, API_TOKEN=TOKEN)
             async with running(connect):
                 for seq in range(1500):
                     events.append("send", f"device-{seq % 3}", {"seq": seq})
@@ -267,11 +269,12 @@ async def test_stops_within_five_seconds_while_kafka_is_away(engine, tmp_path):
 
 @asynccontextmanager
 async def serve_log(events):
-    """The LwM2M server's HTTP side without its devices."""
-    app = web.Application()
-    Api(None, None, events, None).add_routes(app)
-    feed = Feed(events, Metrics(CollectorRegistry()), asyncio.Event())
-    app.router.add_get("/ws/events", feed.handle)
+    """The LwM2M server's HTTP side without its devices, closed to everyone without the token."""
+    stopping = asyncio.Event()
+    feed = Feed(events, Metrics(CollectorRegistry()), stopping)
+    routes = EventFeed(events, feed, EventStreams(FeedSource(events), stopping)).routes()
+    access = Access(TOKEN, reads_open=False)
+    app = make_api(CollectorRegistry(), lambda: HealthReport(healthy=True), Api("Feed", "", routes), access)
     async with serve(app, "127.0.0.1", 0) as port:
         yield port
 
