@@ -9,6 +9,7 @@ from iiot.lwm2m import model
 from iiot.lwm2m.message import Command, Deregister, Link, Notify, Record, Register, Response, Send, Update
 from iiot.lwm2m.path import Path
 from lwm2m_rig import Clock
+from lwm2m_server.bootstrap import Bootstrap
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.observations import Observations
 from lwm2m_server.oma_channel import OmaChannel
@@ -99,9 +100,10 @@ class Bench:
         )  # fmt: skip
         self.observations = Observations(self.operations, self.log, self.clock.wall_ms)
         self.values = Values(100, 10_000)
+        self.bootstrap = Bootstrap(self.operations, self.log, self.definitions, self.clock.wall_ms)
         self.uplink = Uplink(
             self.registry, self.log, Duplicates(), self.definitions, self.operations, self.observations,
-            self.values, self.clock, self.counts,
+            self.values, self.clock, self.bootstrap, self.counts,
         )  # fmt: skip
         self.replies: list[Response] = []
         self.done = 0

@@ -13,9 +13,11 @@ from iiot.rest import Access, Api, EventStreams, make_api
 from iiot.service import Service, run
 from iiot.telemetry import HealthReport, serve
 from lwm2m_server.api import DESCRIPTION, ERRORS
+from lwm2m_server.api.bootstrap import BootstrapApi
 from lwm2m_server.api.clients import Clients
 from lwm2m_server.api.feed import EventFeed
 from lwm2m_server.api.management import Management
+from lwm2m_server.bootstrap import BOOTSTRAP, Bootstrap
 from lwm2m_server.clock import SystemClock
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.event_source import FeedSource
@@ -71,10 +73,11 @@ class Server:
         self.observations = Observations(self.operations, events, clock.wall_ms)
         self.values = Values(settings.history_per_resource, settings.history_points)
         self.operations.listeners.append(self._note_values)
+        self.bootstrap = Bootstrap(self.operations, events, definitions, clock.wall_ms)
         duplicates = Duplicates()
         self.uplink = Uplink(
             self.registry, events, duplicates, definitions, self.operations, self.observations, self.values,
-            clock, self.metrics,
+            clock, self.bootstrap, self.metrics,
         )  # fmt: skip
         self._clock = clock
         self._restore(store, duplicates)
@@ -93,6 +96,7 @@ class Server:
             *Clients(
                 self.registry, self.operations, self.observations, self.values, events, definitions
             ).routes(),
+            *BootstrapApi(self.bootstrap).routes(),
             *Management(self.operations, self.observations, definitions).routes(),
         ]
         api = Api("LwM2M server", DESCRIPTION, routes, ERRORS)
@@ -106,6 +110,7 @@ class Server:
         for endpoint, seq in store.numbers(NUMBERS_RESTORED):
             duplicates.is_new(endpoint, seq)
         self.operations.restore(store.documents(REQUEST).values())
+        self.bootstrap.restore(store.documents(BOOTSTRAP))
         self.observations.restore(store.documents(OBSERVATION).values())
         replay(self.values, store.newest(EVENTS_REPLAYED, EVENTS_REPLAYED_BYTES))
 
@@ -185,6 +190,7 @@ async def open_server(settings: Settings, service: Service) -> AsyncIterator[tup
                 yield server, port
             finally:
                 service.stopping.set()
+                await server.bootstrap.close()
                 await mqtt
                 expiry.cancel()
 

@@ -118,6 +118,9 @@ class OmaChannel:
                 interface = BOOTSTRAP
         elif message.operation in (Operation.BOOTSTRAP_REQUEST, Operation.BOOTSTRAP_PACK):
             interface = BOOTSTRAP
+        if isinstance(message, Response) and message.records:
+            payload = content.encode(Format.SENML_CBOR, message.records, ROOT, self._definitions)
+            message = replace(message, records=(), content=Content(Format.SENML_CBOR, payload))
         if isinstance(message, Response) and isinstance(message.error, Refusal):
             reason = message.error
             message = replace(

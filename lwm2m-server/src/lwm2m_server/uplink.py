@@ -21,6 +21,7 @@ from iiot.lwm2m.message import (
 )
 from iiot.lwm2m.model import Definitions
 from iiot.telemetry import get_logger
+from lwm2m_server.bootstrap import FORMATS, Bootstrap
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.events import EventLog
 from lwm2m_server.observations import Observations
@@ -30,6 +31,7 @@ from lwm2m_server.sparing import SparingLog
 from lwm2m_server.values import Values
 
 DeviceMessage = Register | Update | Deregister | Send | Notify | BootstrapRequest
+_Registered = Register | Update | Deregister | Send | Notify
 Reply = Callable[[Response], None]
 
 _OPERATIONS: Final[dict[type[object], Operation]] = {
@@ -85,6 +87,7 @@ class Uplink:
         observations: Observations,
         values: Values,
         clock: Clock,
+        bootstrap: Bootstrap,
         metrics: Metrics,
     ) -> None:
         self._registry = registry
@@ -95,6 +98,7 @@ class Uplink:
         self._observations = observations
         self._values = values
         self._clock = clock
+        self._bootstrap = bootstrap
         self._metrics = metrics
         registry.on_sleep = self._note_sleep
 
@@ -111,7 +115,10 @@ class Uplink:
             done: called when the message has had its effect, on disk too.
         """
         operation = _OPERATIONS[type(message)]
-        seq = None if isinstance(message, BootstrapRequest) else message.seq
+        if isinstance(message, BootstrapRequest):
+            self._handle_bootstrap(endpoint, message, profile, reply, done)
+            return
+        seq = message.seq
         if seq is not None and not self._duplicates.is_new(endpoint, seq):
             self._metrics.message(operation, "duplicate")
             self._answer(operation, message.token, reply)
@@ -218,6 +225,24 @@ class Uplink:
         if operation in _ALWAYS_ANSWERED or (token and operation is not Operation.NOTIFY):
             reply(Response(token=token, code=_SUCCESS[operation], operation=operation))
 
+    def _handle_bootstrap(
+        self, endpoint: str, message: BootstrapRequest, profile: str, reply: Reply, done: Callable[[], None]
+    ) -> None:
+        operation, form = Operation.BOOTSTRAP_REQUEST, message.preferred_format
+        code, reason = Code.BAD_REQUEST, "no bootstrap configuration is stored for this device"
+        if form is not None and form not in FORMATS:
+            code, reason = Code.UNSUPPORTED_CONTENT_FORMAT, f"format {form} is not offered here"
+        elif self._bootstrap.knows(endpoint):
+            self._metrics.message(operation, "accepted")
+            records = self._bootstrap.pack(endpoint) if message.pack else None
+            code = Code.CONTENT if message.pack else Code.CHANGED
+            reply(Response(token=message.token, code=code, operation=operation, records=records or ()))
+            done()
+            if not message.pack:
+                self._bootstrap.start(endpoint, profile, form)
+            return
+        self.refuse(endpoint, operation, code, reason, reply, done, message)
+
     def _begin(self, registration: Registration) -> None:
         """A Register has been answered: now the device takes requests."""
         registration.ready = True
@@ -230,10 +255,8 @@ class Uplink:
         self._events.append("sleeping", registration.endpoint, data)
 
     def _apply(
-        self, endpoint: str, message: DeviceMessage, profile: str
+        self, endpoint: str, message: _Registered, profile: str
     ) -> tuple[str, dict[str, Any], Registration | None]:
-        if isinstance(message, BootstrapRequest):
-            raise _RefusedError(Code.NOT_IMPLEMENTED, "this server has no bootstrap interface")
         if isinstance(message, Register):
             return self._register(message, profile)
         registration = self._registry.get(endpoint)

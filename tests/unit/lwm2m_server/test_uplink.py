@@ -92,7 +92,8 @@ def test_without_numbers_nothing_is_a_duplicate(bench):
             Register(endpoint="d1", lifetime=60, records=(Record(Path.of(3, 0, 9), "x"),), seq=9),
             Code.BAD_REQUEST,
         ),
-        (BootstrapRequest(), Code.NOT_IMPLEMENTED),
+        (BootstrapRequest(), Code.BAD_REQUEST),
+        (BootstrapRequest(preferred_format=50), Code.UNSUPPORTED_CONTENT_FORMAT),
     ],
 )
 def test_refusals_are_answered_and_accounted_for(bench, message, code):

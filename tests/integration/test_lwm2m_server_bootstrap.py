@@ -1,0 +1,79 @@
+"""The bootstrap interface on a real broker, in both profiles."""
+
+import asyncio
+
+import cbor2
+import pytest
+
+from lwm2m_rig import device, oma_device, running_server
+from support import eventually
+
+CONFIG = {"delete": ["/1"], "objects": {"1": {"0": {"0": 101, "1": 300}}}}
+
+
+@pytest.fixture
+async def server(mosquitto, tmp_path):
+    async with running_server(mosquitto, tmp_path / "server.db") as client:
+        yield client
+
+
+async def configure(server, name):
+    status, body = await server.call("POST", f"/api/bootstrap/{name}", json=CONFIG)
+    assert (status, body) == (200, {"endpoint": name, "config": CONFIG, "session": None})
+
+
+async def finished(server, name):
+    _, body = await server.get(f"/api/bootstrap/{name}")
+    return body["session"] and body["session"]["state"] != "started" and body["session"]
+
+
+async def test_a_device_of_the_binding_is_bootstrapped(server, mosquitto, unique):
+    with oma_device(mosquitto, unique("oma")) as made:
+        request = {1: 0, 2: 1, 4: 112}
+        assert (await asyncio.to_thread(made.ask, request, "bs"))[18] == 400
+        await configure(server, made.name)
+        made.reply = lambda request: {18: {3: 202, 1: 204, 5: 204}[request[1]]}
+        assert await asyncio.to_thread(made.ask, {1: 0, 2: 3, 4: 112}, "bs") == {18: 204, 2: 3}
+        assert (await eventually(lambda: finished(server, made.name), "the session ends"))[
+            "state"
+        ] == "finished"
+        written = made.requests[1]
+        assert [request[1] for request in made.requests] == [3, 1, 5]
+        assert (made.requests[0][5], written[5], written[19]) == ("/1", "/1/0", 112)
+        assert sum(record.get(2, 0) for record in cbor2.loads(written[7])) == 401
+        packed = await asyncio.to_thread(made.ask, {1: 6, 2: 5}, "bs")
+        assert (packed[18], packed[19], len(cbor2.loads(packed[7]))) == (205, 112, 2)
+        await eventually(lambda: server.server.events.pending == 0, "stored")
+        assert await server.kinds(made.name) == ["refused"] + ["bootstrap"] * 3
+
+
+async def test_a_device_of_the_json_profile_that_fails_a_step(server, mosquitto, unique):
+    with device(mosquitto, unique("json")) as made:
+        await configure(server, made.name)
+        steps = []
+        made.answer = lambda token, command: (
+            steps.append(command["operation"])
+            or {"code": "2.02" if len(steps) == 1 else "4.00", "error": "no"}
+        )
+        made.say("bootstrap", {"token": "b1"})
+        assert await asyncio.to_thread(made.hears, "ack/bootstrap") == {"code": "2.04", "token": "b1"}
+        session = await eventually(lambda: finished(server, made.name), "the session ends")
+        assert (session["state"], session["path"], session["code"]) == ("failed", "/1/0", "4.00")
+        assert steps == ["bootstrap-delete", "bootstrap-write"]
+        made.say("bootstrap", {"pack": True})
+        assert (await asyncio.to_thread(made.hears, "ack/bootstrap"))["values"] == {
+            "/1/0/0": 101,
+            "/1/0/1": 300,
+        }
+
+
+async def test_configurations(server):
+    await configure(server, "d1")
+    assert (await server.get("/api/bootstrap"))[1] == {"d1": CONFIG}
+    for name, body, field in [("d1", {"objects": {"x": 1}}, "id below /"), ("rd", CONFIG, "device id")]:
+        status, told = await server.call("POST", f"/api/bootstrap/{name}", json=body)
+        assert (status, told["field"]) == (400, field)
+    assert (await server.call("POST", "/api/bootstrap/d1", data="{"))[0] == 400
+    assert (await server.call("DELETE", "/api/bootstrap/d1"))[0] == 204
+    assert (await server.call("DELETE", "/api/bootstrap/d1"))[0] == 404
+    assert (await server.get("/api/bootstrap/d1"))[0] == 404
