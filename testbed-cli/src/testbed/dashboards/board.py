@@ -1,5 +1,6 @@
 """How all dashboards look: one data source, two variables, links, and a few kinds of panels."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -63,7 +64,12 @@ class Board:
 
     def json(self) -> str:
         """The file's content."""
-        return JSONEncoder(sort_keys=True, indent=2).encode(self._dashboard.build()) + "\n"
+        document = json.loads(JSONEncoder().encode(self._dashboard.build()))
+        for annotation in document["annotations"]["list"]:
+            annotation["titleFormat"] = "{{alertname}}"  # the SDK does not know the field
+        for panel in document["panels"]:
+            panel["options"] = panel.get("options") or {}  # the SDK writes null where nothing was chosen
+        return json.dumps(document, sort_keys=True, indent=2) + "\n"
 
     def row(self, title: str) -> None:
         """A heading; what follows stands below it."""
@@ -114,7 +120,7 @@ class Board:
         panel = heatmap.Panel().color(
             heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
         )
-        panel = panel.y_axis(heatmap.YAxisConfig().unit(unit)).calculate(False)
+        panel = panel.y_axis(heatmap.YAxisConfig().unit(unit)).calculate(False).show_tooltip()
         self._add(panel, title, text, {"{{le}}": expr}, width, 8, PromQueryFormat.HEATMAP)
 
     def states(self, title: str, text: str, queries: Mapping[str, str], *, width: int = 12) -> None:
@@ -140,7 +146,7 @@ class Board:
         organize = models.DataTransformerConfig(
             id_val="organize",
             options={
-                "excludeByName": {"Time": True},
+                "excludeByName": dict.fromkeys(("Time", "Value", "__name__", "job"), True),
                 "indexByName": {name: index for index, name in enumerate(columns)},
                 "renameByName": dict(columns),
             },

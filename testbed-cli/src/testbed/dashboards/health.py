@@ -2,9 +2,7 @@
 
 from testbed.dashboards.board import NONE_ALLOWED, Board, more, p, rate, total
 
-SERVICES = (
-    "lwm2m-server|sparkplug-host|mqtt-redpanda-bridge|device-simulator|redpanda-connect|testbed-exporter"
-)
+SERVICES = "lwm2m-server|sparkplug-host|mqtt-redpanda-bridge|device-simulator|redpanda-connect|testbed-exporter|console"
 OURS = f'{{job=~"{SERVICES}"}}'
 ERRORS = "5.."
 

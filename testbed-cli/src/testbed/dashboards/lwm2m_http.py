@@ -109,6 +109,7 @@ def analysis() -> Board:
         "Events in a poll", "Events that a poll brings, in the mean",
         f'{rate("kafka_topic_appended_total", topic=TOPIC)} / '
         f'{rate("lwm2m_http_requests_total", route=EVENTS, status="200")}',
+        unit="none",
     )  # fmt: skip
     board.number(
         "Dead letters", "Events in the window that could not be delivered as they are",
