@@ -2,7 +2,12 @@
 
 from testbed.dashboards.board import NONE_ALLOWED, Board, more, p, rate, total
 
-SERVICES = "lwm2m-server|sparkplug-host|mqtt-redpanda-bridge|device-simulator|redpanda-connect|testbed-exporter|console"
+SERVICES = "|".join(
+    (
+        *("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "redpanda-connect"),
+        *("device-simulator", "testbed-exporter", "console"),
+    )
+)
 OURS = f'{{job=~"{SERVICES}"}}'
 ERRORS = "5.."
 
