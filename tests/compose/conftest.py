@@ -14,7 +14,7 @@ from compose.daemon import running_daemon
 from compose.shell import ROOT, ToolError, run
 from compose.stack import Stack
 
-PORTS = (8883, 1883, 9001, 8080, 8081, 9092, 8084, 8085, 8087, 9090)
+PORTS = (8883, 1883, 9001, 8080, 8081, 9092, 8084, 8085, 8087, 8088, 9090, 9093)
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
