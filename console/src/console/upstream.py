@@ -138,4 +138,8 @@ def _detail(body: str) -> str:
 
 
 def _reason(exc: BaseException) -> str:
-    return "no answer in time" if isinstance(exc, TimeoutError) else str(exc)[:200] or type(exc).__name__
+    if isinstance(exc, TimeoutError):
+        return "no answer in time"
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return f"{exc.host}:{exc.port}: {exc.os_error.strerror or exc.os_error}"
+    return str(exc)[:200] or type(exc).__name__

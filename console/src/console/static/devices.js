@@ -8,7 +8,7 @@ const FILTERS = {
   all: ["All devices", () => true],
   online: ["Online in both", (d) => d.lwm2m?.online && d.sparkplug?.online],
   trouble: ["Differ or have gaps", (d) => !d.lwm2m !== !d.sparkplug || d.lwm2m?.online !== d.sparkplug?.online || d.sparkplug?.gaps > 0 || d.sparkplug?.duplicate_id],
-  offline: ["Offline somewhere", (d) => !d.lwm2m?.online || !d.sparkplug?.online],
+  offline: ["Offline somewhere", (d) => d.lwm2m?.online === false || d.sparkplug?.online === false],
 };
 const ORDERS = {
   id: ["Name", (a, b) => (a.id < b.id ? -1 : 1)],

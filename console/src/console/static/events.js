@@ -27,6 +27,7 @@ export function events(main, signal) {
     select: (event) => show(event),
     open: (event) => show(event),
     height: 32,
+    steady: true,
     visible: Math.max(8, Math.min(18, Math.floor((innerHeight - 300) / 32))),
   });
   const show = (event) => detail.replaceChildren(h("section", { class: "card", "aria-label": "Event" }, h("header", {}, h("h2", {}, `${event.type} of ${event.endpoint}`), h("a", { href: `#/devices/${encodeURIComponent(event.endpoint)}` }, "Open device")), h("pre", { tabindex: 0, "aria-label": "Event as JSON" }, JSON.stringify(event, null, 2))));

@@ -33,7 +33,7 @@ const WIRES = [
   { key: "devices-spark", from: "device-simulator", to: "mosquitto", kind: "sparkplug", figure: ["device-simulator", "sparkplug_sent"], wide: [1, 0.6, 0, 0.6, 19], tall: [0.58, 1, 0.58, 0, 0, "start"] },
   { key: "lwm2m-up", from: "mosquitto", to: "lwm2m-server", kind: "lwm2m", figure: ["lwm2m-server", "messages"], wide: [1, 0.22, 0, 0.6], tall: [0.2, 1, 0.5, 0] },
   { key: "spark-up", from: "mosquitto", to: "sparkplug-host", kind: "sparkplug", figure: ["sparkplug-host", "messages"], wide: [1, 0.5, 0, 0.5, -8], tall: [0.8, 1, 0.6, 0] },
-  { key: "bridge-up", from: "mosquitto", to: "mqtt-redpanda-bridge", kind: "both", figure: ["mqtt-redpanda-bridge", "received"], wide: [1, 0.78, 0, 0.4], tall: [0.5, 1, 0, 0.5, 0, "end"] },
+  { key: "bridge-up", from: "mosquitto", to: "mqtt-redpanda-bridge", kind: "both", figure: ["mqtt-redpanda-bridge", "received"], wide: [1, 0.78, 0, 0.4], tall: [0.5, 1, 0, 0.5, 0, "middle", -14] },
   { key: "events", from: "lwm2m-server", to: "redpanda-connect", kind: "lwm2m", figure: ["redpanda-connect", "received"], wide: [1, 0.5, 0, 0.5, -8], tall: [0.5, 1, 0.5, 0] },
   { key: "connect-kafka", from: "redpanda-connect", to: "kafka", kind: "lwm2m", figure: ["redpanda-connect", "delivered"], wide: [1, 0.5, 0.3, 0], tall: [0.5, 1, 0.25, 0] },
   { key: "bridge-kafka", from: "mqtt-redpanda-bridge", to: "kafka", kind: "both", figure: ["mqtt-redpanda-bridge", "delivered"], wide: [1, 0.5, 0.3, 1], tall: [0.5, 1, 0.75, 0] },
@@ -157,20 +157,19 @@ function drawWire(parent, wire, layout, form) {
   const [width, height] = layout.size;
   const [fx, fy] = layout.at[wire.from];
   const [tx, ty] = layout.at[wire.to];
-  const [a, b, c, d, lift = -6, anchor = "middle"] = wire[form];
+  const [a, b, c, d, lift = -6, anchor = "middle", shift = { end: -12, start: 12 }[anchor] ?? 0] = wire[form];
   const from = [fx + a * width, fy + b * height];
   const to = [tx + c * width, ty + d * height];
   const line = s("path", { class: `wire ${wire.kind}`, d: `M${from}L${to}` });
   const angle = (Math.atan2(to[1] - from[1], to[0] - from[0]) * 180) / Math.PI;
   const head = s("path", { class: `head ${wire.kind}`, d: "M-9 -5L0 0L-9 5", transform: `translate(${to}) rotate(${angle})` });
   const middle = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
-  const shift = { end: -12, start: 12 }[anchor] ?? 0;
   const label = s("text", { class: `rate ${wire.kind}`, x: middle[0] + shift, y: middle[1] + lift, "text-anchor": anchor }, "–");
   parent.append(line, head, label);
   return { line, label };
 }
 
-const HIDDEN = new Set(["timestamp", "status"]);
+const HIDDEN = new Set(["timestamp", "status", "latest_event"]);
 function figureText(name, value) {
   if (name.endsWith("_connected")) return value === null ? "–" : value ? "yes" : "no";
   return GAUGES.has(name) ? number(value) : rate(value);

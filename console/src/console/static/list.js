@@ -8,19 +8,20 @@ let count = 0;
 
 /**
  * columns: [{title, width, wide: hidden on a phone, class}], render(row): a text or node for each column,
- * open(row): called by click and Enter. Arrows, Page, Home and End move the selection.
+ * open(row): called by click and Enter. Arrows, Page, Home and End move the selection. A steady list keeps its height.
  */
 export class List {
-  constructor({ label, columns, narrow, render, open, select, height = 38, visible = 16 }) {
+  constructor({ label, columns, narrow, render, open, select, height = 38, visible = 16, steady = false }) {
     this.rows = [];
     this.selected = -1;
     this.lines = [];
-    Object.assign(this, { columns, render, open, select, height, visible, id: `list${++count}` });
+    Object.assign(this, { columns, render, open, select, height, visible, least: steady ? visible : 4, id: `list${++count}` });
     this.space = h("div", { class: "space", role: "rowgroup" });
     this.body = h("div", { class: "body", role: "presentation" }, this.space);
     const heads = columns.map((c) => h("div", { role: "columnheader", class: `${c.wide ? "wide" : ""} ${c.class ?? ""}` }, c.title));
     const head = h("div", { role: "rowgroup" }, h("div", { class: "head", role: "row" }, heads));
     this.element = h("div", { class: "list", role: "grid", tabindex: 0, "aria-label": label }, head, this.body);
+    this.body.style.height = `${this.least * height}px`;
     this.element.style.setProperty("--columns", columns.map((c) => c.width).join(" "));
     const kept = columns.filter((c) => !c.wide).map((c) => c.narrow ?? c.width);
     this.element.style.setProperty("--narrow", narrow ?? kept.join(" "));
@@ -37,7 +38,7 @@ export class List {
     if (added && this.selected >= 0) this.selected += added;
     if (this.selected >= rows.length) this.selected = rows.length - 1;
     this.space.style.height = `${rows.length * this.height}px`;
-    this.body.style.height = `${Math.max(4, Math.min(this.visible, rows.length)) * this.height}px`;
+    this.body.style.height = `${Math.max(this.least, Math.min(this.visible, rows.length)) * this.height}px`;
     if (added && this.body.scrollTop > this.height / 2) this.body.scrollTop += added * this.height;
     this.element.setAttribute("aria-rowcount", rows.length + 1);
     this.draw();
@@ -67,7 +68,6 @@ export class List {
   }
 
   fill(line, number) {
-    line.style.display = "";
     line.style.transform = `translateY(${number * this.height}px)`;
     line.id = `${this.id}-${number}`;
     line.number = number;

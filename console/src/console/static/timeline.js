@@ -26,6 +26,7 @@ export function timeline(id, signal) {
     open: (row) => showDetail(detail, row),
     height: 30,
     visible: 15,
+    steady: true,
   });
   const rebuild = () => {
     const all = state.all.filter((message) => shown[message.protocol]);

@@ -1,0 +1,174 @@
+"""The console's page in a real browser, on parts that are away and on a fleet of thousands."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from browser import PHONE, WIDE, Page, chromium
+from conftest import ROOT, running
+from support import accepts_connections, free_port, wait_until
+from testbed.engines.native.process import Command
+
+VIEWS = ("flow", "devices", "devices/device-temp-001", "events", "topics", "alerts")
+FLEET = 5000
+GONE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
+
+
+@contextmanager
+def console(directory, **settings):
+    """A console process; parts that are not named are away."""
+    port = free_port()
+    parts = ("LWM2M_SERVER", "SPARKPLUG_HOST", "BRIDGE", "SIMULATOR", "CONNECT", "PROMETHEUS")
+    environment = {f"{part}_URL": GONE for part in parts} | {
+        "HTTP_PORT": str(port),
+        "MQTT_TLS": "false",
+        "MQTT_PORT": "9",
+        "KAFKA_BROKERS": "127.0.0.1:9",
+        "PYTHONPATH": f"{ROOT}/common/src:{ROOT}/console/src",
+        **settings,
+    }
+    command = Command((sys.executable, "-m", "console"), directory, environment)
+    with running(f"console {port}", command, directory / "log.txt"):
+        wait_until(lambda: accepts_connections(port), "the console listens", 20)
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def lonely(driver, tmp_path_factory):
+    """The page of a console that reaches nothing."""
+    with console(tmp_path_factory.mktemp("lonely")) as url:
+        yield Page(driver, url)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_says_what_is_away_instead_of_staying_blank(lonely, view):
+    lonely.open(view, "does not answer" if view != "flow" else "unreachable")
+    assert lonely.all("h1")
+    assert not lonely.errors()
+    if view.startswith("devices/"):
+        lonely.wait_for("No messages:")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_fits_a_phone_and_axe_finds_nothing_while_parts_are_away(lonely, view):
+    lonely.resize(PHONE, "dark")
+    try:
+        lonely.open(view, "does not answer" if view != "flow" else "unreachable")
+        assert lonely.run("return document.documentElement.scrollWidth") <= PHONE[0]
+        assert lonely.violations() == []
+    finally:
+        lonely.resize(WIDE)
+
+
+def test_detail_of_a_part_says_why_it_is_away(lonely):
+    lonely.open("flow", "unreachable")
+    lonely.button("LwM2M server: unreachable").click()
+    lonely.wait_for("does not answer")
+
+
+class _Fleet(BaseHTTPRequestHandler):
+    """An LwM2M server with many devices."""
+
+    clients = json.dumps(
+        [
+            {
+                "endpoint": f"device-temp-{n:04}",
+                "online": n % 7 > 0,
+                "lifetime": 60,
+                "lastUpdate": "2026-01-01",
+            }
+            for n in range(FLEET)
+        ]
+    ).encode()
+
+    def do_GET(self):
+        known = self.path.startswith("/api/clients") and self.path.count("/") == 2
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        self.wfile.write(self.clients if known else b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def crowded(driver, tmp_path_factory):
+    """The page of a console whose LwM2M server has thousands of devices."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Fleet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            with console(tmp_path_factory.mktemp("crowded"), LWM2M_SERVER_URL=url) as where:
+                yield Page(driver, where)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_thousands_of_devices_are_a_few_elements(crowded):
+    crowded.open("devices", "5000 devices")
+    assert 10 < len(crowded.all(".line")) < 60
+    assert crowded.one("[role=grid]").get_attribute("aria-rowcount") == str(FLEET + 1)
+
+
+def test_the_list_is_usable_by_keyboard_to_its_end_and_quick(crowded):
+    crowded.open("devices", "5000 devices")
+    crowded.run("document.querySelector('[role=grid]').focus()")
+    begun = time.monotonic()
+    crowded.press(Keys.END)
+    wait_until(lambda: "device-temp-4999" in crowded.text(), "the last device", 5)
+    crowded.press(Keys.ARROW_UP, Keys.PAGE_UP, Keys.HOME, Keys.ARROW_DOWN)
+    wait_until(lambda: "device-temp-0001" in crowded.text(), "the first devices", 5)
+    # Drawing 500 times on a loaded machine: what matters is that it does not grow with the fleet.
+    drawing = crowded.run(
+        "const b = document.querySelector('.body'), t = performance.now();"
+        "for (let i = 0; i < 500; i++) { b.scrollTop = i * 380; b.dispatchEvent(new Event('scroll')); }"
+        "return (performance.now() - t) / 500"
+    )
+    assert drawing < 30, f"{drawing} ms for each step"
+    assert time.monotonic() - begun < 30
+    crowded.press(Keys.HOME, Keys.ENTER)
+    wait_until(lambda: crowded.driver.current_url.endswith("#/devices/device-temp-0000"), "the device opens")
+
+
+def test_search_and_filter_narrow_the_list(crowded):
+    crowded.open("devices", "5000 devices")
+    crowded.one("input[type=search]").send_keys("0014")
+    crowded.wait_for("1 of 5000 devices")
+    assert [line.text.split("\n")[0] for line in crowded.all(".line") if line.is_displayed()] == [
+        "device-temp-0014"
+    ]
+    crowded.open("devices", "5000 devices")
+    crowded.run(
+        "const s = document.querySelector('select'); s.value = 'offline'; s.dispatchEvent(new Event('input'))"
+    )
+    crowded.wait_for("715 of 5000 devices")
+
+
+def test_it_ends_on_sigterm(tmp_path):
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}/common/src:{ROOT}/console/src",
+        "HTTP_PORT": str(port),
+    }
+    command = (sys.executable, "-m", "console")
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: accepts_connections(port), "the console listens", 20)
+        process.terminate()
+        assert process.wait(10) == 0
