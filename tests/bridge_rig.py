@@ -22,6 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, encode_payload
 from iiot.topics import LWM2M_REGISTRATION, LWM2M_UPDATES, SPARKPLUG_DATA, dlq
+from schema_check import check_record
 from support import free_port, wait_until
 
 TOPICS = (SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES)
@@ -202,6 +203,8 @@ class Reader:
 
     def read(self):
         for found in self._consumer.poll(timeout_ms=200).values():
+            for record in found:
+                check_record(record)
             self.records += found
         return self.records
 

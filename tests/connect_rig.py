@@ -15,6 +15,7 @@ from aiohttp import WSMsgType, web
 from kafka import KafkaConsumer, TopicPartition
 
 from iiot import topics
+from schema_check import check_record
 from support import eventually, free_port
 from testbed.connect.engine import find_program
 
@@ -240,6 +241,8 @@ class Records:
     async def until(self, done: Callable[[], bool], what: str, seconds: float = 30) -> None:
         def look() -> bool:
             for batch in self._consumer.poll(timeout_ms=100).values():
+                for record in batch:
+                    check_record(record)
                 self.by_topic[batch[0].topic] += batch
             return done()
 

@@ -1,5 +1,6 @@
 """One table of what every part shows from outside, and what arrives in every topic."""
 
+import itertools
 import json
 import urllib.error
 import urllib.request
@@ -7,6 +8,7 @@ import urllib.request
 import pytest
 from kafka import KafkaConsumer
 
+from schema_check import check_record
 from support import wait_until
 
 SIGNALS = [
@@ -66,8 +68,12 @@ def test_a_topic_holds_events_of_devices(testbed, topic):
     consumer = KafkaConsumer(
         topic, bootstrap_servers=testbed.brokers, auto_offset_reset="earliest", consumer_timeout_ms=15_000
     )
-    record = next(iter(consumer))
+    records = list(itertools.islice(consumer, 1))
+    records += itertools.chain.from_iterable(consumer.poll(timeout_ms=1000, max_records=5000).values())
     consumer.close()
+    for one in records:
+        check_record(one)
+    record = records[0]
     headers = dict(record.headers)
     assert record.key.decode().startswith("device-")
     assert TOPICS[topic] in json.loads(record.value)

@@ -14,6 +14,7 @@ from mqtt_redpanda_bridge.birth_store import BirthStore
 from mqtt_redpanda_bridge.encode import Context
 from mqtt_redpanda_bridge.metrics import BridgeCollector
 from mqtt_redpanda_bridge.pump import Pump
+from mqtt_redpanda_bridge.registration import Registration
 from mqtt_redpanda_bridge.routes import load_routes
 from mqtt_redpanda_bridge.settings import BridgeSettings
 from mqtt_redpanda_bridge.sink import Sink, topic_specs
@@ -42,6 +43,7 @@ class Bridge:
         self._service = service
         self._table = load_routes(settings.routes_file)
         self._context = Context()
+        self._registration = Registration(self._table, settings.schema_registry_url, self._context.prefixes)
         self._sink = Sink(settings, topic_specs(self._table, settings))
         self._pump = Pump(
             self._table,
@@ -79,8 +81,11 @@ class Bridge:
             self._open_births(stack)
             await stack.enter_async_context(self._sink)
             async with asyncio.TaskGroup() as tasks:
-                helpers = [tasks.create_task(self._mend()), tasks.create_task(self._save_births())]
+                work = (self._mend(), self._save_births(), self._registration.run())
+                helpers = [tasks.create_task(one) for one in work]
                 await self._unless_stopping(self._until_topics_exist())
+                if self._registration.is_needed:
+                    await self._unless_stopping(self._registration.done.wait())
                 await keep_connected(
                     self._connect_options,
                     self._pump.handle,
@@ -176,6 +181,7 @@ class Bridge:
             details={
                 "mqtt": {"connected": self.mqtt_connected, "detail": self._mqtt_state},
                 "kafka": {"connected": self.kafka_connected, "detail": kafka},
+                "schemas": self._registration.state,
                 "in_flight": pump.in_flight,
                 "stalled": len(pump.stalled),
             },

@@ -45,12 +45,14 @@ class Context:
         birth_store: where births are kept over restarts, if anywhere.
         non_conformant: messages on the short Sparkplug topic form.
         unresolved: metrics passed on without a name or datatype, because no birth told them.
+        prefixes: what precedes the values of a route, by its name.
     """
 
     births: BirthCatalog = field(default_factory=BirthCatalog)
     birth_store: BirthStore | None = None
     non_conformant: int = 0
     unresolved: int = 0
+    prefixes: dict[str, bytes] = field(default_factory=dict)
 
 
 class Encoder(Protocol):

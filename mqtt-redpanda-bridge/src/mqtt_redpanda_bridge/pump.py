@@ -64,11 +64,12 @@ class RouteCounters:
 class Lane:
     """An MQTT topic's way: its route, and its encoder or the reason why it has none."""
 
-    __slots__ = ("counters", "encoder", "illegal", "route")
+    __slots__ = ("counters", "encoder", "illegal", "prefix", "route")
 
     def __init__(self, topic: str, route: Route, counters: RouteCounters, context: Context) -> None:
         self.route = route
         self.counters = counters
+        self.prefix = context.prefixes.get(route.name, b"")
         self.encoder: Encoder | None = None
         self.illegal = ""
         try:
@@ -245,7 +246,8 @@ class Pump:
             return
         now_ms = int(self._wall_clock() * 1000)
         try:
-            delivery.value, delivery.headers = encoder.encode(message.payload, now_ms)
+            value, delivery.headers = encoder.encode(message.payload, now_ms)
+            delivery.value = lane.prefix + value
             delivery.key = encoder.key
         except DecodeError as exc:
             self._bury(delivery, f"undecodable: {exc}")

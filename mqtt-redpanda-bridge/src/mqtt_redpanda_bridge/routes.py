@@ -31,6 +31,15 @@ class Format(StrEnum):
     """Any payload, passed on byte by byte."""
 
 
+class WireFormat(StrEnum):
+    """What surrounds a record's value."""
+
+    PLAIN = "plain"
+    """Nothing."""
+    CONFLUENT = "confluent"
+    """Preceded by the id of its schema in the schema registry."""
+
+
 def _filter(text: str) -> str:
     try:
         return filters.check_filter(text)
@@ -59,6 +68,7 @@ class Route(BaseModel):
         topic: Kafka topic; undeliverable messages go to its `.dlq` sibling.
         format: see `Format`.
         key: `device` (edge node id or endpoint), `topic`, or `level:N`.
+        wire_format: see `WireFormat`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,11 +78,14 @@ class Route(BaseModel):
     topic: Annotated[str, AfterValidator(_kafka_topic)]
     format: Format
     key: Annotated[str, AfterValidator(_key)] = "device"
+    wire_format: WireFormat = WireFormat.PLAIN
 
     @model_validator(mode="after")
     def _key_is_known(self) -> "Route":
         if self.key == "device" and self.format is Format.RAW:
             raise ValueError("key: device is unknown in format raw, allowed: topic, level:N")
+        if self.wire_format is WireFormat.CONFLUENT and self.format is Format.RAW:
+            raise ValueError("wire_format: confluent needs a schema, format raw has none")
         return self
 
     def key_of(self, topic: str) -> str:
@@ -94,7 +107,7 @@ class RouteTable:
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
         self._filters = [(topic_filter, route) for route in routes for topic_filter in route.filters]
-        problems = [*self._conflicts(), *self._repeated_names()]
+        problems = [*self._conflicts(), *self._repeated_names(), *self._mixed_topics()]
         if problems:
             raise SettingsError(problems)
         distinct = [topic_filter for topic_filter, _ in self._filters]
@@ -126,6 +139,15 @@ class RouteTable:
         names = [route.name for route in self.routes]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"route {name}: the name is used {names.count(name)} times"
+
+    def _mixed_topics(self) -> Iterator[str]:
+        for route in self.routes:
+            others = {other.format for other in self.routes if other.topic == route.topic} - {route.format}
+            if others and route.wire_format is WireFormat.CONFLUENT:
+                yield (
+                    f"route {route.name}: wire_format confluent needs one schema for topic {route.topic}, "
+                    f"which has format {', '.join(sorted(others))} as well"
+                )
 
 
 class _File(BaseModel):

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from iiot.errors import SettingsError
 from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
-from mqtt_redpanda_bridge.routes import load_routes
+from mqtt_redpanda_bridge.routes import WireFormat, load_routes
 
 
 class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
@@ -24,6 +24,8 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
     """Payload bytes in flight beyond which the bridge stops reading from the broker."""
     routes_file: Path | None = None
     """YAML file with routes; None: the built-in ones."""
+    schema_registry_url: str | None = Field(default=None, pattern=r"^https?://.", validate_default=True)
+    """Where the schemas of the topics are registered; None: nowhere."""
     births_file: Path | None = None
     """SQLite file that keeps metric names and datatypes over restarts; None: they are learnt anew."""
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
@@ -41,6 +43,15 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
         except SettingsError as exc:
             raise ValueError(str(exc)) from exc
         return path
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _registry_is_there_if_needed(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is None and "routes_file" in info.data:
+            for route in load_routes(info.data["routes_file"]).routes:
+                if route.wire_format is WireFormat.CONFLUENT:
+                    raise ValueError(f"required by wire_format confluent of route {route.name}")
+        return url
 
     @field_validator("births_file")
     @classmethod

@@ -105,6 +105,12 @@ def test_conflicting_routes_are_refused(routes, reason):
         RouteTable([route(*args) for args in routes])
 
 
+def test_the_wire_format_with_ids_needs_one_schema_for_each_topic():
+    framed = route("one", "a", format="lwm2m-json", wire_format="confluent")
+    with pytest.raises(SettingsError, match=r"route one: .* topic t, which has format raw as well"):
+        RouteTable([framed, route("two", "b")])
+
+
 GOOD = "{name: x, filters: [a/#], topic: t, format: raw, key: topic}"
 
 
@@ -126,6 +132,7 @@ GOOD = "{name: x, filters: [a/#], topic: t, format: raw, key: topic}"
         ("routes: [" + GOOD.replace("raw", "xml") + "]", "routes.0.format='xml': should be 'sparkplug-json'"),
         ("routes: [" + GOOD.replace("key: topic", "key: level:0") + "]", "level:N"),
         ("routes: [" + GOOD.replace("key: topic", "key: device") + "]", "unknown in format raw"),
+        ("routes: [" + GOOD.replace("raw", "raw, wire_format: confluent") + "]", "format raw has none"),
         ("routes: [" + GOOD.replace("name: x", "name: X Y") + "]", "routes.0.name='X Y'"),
     ],
 )

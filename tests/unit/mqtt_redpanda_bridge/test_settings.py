@@ -13,6 +13,7 @@ from mqtt_redpanda_bridge.sink import topic_specs
         ("RECEIVE_MAXIMUM", "70000", "less than or equal to 65535"),
         ("COMPRESSION", "zip", "'none', 'gzip'"),
         ("ROUTES_FILE", "/absent.yaml", "No such file"),
+        ("SCHEMA_REGISTRY_URL", "redpanda:8081", "pattern"),
         ("BIRTHS_FILE", "/absent/births.sqlite", "directory that exists"),
     ],
 )
@@ -21,6 +22,13 @@ def test_bad_values_are_named_with_what_is_allowed(monkeypatch, name, value, rea
     with pytest.raises(SettingsError, match=reason) as caught:
         load(BridgeSettings)
     assert caught.value.problems[0].startswith(f"{name}=")
+
+
+def test_routes_that_need_a_registry_say_so(tmp_path):
+    path = tmp_path / "routes.yaml"
+    path.write_text("routes: [{name: x, filters: [a], topic: t, format: lwm2m-json, wire_format: confluent}]")
+    with pytest.raises(SettingsError, match=r"SCHEMA_REGISTRY_URL=None: required by .* route x"):
+        load(BridgeSettings, routes_file=path)
 
 
 def test_every_topic_of_the_routes_gets_a_dead_letter_sibling():
