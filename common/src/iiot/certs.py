@@ -28,6 +28,8 @@ from iiot.identity import SERVICES, check_device_id
 AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
+SERVICE_NAMES = {"lwm2m-server": ("localhost", "127.0.0.1", "::1", "lwm2m-server")}
+"""Services that devices reach by HTTPS, with their names."""
 BROKER_NAMES = ("localhost", "127.0.0.1", "::1", "mosquitto", "lwm2m-mosquitto")
 
 _ORGANIZATION = "IoT Testing Corp"
@@ -66,7 +68,7 @@ def create_authority(certs: Path, broker_names: Sequence[str] = BROKER_NAMES) ->
         _write(factory / "root.crt", root_pem, 0o644)
         _ensure_leaf(certs / "broker", "mosquitto", root, b"", root_pem, tuple(broker_names))
         for service in SERVICES:
-            _ensure_leaf(certs / service, service, root, b"", root_pem)
+            _ensure_leaf(certs / service, service, root, b"", root_pem, SERVICE_NAMES.get(service, ()))
 
 
 def service_identity(certs: Path, service: str) -> Identity:
@@ -148,12 +150,14 @@ def _ensure_leaf(
         if _lasts(current, issuer.certificate) and _server_names(current) == server_names:
             return
     key = ec.generate_private_key(ec.SECP256R1())
-    usage = ExtendedKeyUsageOID.SERVER_AUTH if server_names else ExtendedKeyUsageOID.CLIENT_AUTH
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH] if server_names else []
+    if not server_names or name in SERVICES:
+        usages.append(ExtendedKeyUsageOID.CLIENT_AUTH)
     builder = (
         _builder(_name(name), issuer.certificate.subject, key, issuer.key, LEAF_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     )
     if server_names:
         builder = builder.add_extension(

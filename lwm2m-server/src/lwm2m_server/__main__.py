@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from aiohttp import web
+
 from iiot.lwm2m import model
 from iiot.lwm2m.message import Command, Response
 from iiot.rest import Access, Api, EventStreams, make_api
@@ -16,12 +18,17 @@ from lwm2m_server.api import DESCRIPTION, ERRORS
 from lwm2m_server.api.bootstrap import BootstrapApi
 from lwm2m_server.api.clients import Clients
 from lwm2m_server.api.feed import EventFeed
+from lwm2m_server.api.firmware import FirmwareApi
 from lwm2m_server.api.management import Management
 from lwm2m_server.bootstrap import BOOTSTRAP, Bootstrap
 from lwm2m_server.clock import SystemClock
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.event_source import FeedSource
 from lwm2m_server.events import EventLog, open_log
+from lwm2m_server.firmware.campaign import CAMPAIGN, CAMPAIGN_DEVICE
+from lwm2m_server.firmware.campaigns import Campaigns
+from lwm2m_server.firmware.downloads import serve_tls
+from lwm2m_server.firmware.packages import PACKAGE, Packages
 from lwm2m_server.json_channel import JsonChannel
 from lwm2m_server.metrics import Metrics
 from lwm2m_server.observations import OBSERVATION, Observations
@@ -74,6 +81,11 @@ class Server:
         self.values = Values(settings.history_per_resource, settings.history_points)
         self.operations.listeners.append(self._note_values)
         self.bootstrap = Bootstrap(self.operations, events, definitions, clock.wall_ms)
+        self.packages = Packages(settings.database.parent / "firmware", events)
+        self.campaigns = Campaigns(
+            self.registry, self.operations, self.observations, self.values, self.packages, events,
+            clock.wall_ms,
+        )  # fmt: skip
         duplicates = Duplicates()
         self.uplink = Uplink(
             self.registry, events, duplicates, definitions, self.operations, self.observations, self.values,
@@ -91,16 +103,25 @@ class Server:
         )  # fmt: skip
         self.feed = Feed(events, self.metrics, service.stopping)
         self.streams = EventStreams(FeedSource(events), service.stopping)
+        firmware = FirmwareApi(
+            self.packages, self.campaigns, self.registry, clock.wall_ms, lambda: self.firmware_url,
+            settings.firmware_max_mb * MEGABYTE,
+        )  # fmt: skip
+        self.firmware_url = settings.firmware_url.rstrip("/")
         routes = [
             *EventFeed(events, self.feed, self.streams).routes(),
             *Clients(
                 self.registry, self.operations, self.observations, self.values, events, definitions
             ).routes(),
             *BootstrapApi(self.bootstrap).routes(),
+            *firmware.routes(),
             *Management(self.operations, self.observations, definitions).routes(),
         ]
         api = Api("LwM2M server", DESCRIPTION, routes, ERRORS)
         self.app = make_api(service.registry, self.health, api, Access.of(settings))
+        self.app.router.add_get("/firmware/{package}", firmware.download)
+        self.downloads = web.Application()
+        self.downloads.router.add_get("/firmware/{package}", firmware.download)
         self.metrics.http.watch(self.app)
         self._export()
 
@@ -111,8 +132,10 @@ class Server:
             duplicates.is_new(endpoint, seq)
         self.operations.restore(store.documents(REQUEST).values())
         self.bootstrap.restore(store.documents(BOOTSTRAP))
+        self.packages.restore(store.documents(PACKAGE))
         self.observations.restore(store.documents(OBSERVATION).values())
         replay(self.values, store.newest(EVENTS_REPLAYED, EVENTS_REPLAYED_BYTES))
+        self.campaigns.restore(store.documents(CAMPAIGN), store.documents(CAMPAIGN_DEVICE))
 
     def health(self) -> HealthReport:
         """Healthy while events can be stored and devices reached."""
@@ -183,6 +206,12 @@ async def open_server(settings: Settings, service: Service) -> AsyncIterator[tup
         events = await stack.enter_async_context(open_log(store, settings.events_memory_mb * MEGABYTE))
         server = Server(settings, service, store, events, definitions)
         port = await stack.enter_async_context(serve(server.app, settings.http_host, settings.http_port))
+        if settings.firmware_https_port is not None:
+            tls = await stack.enter_async_context(
+                serve_tls(server.downloads, settings.http_host, settings.firmware_https_port, settings)
+            )
+            server.firmware_url = server.firmware_url or f"https://localhost:{tls}"
+        server.firmware_url = server.firmware_url or f"http://localhost:{port}"
         async with asyncio.TaskGroup() as group:
             mqtt = group.create_task(server.transport.run(service.stopping), name="mqtt")
             expiry = group.create_task(server.expire(), name="expiry")
@@ -191,6 +220,7 @@ async def open_server(settings: Settings, service: Service) -> AsyncIterator[tup
             finally:
                 service.stopping.set()
                 await server.bootstrap.close()
+                await server.campaigns.close()
                 await mqtt
                 expiry.cancel()
 

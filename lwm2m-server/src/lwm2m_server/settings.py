@@ -31,6 +31,12 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Values kept in memory of each resource at most."""
     history_points: int = Field(default=250_000, ge=1000, le=50_000_000)
     """Values kept in memory of all devices together; of many resources each keeps fewer."""
+    firmware_max_mb: int = Field(default=64, ge=1, le=1024)
+    """Megabytes of the largest firmware package."""
+    firmware_https_port: int | None = Field(default=None, ge=0, le=65535)
+    """Serve packages by HTTPS too, with the certificate that MQTT uses."""
+    firmware_url: str = Field(default="", pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$")
+    """Where devices reach the server to fetch packages, such as `https://lwm2m-server:8443`."""
     database: Path = Path("data/lwm2m-server.db")
     """SQLite file with registrations and events; its directory is made when missing."""
     events_keep: int = Field(default=1_000_000, ge=1, le=100_000_000)
