@@ -2,6 +2,8 @@ import asyncio
 
 import cbor2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iiot.lwm2m.message import Attributes, Code, Command, ObjectLink, Operation, Record
 from iiot.lwm2m.path import Path
@@ -215,3 +217,24 @@ async def test_a_prefix_separates_tenants():
     assert not bench.channel.owns("lwm2m/rd/d1")
     bench.says(REGISTER, "tenant-a/lwm2m/rd/d1")
     assert bench.published[0][0] == "tenant-a/lwm2m/rd/d1"
+
+
+KEYS = st.dictionaries(
+    st.sampled_from([*range(1, 23), "lt", "seq", "ts"]),
+    st.one_of(
+        st.integers(-5, 30), st.integers(0, 2**64 - 1), st.binary(max_size=20), st.text(max_size=10),
+        st.none(),
+        st.sampled_from(["/3/0/9", b"</3/0>", b"\x81\xa2\x20\x63/3/\x02\x01", 112, 205, 404]),
+    ),
+    max_size=7,
+)  # fmt: skip
+
+
+@given(st.lists(st.one_of(st.binary(max_size=60), KEYS.map(cbor2.dumps)), max_size=8))
+def test_hostile_bytes_are_acknowledged_and_never_raise(messages):
+    bench = OmaBench()
+    bench.says(REGISTER)
+    for payload in messages:
+        for topic in ("lwm2m/rd/d1", "lwm2m/bs/d1"):
+            assert bench.says(payload, topic).acked == 1
+    assert len(bench.published) <= 1 + 2 * len(messages)

@@ -1,0 +1,101 @@
+"""Server and simulator together, in both profiles: what each promises about the other."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from lwm2m_rig import running_server
+from support import eventually, free_port
+
+
+@asynccontextmanager
+async def simulator(mosquitto, directory, **settings):
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "MQTT_PORT": str(mosquitto.tls_port),
+        "DEVICE_CA_DIR": str(mosquitto.certs / "device-ca"),
+        "STATE_DIR": str(directory / "state"),
+        "HTTP_PORT": str(free_port()),
+        "DEVICE_COUNT": "1",
+        "TELEMETRY_INTERVAL": "0.2",
+    }
+    with (directory / "simulator.log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+            [sys.executable, "-m", "device_simulator"], env=environment | settings, stdout=log, stderr=log
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.wait, 15)
+
+
+async def only(server):
+    _, clients = await server.get("/api/clients")
+    return clients and clients[0]["endpoint"]
+
+
+async def campaign_over(server, campaign):
+    _, body = await server.get(f"/api/firmware/campaigns/{campaign['id']}")
+    return body["state"] != "running" and body
+
+
+@pytest.mark.parametrize("profile", ["json", "oma"])
+async def test_a_simulated_device_is_managed_observed_and_updated(mosquitto, tmp_path, profile):
+    settings = {"LWM2M_PROFILE": profile, "FLEET_ID": f"both{profile}"}
+    async with (
+        running_server(mosquitto, tmp_path / "server.db", firmware_https_port=0) as server,
+        simulator(mosquitto, tmp_path, **settings),
+    ):
+        name = await eventually(lambda: only(server), "it registers", 20)
+        base = f"/api/clients/{name}"
+        assert (await server.get(base))[1]["profile"] == profile
+
+        async def content(path):
+            status, body = await server.get(base + path)
+            assert status == 200, body
+            return body.get("content", body.get("objectLinks"))
+
+        assert (await content("/3/0/0"))["value"] == "IoT Testing Corp"
+        assert (await content("/3303/0"))["kind"] == "instance"
+        assert {"url": "/3/0/0", "attributes": {}} in await content("/3/0/discover")
+        both = await content("/composite?paths=/3/0/9,/3303/0/5700")
+        assert both["/3303/0/5700"]["type"] == "FLOAT"
+        assert (await server.call("PUT", f"{base}/1/0/1", data="120"))[0] == 200
+        assert (await content("/1/0/1"))["value"] == "120"
+        for path, code in [("/3/0/99", "4.04"), ("/3/0/4", "4.05")]:
+            assert (await server.get(base + path))[1]["code"] == code
+        attributes = f"{base}/3303/0/5700/attributes?pmin=0&pmax=1"
+        assert (await server.call("PUT", attributes))[0] == 200
+        assert (await server.call("POST", f"{base}/3303/0/5700/observe"))[0] == 200
+
+        async def notified():
+            return (await server.get(f"{base}/observations"))[1][0]["notifications"] >= 2
+
+        await eventually(notified, "it notifies", 10)
+        assert (await server.call("DELETE", f"{base}/3303/0/5700/observe?active"))[0] == 200
+        _, package = await server.call("POST", "/api/firmware/packages", data=b"new firmware")
+        request = {"package": package["id"], "endpoints": [name], "timeout": 60}
+        _, campaign = await server.call("POST", "/api/firmware/campaigns", json=request)
+        done = await eventually(lambda: campaign_over(server, campaign), "the update ends", 60)
+        assert done["devices"][name]["step"] == "succeeded", done
+        assert (await content("/3/0/3"))["value"] == package["id"][:8]
+
+
+@pytest.mark.parametrize("profile", ["json", "oma"])
+async def test_a_simulated_device_is_bootstrapped(mosquitto, tmp_path, profile):
+    async with running_server(mosquitto, tmp_path / "server.db") as server:
+        name = f"device-temp-boot{profile}-001"
+        config = {"objects": {"0": {"0": {"0": "mqtts://localhost", "1": False, "2": 2, "10": 101}},
+                              "1": {"0": {"0": 101, "1": 77, "6": True, "7": "U"}}}}  # fmt: skip
+        assert (await server.call("POST", f"/api/bootstrap/{name}", json=config))[0] == 200
+        settings = {"LWM2M_PROFILE": profile, "FLEET_ID": f"boot{profile}", "LWM2M_BOOTSTRAP": "request"}
+        async with simulator(mosquitto, tmp_path, **settings):
+            await eventually(lambda: only(server), "it registers", 20)
+            _, body = await server.get(f"/api/bootstrap/{name}")
+            assert body["session"]["state"] == "finished", body
+            assert (await server.get(f"/api/clients/{name}"))[1]["lifetime"] == 77
