@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
 import queue
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from iiot.settings import load
 from lwm2m_server.__main__ import Server, open_server
 from lwm2m_server.settings import Settings
 from support import Broker, eventually
+
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass
@@ -237,3 +242,18 @@ async def running_server(broker: Broker, database: Path, **changes: Any) -> Asyn
         await eventually(lambda: server.transport.connected, "the server is subscribed")
         await asyncio.sleep(0)
         yield Client(session, server, f"http://127.0.0.1:{port}", service.registry)
+
+
+def spawn_server(mosquitto, database, port, log, **changes):
+    """A server in a process of its own."""
+    environment = (
+        os.environ
+        | server_environment(mosquitto, database)
+        | {"HTTP_PORT": str(port), "MQTT_SESSION_EXPIRY": "60"}
+        | changes
+    )
+    members = ("common", "lwm2m-server")
+    environment["PYTHONPATH"] = ":".join(str(ROOT / member / "src") for member in members)
+    command = [sys.executable, "-m", "lwm2m_server"]
+    with log.open("ab") as output:
+        return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)

@@ -1,9 +1,6 @@
 import asyncio
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,7 +8,7 @@ import aiohttp
 import paho.mqtt.client as paho
 import pytest
 
-from lwm2m_rig import Device, device, running_server, server_environment
+from lwm2m_rig import Device, device, running_server, spawn_server
 from support import eventually, free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -331,20 +328,6 @@ async def test_registrations_and_events_survive_a_restart(mosquitto, tmp_path, u
             events = await server.events(made.name)
             assert events[: len(first)] == first
             assert [e["data"]["seq"] for e in events] == [5, 6]
-
-
-def spawn_server(mosquitto, database, port, log, **changes):
-    environment = (
-        os.environ
-        | server_environment(mosquitto, database)
-        | {"HTTP_PORT": str(port), "MQTT_SESSION_EXPIRY": "60"}
-        | changes
-    )
-    members = ("common", "lwm2m-server")
-    environment["PYTHONPATH"] = ":".join(str(ROOT / member / "src") for member in members)
-    command = [sys.executable, "-m", "lwm2m_server"]
-    with log.open("ab") as output:
-        return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
 async def test_kill_9_loses_and_repeats_nothing(mosquitto, tmp_path, unique):
