@@ -49,7 +49,7 @@ def host_api(application: HostApplication, group: str, stopping: asyncio.Event) 
     streams = EventStreams(application.events.ring, stopping)
     application.events.listening = lambda: streams.clients > 0
     stream = Route(
-        "GET", "/api/events/stream", streams.handle, "What happens, as server-sent events",
+        "GET", "/api/events/stream", streams.stream_events, "What happens, as server-sent events",
         {200: Answer("`id`, `event` and `data` of each event", str, "text/event-stream")},
         StreamParameters, errors={503: "Too many streams are open"}, tag="Events", streams=True,
     )  # fmt: skip

@@ -62,7 +62,7 @@ class EventStreams:
         self._source = source
         self._stopping = stopping
 
-    async def handle(self, request: web.Request, wanted: StreamParameters) -> web.StreamResponse:
+    async def stream_events(self, request: web.Request, wanted: StreamParameters) -> web.StreamResponse:
         """Send events until the client goes or the service stops.
 
         Raises:

@@ -83,7 +83,7 @@ class EventFeed:
                 answers={204: Answer("Forgotten")}, parameters=Consumer, errors=unknown,
             ),
             Route(
-                "GET", "/api/events/stream", self._streams.handle, "The feed as server-sent events",
+                "GET", "/api/events/stream", self._streams.stream_events, "The feed as server-sent events",
                 tag="Events", answers={200: Answer("Events", str, "text/event-stream")},
                 parameters=StreamParameters, streams=True, errors={503: "Too many streams are open"},
             ),

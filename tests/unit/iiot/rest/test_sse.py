@@ -31,7 +31,7 @@ def streams(ring, stopping):
 @pytest.fixture
 async def open_stream(streams, stopping):
     route = Route(
-        "GET", "/events", streams.handle, "Events", {200: Answer("Events", str, "text/event-stream")},
+        "GET", "/events", streams.stream_events, "Events", {200: Answer("Events", str, "text/event-stream")},
         StreamParameters, streams=True,
     )  # fmt: skip
     app = make_api(
