@@ -9,6 +9,7 @@ from axe_core_python.base import AXE_SCRIPT
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
 
 from support import wait_until
 
@@ -79,6 +80,10 @@ class Page:
     def run(self, script: str, *arguments):
         """The value of a script in the page."""
         return self.driver.execute_script(script, *arguments)
+
+    def choose(self, selector: str, value: str):
+        """Take an option of a select element."""
+        Select(self.one(selector)).select_by_value(value)
 
     def violations(self) -> list[str]:
         """What axe-core finds that is serious or critical."""

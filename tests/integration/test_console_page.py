@@ -80,6 +80,20 @@ def test_detail_of_a_part_says_why_it_is_away(lonely):
     lonely.wait_for("does not answer")
 
 
+def test_a_closed_console_asks_for_the_token_once_and_keeps_it_in_the_tab(driver, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef")
+    with console(tmp_path, API_TOKEN_FILE=str(file), API_READS_OPEN="false") as url:
+        page = Page(driver, url)
+        page.open("flow", "Writes need it")
+        page.wait_for("needs the header")
+        page.one("#token-text").send_keys("0123456789abcdef\n")
+        page.wait_for("unreachable")
+        page.driver.refresh()
+        page.wait_for("unreachable")
+        assert not page.one("dialog").is_displayed()
+
+
 class _Fleet(BaseHTTPRequestHandler):
     """An LwM2M server with many devices."""
 
@@ -154,9 +168,7 @@ def test_search_and_filter_narrow_the_list(crowded):
         "device-temp-0014"
     ]
     crowded.open("devices", "5000 devices")
-    crowded.run(
-        "const s = document.querySelector('select'); s.value = 'offline'; s.dispatchEvent(new Event('input'))"
-    )
+    crowded.choose("select", "offline")
     crowded.wait_for("715 of 5000 devices")
 
 

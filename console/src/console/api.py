@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from console.alerts import Alerts, Webhook
 from console.devices import Devices
 from console.overview import Overview
-from console.streams import Streams, device_messages, lwm2m_events
+from console.streams import Streams, device_messages, events
 from console.tap import Tap
 from console.topics import MAX_RECORDS, Topics
 from console.upstream import Upstreams
@@ -118,10 +118,8 @@ class Api:
         return web.Response(body=_objects(), content_type="application/json")
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """The LwM2M server's events as server-sent events."""
-        batches = lwm2m_events(
-            self._upstreams, request.query.get("endpoint"), request.headers.get("Authorization")
-        )
+        """What happens, of both protocols, as server-sent events."""
+        batches = events(self._upstreams, request.query.get("endpoint"), request.headers.get("Authorization"))
         return await self._streams.serve(request, batches)
 
     async def topics(self, _: web.Request) -> web.Response:

@@ -10,11 +10,13 @@ from urllib.parse import urlsplit, urlunsplit
 from console.figures import FIGURES, rates, read_figures
 from console.tap import Tap
 from console.topics import Topics
-from console.upstream import UnavailableError, Upstreams
+from console.upstream import UnavailableError, Upstreams, parse
 from iiot.errors import KafkaError
 
 FRESH: Final = 1.5
 """s for which an answer serves every page."""
+PATIENCE: Final = 2.0
+"""s to wait for a part: one that hangs must not keep the others from being shown."""
 STALE: Final = 30.0
 """s after which figures are too old to make a rate of."""
 _HEALTH_PATHS: Final = {"redpanda-connect": "/ready", "prometheus": "/-/ready"}
@@ -43,9 +45,9 @@ class Overview:
         async with self._lock:
             if not self._answer or time.monotonic() - self._answered_at > FRESH:
                 names = list(self._upstreams.urls)
-                parts = await asyncio.gather(*(self._part(name) for name in names))
+                *parts, kafka = await asyncio.gather(*(self._part(name) for name in names), self._kafka())
                 found = dict(zip(names, parts, strict=True))
-                found["kafka"] = await self._kafka()
+                found["kafka"] = kafka
                 found["mosquitto"] = self._broker()
                 self._answer = {"time": round(time.time() * 1000), "parts": found}
                 self._answered_at = time.monotonic()
@@ -53,22 +55,25 @@ class Overview:
 
     async def _part(self, name: str) -> dict[str, Any]:
         instances = await _instances(self._upstreams.urls[name])
-        looks = await asyncio.gather(*(self._instance(name, url) for url in instances))
+        looks, figures = await asyncio.gather(
+            asyncio.gather(*(self._instance(name, url) for url in instances)), self._figures(name, instances)
+        )
         good = sum(look["status"] == "healthy" for look in looks)
         worst = next((look for look in looks if look["status"] != "healthy"), looks[0])
         part = {"status": worst["status"], "detail": worst["detail"], "health": looks[0]["health"]}
         part |= {"instances": len(looks), "instances_healthy": good}
         if name in FIGURES:
-            part["figures"] = await self._figures(name, instances)
+            part["figures"] = figures
         return part
 
     async def _instance(self, name: str, url: str) -> dict[str, Any]:
         path = _HEALTH_PATHS.get(name)
         try:
             if path is not None:
-                await self._upstreams.text(url, path)
+                await self._upstreams.text(url, path, patience=PATIENCE)
                 return {"status": "healthy", "detail": "", "health": {}}
-            health = await self._upstreams.json(url, "/api/health", accept=(200, 503))
+            text = await self._upstreams.text(url, "/api/health", accept=(200, 503), patience=PATIENCE)
+            health = parse(name, text)
         except UnavailableError as exc:
             return {"status": "unreachable", "detail": str(exc), "health": {}}
         if not isinstance(health, dict):
@@ -78,9 +83,10 @@ class Overview:
         return {"status": "healthy" if healthy else "unhealthy", "detail": detail, "health": health}
 
     async def _figures(self, name: str, instances: list[str]) -> dict[str, float | None]:
-        answers = await asyncio.gather(
-            *(self._upstreams.text(url, "/metrics") for url in instances), return_exceptions=True
-        )
+        if name not in FIGURES:
+            return {}
+        asked = (self._upstreams.text(url, "/metrics", patience=PATIENCE) for url in instances)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
         try:
             sums = read_figures(name, (text for text in answers if isinstance(text, str)))
         except ValueError:

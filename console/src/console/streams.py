@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
@@ -19,6 +20,10 @@ TICK: Final = 0.25
 KEEP_ALIVE: Final = 10.0
 SEND_TIMEOUT: Final = 20.0
 PAGE: Final = 1000
+SPARKPLUG_EVENTS: Final = (
+    *("node_born", "node_died", "node_stale", "device_born", "device_died", "device_stale"),
+    *("rebirth_requested", "written"),
+)
 _HEADERS: Final = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -94,31 +99,92 @@ async def device_messages(tap: Tap, devices: Devices, device: str, authorization
             await asyncio.sleep(TICK)
 
 
-async def lwm2m_events(upstreams: Upstreams, endpoint: str | None, authorization: str | None) -> _Batches:
+async def events(upstreams: Upstreams, endpoint: str | None, authorization: str | None) -> _Batches:
+    """What happens, of both protocols: `events`, `gap`, and `state` when a part goes or comes."""
+    sources = (lwm2m_events(upstreams, authorization), sparkplug_events(upstreams, authorization))
+    async with aclosing(_merged(sources)) as merged:
+        async for name, data in merged:
+            if name == "events" and data is not None and endpoint is not None:
+                mine = [event for event in data["events"] if event.get("endpoint") == endpoint]
+                yield name, {**data, "events": mine} if mine else None
+            else:
+                yield name, data
+
+
+async def _merged(sources: Sequence[_Batches]) -> _Batches:
+    queue: asyncio.Queue[tuple[str, Any]] = asyncio.Queue(maxsize=64)
+
+    async def pump(source: _Batches) -> None:
+        async for item in source:
+            await queue.put(item)
+
+    pumps = [asyncio.create_task(pump(source)) for source in sources]
+    try:
+        while True:
+            yield await queue.get()
+            for task in pumps:
+                if task.done():
+                    task.result()
+    finally:
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        for source in sources:
+            await source.aclose()
+
+
+async def lwm2m_events(upstreams: Upstreams, authorization: str | None) -> _Batches:
     """The LwM2M server's event feed: the newest first page, then all that follows.
 
     Too many to show are not fetched one by one: the feed's newest page is shown and a `gap` tells.
     """
+    part = "lwm2m-server"
     after: int | None = None
     reachable = None
     while True:
         query = f"?limit={PAGE if after is not None else 100}" + ("" if after is None else f"&after={after}")
         try:
-            page = await upstreams.json("lwm2m-server", f"/api/events{query}", authorization=authorization)
-            events, after, latest = page["events"], page["next"], page["latest"]
+            page = await upstreams.json(part, f"/api/events{query}", authorization=authorization)
+            found, after, latest = page["events"], page["next"], page["latest"]
         except (UnavailableError, KeyError, TypeError) as exc:
             if reachable is not False:
-                yield "state", {"connected": False, "detail": str(exc)}
+                yield _state(part, str(exc))
             reachable = False
-            yield "events", None
             await asyncio.sleep(4 * TICK)
+            yield "events", None
             continue
         if reachable is not True:
             reachable = True
-            yield "state", {"connected": True, "detail": "connected"}
+            yield _state(part)
         if latest - after > 5 * PAGE:
-            yield "gap", {"count": latest - after}
+            yield "gap", {"part": part, "count": latest - after}
             after = None
-        wanted = [e for e in events if endpoint is None or e.get("endpoint") == endpoint]
-        yield "events", wanted or None
+        yield "events", {"part": part, "events": found} if found else None
         await asyncio.sleep(2 * TICK)
+
+
+async def sparkplug_events(upstreams: Upstreams, authorization: str | None) -> _Batches:
+    """Births, deaths, rebirth requests and writes that the Sparkplug host tells of."""
+    part = "sparkplug-host"
+    # From the oldest that it keeps: births are rare, and most came before this page.
+    path = "/api/events/stream?after=1&" + "&".join(f"type={kind}" for kind in SPARKPLUG_EVENTS)
+    reachable = None
+    while True:
+        try:
+            async with aclosing(upstreams.lines(part, path, authorization=authorization)) as lines:
+                async for line in lines:
+                    if reachable is not True:
+                        reachable = True
+                        yield _state(part)
+                    event = orjson.loads(line[6:]) if line.startswith(b"data: ") else {}
+                    if "endpoint" in event:
+                        yield "events", {"part": part, "events": [event]}
+        except (UnavailableError, orjson.JSONDecodeError) as exc:
+            if reachable is not False:
+                yield _state(part, str(exc))
+            reachable = False
+        await asyncio.sleep(4 * TICK)
+
+
+def _state(part: str, problem_text: str = "") -> tuple[str, dict[str, Any]]:
+    return "state", {"part": part, "connected": not problem_text, "detail": problem_text}

@@ -1,6 +1,6 @@
 """HTTP towards the other parts: JSON answers for ourselves, and requests passed on for the page."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, Self
 
 import aiohttp
@@ -15,6 +15,8 @@ MAX_ANSWER: Final = 64 << 20
 """Bytes of an answer that is passed on at most."""
 LONGEST: Final = 600.0
 """Seconds that a request may ask for with `timeout`."""
+SILENCE: Final = 40.0
+"""Seconds after which a stream without a sign of life counts as dead."""
 _SENT_ON: Final = ("Authorization", "Content-Type", "X-Correlation-Id", "X-Request-Id")
 _SENT_BACK: Final = ("Content-Type", "WWW-Authenticate", "Retry-After", "Location", "X-Correlation-Id")
 
@@ -49,7 +51,13 @@ class Upstreams:
             await self._session.close()
 
     async def text(
-        self, part: str, path: str, *, authorization: str | None = None, accept: tuple[int, ...] = (200,)
+        self,
+        part: str,
+        path: str,
+        *,
+        authorization: str | None = None,
+        accept: tuple[int, ...] = (200,),
+        patience: float | None = None,
     ) -> str:
         """The answer of a part, or of one of its addresses.
 
@@ -58,6 +66,7 @@ class Upstreams:
             path: what is asked for, with its query.
             authorization: the header of the person who asks.
             accept: HTTP status that is an answer.
+            patience: s to wait, when it is not to be the usual time.
 
         Raises:
             UnavailableError: no such answer.
@@ -65,7 +74,8 @@ class Upstreams:
         url = self.urls.get(part, part) + path
         headers = {} if authorization is None else {"Authorization": authorization}
         try:
-            async with self._pool.get(url, headers=headers) as answer:
+            timeout = aiohttp.ClientTimeout(total=self._timeout if patience is None else patience)
+            async with self._pool.get(url, headers=headers, timeout=timeout) as answer:
                 body = await answer.text()
                 if answer.status in accept:
                     return body
@@ -77,11 +87,25 @@ class Upstreams:
         self, part: str, path: str, *, authorization: str | None = None, accept: tuple[int, ...] = (200,)
     ) -> Any:
         """The answer of a part as JSON; arguments and errors as for `text`."""
-        body = await self.text(part, path, authorization=authorization, accept=accept)
+        return parse(part, await self.text(part, path, authorization=authorization, accept=accept))
+
+    async def lines(self, part: str, path: str, *, authorization: str | None = None) -> AsyncGenerator[bytes]:
+        """The lines of an answer that does not end, such as server-sent events.
+
+        Raises:
+            UnavailableError: no such answer, silence for `SILENCE` seconds, or the end.
+        """
+        headers = {} if authorization is None else {"Authorization": authorization}
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout, sock_read=SILENCE)
         try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as exc:
-            raise UnavailableError(f"{part} answers no JSON: {exc}") from exc
+            async with self._pool.get(self.urls[part] + path, headers=headers, timeout=timeout) as answer:
+                if answer.status != 200:
+                    raise UnavailableError(f"{part} answers {answer.status}: {_detail(await answer.text())}")
+                async for line in answer.content:
+                    yield line
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+            raise UnavailableError(f"{part} does not answer: {_reason(exc)}") from exc
+        raise UnavailableError(f"{part} ended its stream")
 
     async def pass_on(self, request: web.Request, part: str, path: str) -> web.Response:
         """Do the request at a part and give its answer back, whatever it is.
@@ -117,6 +141,18 @@ class Upstreams:
         if self._session is None:
             raise UnavailableError("the console is starting")
         return self._session
+
+
+def parse(part: str, body: str) -> Any:
+    """The JSON that a part has answered.
+
+    Raises:
+        UnavailableError: it is none.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise UnavailableError(f"{part} answers no JSON: {exc}") from exc
 
 
 def _wanted_timeout(request: web.Request, default: float) -> float:

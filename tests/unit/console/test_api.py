@@ -148,7 +148,7 @@ async def test_events_stream_what_the_feed_says(console, part):
     fake, url = await part()
     event = {"id": 5, "type": "send", "endpoint": "dev", "data": {}}
     fake.answers["/api/events"] = {"events": [event], "next": 5, "latest": 5}
-    async with console(lwm2m_server_url=url) as client, client.get("/api/events") as response:
+    async with console(lwm2m_server_url=url) as client, client.get("/api/events?endpoint=dev") as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert b'"endpoint":"dev"' in await read_until(response, b'"endpoint"')
 
@@ -172,3 +172,27 @@ async def test_unknown_records_and_limits_are_refused(console):
     async with console() as client:
         assert (await client.get("/api/topics/x/records?limit=0")).status == 400
         assert (await client.get("/api/topics/x/records")).status == 502
+
+
+async def test_events_of_the_sparkplug_host_join_those_of_the_feed(console, part):
+    lwm2m, lwm2m_url = await part()
+    lwm2m.answers["/api/events"] = {"events": [], "next": 5, "latest": 5}
+    host, host_url = await part()
+    event = json.dumps({"id": 7, "type": "node_born", "endpoint": "dev", "data": {}})
+    host.answers["/api/events/stream"] = f"retry: 2000\n\nid: 7\nevent: node_born\ndata: {event}\n\n"
+    urls = {"lwm2m_server_url": lwm2m_url, "sparkplug_host_url": host_url}
+    async with console(**urls) as client, client.get("/api/events") as response:
+        seen = await read_until(response, b"ended its stream")
+    assert b'"part":"sparkplug-host","events":[{"id":7' in seen
+    assert "type=node_born" in host.asked[0][1]
+    assert "type=values" not in host.asked[0][1]
+
+
+async def test_events_of_other_devices_are_left_out(console, part):
+    fake, url = await part()
+    events = [
+        {"id": n, "type": "send", "endpoint": name, "data": {}} for n, name in enumerate(("dev", "other"))
+    ]
+    fake.answers["/api/events"] = {"events": events, "next": 5, "latest": 5}
+    async with console(lwm2m_server_url=url) as client, client.get("/api/events?endpoint=dev") as response:
+        assert b"other" not in await read_until(response, b'"endpoint"')
