@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from iiot.errors import IiotError, InvalidValueError, MqttError
-from iiot.lwm2m.message import Code, Command, Operation, Record, Response
+from iiot.lwm2m.message import Code, Command, Record, Response
 from iiot.lwm2m.model import Definitions
 from iiot.telemetry import get_logger
 from lwm2m_server.answers import answer
@@ -20,8 +20,10 @@ from lwm2m_server.request_queue import (
     MAX_ATTEMPTS,
     MAX_QUEUED,
     Delayed,
+    Events,
     Failure,
     Job,
+    Metrics,
     NoAnswerError,
     Outcome,
     UnavailableError,
@@ -37,28 +39,6 @@ REQUEST: Final = "request"
 """Kind of the stored documents."""
 
 _sparing = SparingLog(get_logger("lwm2m_server.operations"), time.monotonic)
-
-
-class Metrics(Protocol):
-    """What is counted here."""
-
-    def command(self, operation: Operation, outcome: str, seconds: float) -> None:
-        """A command ended with a code such as `2.05`, with `timeout`, `unavailable`, `refused`, `delayed`."""
-
-    def unmatched_response(self) -> None:
-        """A response came that nobody waits for: late, repeated or forged."""
-
-
-class Events(Protocol):
-    """Where late answers and waiting requests are kept."""
-
-    def append(self, kind: str, endpoint: str, data: dict[str, object], /) -> int:
-        """Add an event."""
-
-    def put(
-        self, kind: str, name: str, body: bytes | None, on_durable: Callable[[], object] | None = None
-    ) -> None:
-        """Store or remove a document."""
 
 
 class Operations:

@@ -1,9 +1,10 @@
 """Requests on their way to one device: in order, one in flight, kept while it sleeps (Core 6.5)."""
 
 from asyncio import Future
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -96,3 +97,25 @@ class Job:
         """The inverse of `dump`."""
         kept: dict[str, Any] = orjson.loads(body)
         return cls(**kept | {"command": stored_command.load(kept["command"]), "delayed": True})
+
+
+class Metrics(Protocol):
+    """What is counted here."""
+
+    def command(self, operation: Operation, outcome: str, seconds: float) -> None:
+        """A command ended with a code such as `2.05`, with `timeout`, `unavailable`, `refused`, `delayed`."""
+
+    def unmatched_response(self) -> None:
+        """A response came that nobody waits for: late, repeated or forged."""
+
+
+class Events(Protocol):
+    """Where late answers and waiting requests are kept."""
+
+    def append(self, kind: str, endpoint: str, data: dict[str, object], /) -> int:
+        """Add an event."""
+
+    def put(
+        self, kind: str, name: str, body: bytes | None, on_durable: Callable[[], object] | None = None
+    ) -> None:
+        """Store or remove a document."""
