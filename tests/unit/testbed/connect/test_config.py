@@ -15,7 +15,7 @@ def test_the_shipped_file_has_both_sources_and_one_commit():
     http, websocket = configuration.sources
     assert (http.name, http.url) == ("lwm2m-http-source", None)
     assert websocket.name == "lwm2m-websocket-source"
-    assert websocket.url == "ws://server:1/ws/events?consumer=lwm2m-websocket-source"
+    assert websocket.url == "ws://server:1/ws/events?consumer=lwm2m-websocket-source&access_token=none"
     assert configuration.commit["output"]["label"] == "commit"
 
 
