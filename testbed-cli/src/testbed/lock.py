@@ -33,7 +33,11 @@ def lock(
     """Write requirements/*.txt anew: dev.txt first, the others with its versions."""
     everything = [f"{member}/pyproject.toml" for member in MEMBERS]
     dev = "requirements/dev.txt"
-    _compile(dev, [*everything, "--extra", "native", "--group", "dev"], ["--upgrade"] if upgrade else [])
+    _compile(
+        dev,
+        [*everything, "--extra", "native", "--extra", "dashboards", "--group", "dev"],
+        ["--upgrade"] if upgrade else [],
+    )
     constraint = ["--constraint", dev, "--no-annotate"]
     _compile("requirements/native.txt", [*everything, "--extra", "native"], constraint)
     for member in MEMBERS[1:]:
