@@ -179,7 +179,7 @@ async def test_observing_notifying_and_both_ways_to_end_it(server, plain, bindin
     assert (await server.call("POST", f"{base}/{paths}"))[0] == 200
     (shown,) = (await server.get(f"{base}/observations"))[1]
     plain.say(f"notify/{shown['token']}", {"values": {"/3/0/9": 84, "/3303/0/5700": 20.5}, "seq": 5})
-    await eventually(lambda: history(server, f"{base}/3/0/9", 2), "the value is known")
+    await eventually(lambda: history(server, f"{base}/3303/0/5700", 2), "the value is known")
     status, body = await server.call("DELETE", f"{base}/{paths}&active")
     assert (status, body["status"]) == (200, "CONTENT(205)")
     assert plain.commands[-1] == {"operation": "cancel-observe"}
