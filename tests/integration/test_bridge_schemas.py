@@ -9,7 +9,7 @@ from bridge_rig import Bridge, Device, Reader, running_bridge
 from iiot import schemas
 from iiot.schema_registry import RegistryError, register
 from iiot.sparkplug.payload import Payload, encode_payload
-from iiot.topics import LWM2M_REGISTRATION, LWM2M_UPDATES, SPARKPLUG_DATA, dlq
+from iiot.topics import DEVICE_STATE, LWM2M_REGISTRATION, LWM2M_UPDATES, SPARKPLUG_DATA, dlq
 from schema_check import validator
 from schema_registry import running_registry
 from support import free_port, wait_until
@@ -30,8 +30,9 @@ def test_the_default_topics_are_registered_when_a_registry_comes(mosquitto, kafk
         wait_until(lambda: "PUT http" in bridge.health()[1]["schemas"], "the failure shows")
         with running_registry(port) as registry:
             wait_until(lambda: bridge.health()[1]["schemas"] == "registered", "registration", seconds=20)
-    topics = [SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES]
-    assert set(registry.subjects) == {f"{name}-value" for topic in topics for name in (topic, dlq(topic))}
+    routed = [SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES]
+    topics = [DEVICE_STATE, *routed, *map(dlq, routed)]
+    assert set(registry.subjects) == {f"{topic}-value" for topic in topics}
     assert set(registry.compatibility.values()) == {"BACKWARD"}
     for topic in (SPARKPLUG_DATA, LWM2M_UPDATES, dlq(LWM2M_UPDATES)):
         assert registry.subjects[f"{topic}-value"] == ("JSON", schemas.current(schemas.name_of(topic)).text)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from iiot.errors import KafkaError
@@ -53,6 +54,7 @@ class TopicReader:
                 **common,
                 "group.id": client_id,
                 "enable.auto.commit": False,
+                "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": 4096,
             }
@@ -105,6 +107,37 @@ class TopicReader:
         records.sort(key=lambda record: (record.time, record.partition, record.offset), reverse=True)
         return records[:limit]
 
+    def latest_by_key(self, topic: str) -> dict[bytes, bytes]:
+        """The newest value of each key of a compacted topic; empty when there is no such topic.
+
+        Raises:
+            KafkaError: no broker answers, or it stops to answer.
+        """
+        try:
+            known = self._admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
+            self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in known])
+            found = self._values(set(known))
+            self._consumer.unassign()
+        except KafkaException as exc:
+            raise KafkaError(f"{self._brokers}: {exc.args[0].str()}") from exc
+        return found
+
+    def _values(self, left: set[int]) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        heard = time.monotonic()
+        while left:
+            messages = self._consumer.consume(5000, 0.05)
+            for message in messages:
+                if (record := _record(message)) is not None:
+                    found[record.key] = record.value
+                elif _is_end(message):
+                    left.discard(message.partition() or 0)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > TIMEOUT:
+                raise KafkaError(f"{self._brokers}: no answer for {TIMEOUT:g} s")
+        return found
+
     def _offsets(self, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         if not partitions:
             return {}
@@ -123,6 +156,11 @@ class TopicReader:
                 if record.offset >= ends[key] - 1:
                     left.discard(key)
                 yield record
+
+
+def _is_end(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == ClientError._PARTITION_EOF  # noqa: SLF001 - librdkafka's code
 
 
 def _record(message: Message) -> Record | None:

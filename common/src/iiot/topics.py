@@ -6,6 +6,9 @@ LWM2M_UPDATES = "iot.telemetry.lwm2m.updates"
 LWM2M_HTTP = "iot.telemetry.lwm2m.http"
 LWM2M_WEBSOCKET = "iot.telemetry.lwm2m.websocket"
 
+DEVICE_STATE = "iot.state.devices"
+"""Compacted: the latest state of each device."""
+
 TELEMETRY = (SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES, LWM2M_HTTP, LWM2M_WEBSOCKET)
 
 

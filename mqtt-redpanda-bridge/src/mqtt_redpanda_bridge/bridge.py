@@ -7,10 +7,14 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
+from iiot.errors import KafkaError
+from iiot.kafka_reader import TopicReader
 from iiot.mqtt import Backoff, Connection, ConnectOptions, Subscription, keep_connected
 from iiot.service import Service
 from iiot.telemetry import HealthReport, make_app, serve
+from iiot.topics import DEVICE_STATE
 from mqtt_redpanda_bridge.birth_store import BirthStore
+from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.encode import Context
 from mqtt_redpanda_bridge.metrics import BridgeCollector
 from mqtt_redpanda_bridge.pump import Pump
@@ -42,7 +46,8 @@ class Bridge:
         self._settings = settings
         self._service = service
         self._table = load_routes(settings.routes_file)
-        self._context = Context()
+        interval = int(settings.device_state_interval * 1000) if settings.device_states else None
+        self._context = Context(states=DeviceStates(interval))
         self._registration = Registration(self._table, settings.schema_registry_url, self._context.prefixes)
         self._sink = Sink(settings, topic_specs(self._table, settings))
         self._pump = Pump(
@@ -84,6 +89,8 @@ class Bridge:
                 work = (self._mend(), self._save_births(), self._registration.run())
                 helpers = [tasks.create_task(one) for one in work]
                 await self._unless_stopping(self._until_topics_exist())
+                if settings.device_states:
+                    await self._unless_stopping(self._restore_states())
                 if self._registration.is_needed:
                     await self._unless_stopping(self._registration.done.wait())
                 await keep_connected(
@@ -137,6 +144,26 @@ class Bridge:
     async def _until_topics_exist(self) -> None:
         while not await self._sink.create_topics():  # noqa: ASYNC110 - Kafka tells no one when it is up
             await asyncio.sleep(BACKOFF.base)
+
+    async def _restore_states(self) -> None:
+        while True:
+            try:
+                found = await asyncio.to_thread(self._read_states)
+                break
+            except KafkaError as exc:
+                self._service.log.warning("device_states_unread", error=str(exc))
+                await asyncio.sleep(BACKOFF.cap)
+        for value in found.values():
+            self._context.states.restore(value)
+        self._service.log.info("device_states_restored", count=len(found))
+
+    def _read_states(self) -> dict[bytes, bytes]:
+        # Opened and closed in the thread that uses it: a stop may come while it reads.
+        reader = TopicReader(self._settings.kafka_brokers, self._settings.mqtt_client_id)
+        try:
+            return reader.latest_by_key(DEVICE_STATE)
+        finally:
+            reader.close()
 
     async def _drained(self) -> None:
         while self._pump.in_flight:

@@ -14,6 +14,7 @@ from iiot.sparkplug.births import BirthCatalog
 from iiot.sparkplug.payload import Payload, decode_payload
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic
 from mqtt_redpanda_bridge.birth_store import BirthStore
+from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.events import EventHeaders
 from mqtt_redpanda_bridge.metric_json import metric_to_json
 from mqtt_redpanda_bridge.routes import Format, Route
@@ -46,6 +47,7 @@ class Context:
         non_conformant: messages on the short Sparkplug topic form.
         unresolved: metrics passed on without a name or datatype, because no birth told them.
         prefixes: what precedes the values of a route, by its name.
+        states: what is known of each device.
     """
 
     births: BirthCatalog = field(default_factory=BirthCatalog)
@@ -53,6 +55,7 @@ class Context:
     non_conformant: int = 0
     unresolved: int = 0
     prefixes: dict[str, bytes] = field(default_factory=dict)
+    states: DeviceStates = field(default_factory=DeviceStates)
 
 
 class Encoder(Protocol):
@@ -135,6 +138,7 @@ class SparkplugJson(_Sparkplug):
             self.context.unresolved += len(self.context.births.resolve(self.topic, message))
         metrics = [metric_to_json(metric, time_ms) for metric in message.metrics]
         body = orjson.dumps({"seq": message.seq, "timestamp": time_ms, "metrics": metrics})
+        self.context.states.sparkplug(self.topic, message, now_ms)
         return self._opening + body[1:], self.headers_of(message, now_ms)
 
 
@@ -146,13 +150,15 @@ class SparkplugProtobuf(_Sparkplug):
 
     def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
         """See `Encoder.encode`."""
-        return payload, self.headers_of(self.decode(payload), now_ms)
+        message = self.decode(payload)
+        self.context.states.sparkplug(self.topic, message, now_ms)
+        return payload, self.headers_of(message, now_ms)
 
 
 class Lwm2mJson:
     """LwM2M JSON profile: the payload in an envelope with endpoint and operation."""
 
-    def __init__(self, route: Route, topic: str, _: Context) -> None:
+    def __init__(self, route: Route, topic: str, context: Context) -> None:
         prefix, *levels = topic.split("/")
         operation = _OPERATIONS.get(levels[1]) if len(levels) > 1 else None
         if prefix != "lwm2m" or operation is None or len(levels) != 2 + (levels[1] in _WITH_TOKEN):
@@ -162,6 +168,7 @@ class Lwm2mJson:
         except InvalidValueError as exc:
             raise DecodeError(f"topic {topic!r}: {exc}") from exc
         self.key = (endpoint if route.key == "device" else route.key_of(topic)).encode()
+        self._endpoint, self._operation, self._states = endpoint, operation, context.states
         self._headers = EventHeaders(topic, f"iot.lwm2m.{operation}", endpoint, JSON)
         described = {"endpoint": endpoint, "operation": operation, "topic": topic}
         self._opening = orjson.dumps(described)[:-1] + b","
@@ -176,6 +183,7 @@ class Lwm2mJson:
             raise DecodeError(f"a JSON object was expected, got {type(content).__name__}")
         sent, seq = content.get("timestamp"), content.get("seq")
         time_ms = sent if type(sent) is int else now_ms
+        self._states.lwm2m(self._endpoint, self._operation, content, now_ms)
         # The payload's own bytes: valid JSON may be nested deeper than the serializer goes.
         value = b'%s"timestamp":%d,"payload":%s}' % (self._opening, time_ms, payload or b"{}")
         return value, self._headers.at(str(seq) if type(seq) is int else None, time_ms)

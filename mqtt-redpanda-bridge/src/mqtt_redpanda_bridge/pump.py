@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from iiot.errors import DecodeError, KafkaError
 from iiot.kafka import DeliveryHandler, Headers, is_refusal
 from iiot.telemetry import get_logger
-from iiot.topics import dlq
+from iiot.topics import DEVICE_STATE, dlq
 from mqtt_redpanda_bridge.encode import Context, Encoder, dead_letter, open_encoder
 from mqtt_redpanda_bridge.routes import Route, RouteTable
 
@@ -89,6 +89,7 @@ class Delivery:
         "lane",
         "message",
         "number",
+        "outstanding",
         "since",
         "topic",
         "value",
@@ -105,11 +106,33 @@ class Delivery:
         self.value = b""
         self.headers: Headers = []
         self.is_dead_letter = False
+        self.outstanding = 1
 
     def __call__(self, error: str | None) -> None:
         """Take the delivery report."""
         if error is None:
             self._pump.settle(self)
+        else:
+            self._pump.fail(self, error)
+
+
+class Companion:
+    """The record of a device's state that comes with a message, which is settled once Kafka has both."""
+
+    __slots__ = ("_pump", "delivery", "headers", "key", "number", "topic", "value")
+
+    def __init__(self, pump: "Pump", delivery: Delivery, key: bytes, value: bytes, headers: Headers) -> None:
+        self._pump = pump
+        self.delivery = delivery
+        self.number = delivery.number
+        self.topic = DEVICE_STATE
+        self.key, self.value, self.headers = key, value, headers
+        delivery.outstanding += 1
+
+    def __call__(self, error: str | None) -> None:
+        """Take the delivery report."""
+        if error is None:
+            self._pump.settle(self.delivery)
         else:
             self._pump.fail(self, error)
 
@@ -150,7 +173,7 @@ class Pump:
         self.in_flight_bytes = 0
         self.kafka_errors = 0
         self.last_error = ""
-        self.stalled: list[Delivery] = []
+        self.stalled: list[Delivery | Companion] = []
         self.closing = False
         self.on_idle: Callable[[], None] = _ignore
         self.on_stall: Callable[[], None] = _ignore
@@ -183,13 +206,20 @@ class Pump:
         self._number += 1
         delivery = Delivery(self, lane, message, self._number, self._clock())
         self._encode(delivery)
+        update = self.context.states.take()
+        companion = None if update is None else Companion(self, delivery, *update)
         self._send(delivery)
+        if companion is not None:
+            self._send(companion)
         if self.in_flight_bytes > self._max_bytes and not self.under_pressure:
             self.under_pressure = True
             self.on_pressure(True)
 
     def settle(self, delivery: Delivery) -> None:
-        """Kafka has the record: count it and acknowledge the message."""
+        """Kafka has a record: with the last one of a message, count and acknowledge it."""
+        delivery.outstanding -= 1
+        if delivery.outstanding:
+            return
         counters, message = delivery.lane.counters, delivery.message
         if delivery.is_dead_letter:
             counters.dead_lettered += 1
@@ -209,14 +239,19 @@ class Pump:
         if not self.in_flight:
             self.on_idle()
 
-    def fail(self, delivery: Delivery, error: str) -> None:
+    def fail(self, delivery: Delivery | Companion, error: str) -> None:
         """Kafka does not have the record: dead-letter what it will never take, keep the rest for `retry`."""
         self.kafka_errors += 1
         self.last_error = error
-        if is_refusal(error) and not delivery.is_dead_letter:
-            self._bury(delivery, error)
-            self._send(delivery)
-            return
+        if is_refusal(error):
+            if isinstance(delivery, Companion):
+                log.warning("device_state_refused", key=delivery.key.decode(), error=error)
+                self.settle(delivery.delivery)
+                return
+            if not delivery.is_dead_letter:
+                self._bury(delivery, error)
+                self._send(delivery)
+                return
         self.stalled.append(delivery)
         if len(self.stalled) == 1:
             log.warning("kafka_delivery_failed", topic=delivery.topic, error=error)
@@ -269,7 +304,7 @@ class Pump:
         delivery.topic = dlq(lane.route.topic)
         delivery.is_dead_letter = True
 
-    def _send(self, delivery: Delivery) -> None:
+    def _send(self, delivery: Delivery | Companion) -> None:
         if self.stalled:
             # Overtaking what waits would break the order per device.
             self.stalled.append(delivery)

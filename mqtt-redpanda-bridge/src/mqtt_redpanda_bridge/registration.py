@@ -8,7 +8,7 @@ from iiot import schema_registry, schemas
 from iiot.schema_registry import RegistryError, frame
 from iiot.schemas import Schema
 from iiot.telemetry import get_logger
-from iiot.topics import dlq
+from iiot.topics import DEVICE_STATE, dlq
 from mqtt_redpanda_bridge.routes import Format, Route, RouteTable, WireFormat
 
 RETRY_DELAY: Final = 5.0
@@ -31,7 +31,7 @@ def schema_of(route: Route) -> Schema | None:
 
 
 def schemas_by_topic(table: RouteTable) -> dict[str, Schema]:
-    """The schemas of all Kafka topics of the routes that hold one kind of records, and of dead letters."""
+    """The schemas of the routes' topics that hold one kind of records, of dead letters, of states."""
     found: dict[str, Schema] = {}
     for topic in dict.fromkeys(route.topic for route in table.routes):
         kinds = {schema_of(route) for route in table.routes if route.topic == topic}
@@ -39,6 +39,7 @@ def schemas_by_topic(table: RouteTable) -> dict[str, Schema]:
         if schema is not None and not kinds:
             found[topic] = schema
         found[dlq(topic)] = schemas.current(schemas.DEAD_LETTER)
+    found[DEVICE_STATE] = schemas.current(schemas.STATE)
     return found
 
 

@@ -34,6 +34,12 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
     """Create missing Kafka topics, also when one is deleted while the bridge runs."""
     topic_partitions: int = Field(default=6, ge=1, le=1_000)
     topic_retention_hours: int = Field(default=24, ge=1)
+    topic_compression: Literal["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"] = "producer"
+    """How Kafka stores the records of topics it creates; `producer`: as they come, see `compression`."""
+    device_states: bool = True
+    """Keep the latest state of each device in `iot.state.devices`."""
+    device_state_interval: float = Field(default=10.0, ge=0.1, le=86_400)
+    """Seconds between records of a device that tell only that it was seen."""
 
     @field_validator("routes_file")
     @classmethod

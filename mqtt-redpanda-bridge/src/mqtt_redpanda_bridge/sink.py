@@ -7,29 +7,37 @@ from typing import Any, Final, Self
 from iiot.errors import KafkaError
 from iiot.kafka import DeliveryHandler, Headers, KafkaSink, TopicSpec, ensure_topics
 from iiot.telemetry import get_logger
-from iiot.topics import dlq
+from iiot.topics import DEVICE_STATE, dlq
 from mqtt_redpanda_bridge.routes import RouteTable
 from mqtt_redpanda_bridge.settings import BridgeSettings
 
 RETRY_DELAY: Final = 1.0
 """Seconds before what Kafka failed is produced again."""
 DEAD_LETTER_RETENTION_HOURS: Final = 7 * 24
+COMPACT_AFTER_MS: Final = 3_600_000
+"""Kafka compacts a segment once it has closed it."""
 
 log = get_logger(__name__)
 
 
 def topic_specs(table: RouteTable, settings: BridgeSettings) -> list[TopicSpec]:
-    """The Kafka topics that the routes write to, each with its dead-letter sibling."""
+    """The topics that the routes write to, each with its dead-letter sibling, and that of the states."""
     hours = settings.topic_retention_hours
     names = dict.fromkeys(route.topic for route in table.routes)
-    return [
-        spec
-        for name in names
-        for spec in (
-            TopicSpec(name, settings.topic_partitions, _config(hours)),
-            TopicSpec(dlq(name), 1, _config(max(hours, DEAD_LETTER_RETENTION_HOURS))),
-        )
-    ]
+    # The broker's own time of storing, so that latency needs no trust in devices' or our clock.
+    common = {
+        "message.timestamp.type": "LogAppendTime",
+        "compression.type": settings.topic_compression,
+    }
+    found = []
+    for name in names:
+        found.append(TopicSpec(name, settings.topic_partitions, {**common, **_retention(hours)}))
+        dead_letter_hours = max(hours, DEAD_LETTER_RETENTION_HOURS)
+        found.append(TopicSpec(dlq(name), 1, {**common, **_retention(dead_letter_hours)}))
+    if settings.device_states:
+        compacted = {"cleanup.policy": "compact", "segment.ms": str(COMPACT_AFTER_MS)}
+        found.append(TopicSpec(DEVICE_STATE, settings.topic_partitions, {**common, **compacted}))
+    return found
 
 
 class Sink:
@@ -103,6 +111,5 @@ class Sink:
         self._producer = await producer.__aenter__()
 
 
-def _config(hours: int) -> dict[str, str]:
-    # The broker's own time of storing, so that latency needs no trust in devices' or our clock.
-    return {"retention.ms": str(hours * 3_600_000), "message.timestamp.type": "LogAppendTime"}
+def _retention(hours: int) -> dict[str, str]:
+    return {"retention.ms": str(hours * 3_600_000)}

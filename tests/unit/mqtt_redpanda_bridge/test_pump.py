@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from iiot.errors import KafkaError
 from iiot.sparkplug.payload import Payload, encode_payload
+from iiot.topics import DEVICE_STATE
 from mqtt_redpanda_bridge import pump as pump_module
+from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.encode import Context
 from mqtt_redpanda_bridge.pump import Pump
 from mqtt_redpanda_bridge.routes import Route, RouteTable
@@ -59,8 +61,9 @@ def kafka():
     return Kafka()
 
 
-def make_pump(kafka, clock=None, max_bytes=1 << 20):
-    return Pump(ROUTES, Context(), kafka, clock=clock or Clock(), wall_clock=Clock(), max_bytes=max_bytes)
+def make_pump(kafka, clock=None, max_bytes=1 << 20, states=None):
+    context = Context(states=states or DeviceStates())
+    return Pump(ROUTES, context, kafka, clock=clock or Clock(), wall_clock=Clock(), max_bytes=max_bytes)
 
 
 def totals(pump):
@@ -95,6 +98,34 @@ def test_poison_goes_to_the_dead_letter_topic_and_is_acknowledged_after_that(kaf
     assert message.acks == 0
     kafka.report()
     assert (message.acks, totals(pump)["dead_lettered"]) == (1, 1)
+
+
+@pytest.fixture
+def birth():
+    return Incoming("spBv1.0/g/NBIRTH/n", encode_payload(Payload(1, [], 0)))
+
+
+@pytest.mark.parametrize("order", [(0, 0), (1, 0)], ids=["message first", "state first"])
+def test_a_message_is_settled_when_kafka_has_it_and_the_state_that_it_changed(kafka, birth, order):
+    pump = make_pump(kafka, states=DeviceStates(10_000))
+    pump.handle(birth)
+    assert [topic for topic, *_ in kafka.pending] == ["sparkplug", DEVICE_STATE]
+    kafka.report(order[0])
+    assert (birth.acks, pump.in_flight) == (0, 1)
+    kafka.report(order[1])
+    assert (birth.acks, totals(pump)["delivered"]) == (1, 1)
+    assert_identity(pump)
+
+
+def test_a_state_that_kafka_failed_is_produced_again_and_one_that_it_refuses_holds_nothing_up(kafka, birth):
+    pump = make_pump(kafka, states=DeviceStates(10_000))
+    pump.handle(birth)
+    kafka.report(1, MAYBE_LATER)
+    kafka.report(0)
+    assert (birth.acks, len(pump.stalled)) == (0, 1)
+    pump.retry()
+    kafka.report(0, TOO_LARGE)
+    assert (birth.acks, totals(pump)["delivered"]) == (1, 1)
 
 
 @pytest.mark.parametrize("at_once", [True, False])

@@ -31,8 +31,9 @@ def test_routes_that_need_a_registry_say_so(tmp_path):
         load(BridgeSettings, routes_file=path)
 
 
-def test_every_topic_of_the_routes_gets_a_dead_letter_sibling():
-    specs = topic_specs(load_routes(None), load(BridgeSettings, topic_partitions=3, topic_retention_hours=2))
+def test_topics_with_their_dead_letter_siblings_and_the_compacted_one():
+    shape = {"topic_partitions": 3, "topic_retention_hours": 2, "topic_compression": "zstd"}
+    specs = topic_specs(load_routes(None), load(BridgeSettings, **shape))
     assert [(spec.name, spec.partitions) for spec in specs] == [
         ("iot.telemetry.sparkplug.data", 3),
         ("iot.telemetry.sparkplug.data.dlq", 1),
@@ -40,5 +41,12 @@ def test_every_topic_of_the_routes_gets_a_dead_letter_sibling():
         ("iot.telemetry.lwm2m.registration.dlq", 1),
         ("iot.telemetry.lwm2m.updates", 3),
         ("iot.telemetry.lwm2m.updates.dlq", 1),
+        ("iot.state.devices", 3),
     ]
-    assert specs[0].config == {"retention.ms": "7200000", "message.timestamp.type": "LogAppendTime"}
+    assert specs[0].config == {
+        "retention.ms": "7200000",
+        "message.timestamp.type": "LogAppendTime",
+        "compression.type": "zstd",
+    }
+    assert specs[-1].config["cleanup.policy"] == "compact"
+    assert "retention.ms" not in specs[-1].config

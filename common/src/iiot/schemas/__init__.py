@@ -9,13 +9,21 @@ from functools import cache
 from importlib import resources
 from typing import Final, Literal
 
-from iiot.topics import LWM2M_HTTP, LWM2M_REGISTRATION, LWM2M_UPDATES, LWM2M_WEBSOCKET, SPARKPLUG_DATA
+from iiot.topics import (
+    DEVICE_STATE,
+    LWM2M_HTTP,
+    LWM2M_REGISTRATION,
+    LWM2M_UPDATES,
+    LWM2M_WEBSOCKET,
+    SPARKPLUG_DATA,
+)
 
 SPARKPLUG_JSON: Final = "sparkplug-data"
 LWM2M_JSON: Final = "lwm2m-message"
 LWM2M_EVENT: Final = "lwm2m-event"
 DEAD_LETTER: Final = "dead-letter"
-NAMES: Final = (SPARKPLUG_JSON, LWM2M_JSON, LWM2M_EVENT, DEAD_LETTER)
+STATE: Final = "device-state"
+NAMES: Final = (SPARKPLUG_JSON, LWM2M_JSON, LWM2M_EVENT, DEAD_LETTER, STATE)
 
 _BY_TOPIC: Final = {
     SPARKPLUG_DATA: SPARKPLUG_JSON,
@@ -23,6 +31,7 @@ _BY_TOPIC: Final = {
     LWM2M_UPDATES: LWM2M_JSON,
     LWM2M_HTTP: LWM2M_EVENT,
     LWM2M_WEBSOCKET: LWM2M_EVENT,
+    DEVICE_STATE: STATE,
 }
 
 

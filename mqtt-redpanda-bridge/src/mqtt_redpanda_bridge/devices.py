@@ -1,0 +1,126 @@
+"""The latest state of each device, for the compacted topic `iot.state.devices`."""
+
+from typing import Any, Final
+
+import orjson
+
+from iiot.kafka import Headers
+from iiot.sparkplug.payload import Payload
+from iiot.sparkplug.topic import MessageType, Topic
+from iiot.topics import DEVICE_STATE
+from mqtt_redpanda_bridge.events import EventHeaders
+
+_DEATH: Final = MessageType.NDEATH
+_DATA: Final = (MessageType.NDATA, MessageType.DDATA)
+
+
+class DeviceStates:
+    """Learns from messages; hands out the state of a device when it has to be written.
+
+    That is at once when a device is born, dies, registers or deregisters, and else after `interval_ms` since
+    the last time, for `last_seen`. Times are those of receipt, UTC ms.
+
+    Args:
+        interval_ms: None: learn nothing.
+    """
+
+    def __init__(self, interval_ms: int | None = None) -> None:
+        self._is_on = interval_ms is not None
+        self._interval_ms = interval_ms or 0
+        self._states: dict[str, dict[str, Any]] = {}
+        self._written: dict[str, int] = {}
+        self._due: str | None = None
+
+    def restore(self, value: bytes) -> None:
+        """Go on from a state that an earlier bridge wrote; one that cannot be read is passed over."""
+        try:
+            state = orjson.loads(value)
+            device, written = state["device"], state["last_seen"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return
+        self._states[device] = state
+        self._written[device] = written or 0
+
+    def take(self) -> tuple[bytes, bytes, Headers] | None:
+        """Key, value and headers of the record that the message just learnt from gives rise to, if any."""
+        device, self._due = self._due, None
+        if device is None:
+            return None
+        headers = EventHeaders(DEVICE_STATE, "iot.device.state", device, "application/json")
+        return (
+            device.encode(),
+            orjson.dumps(self._states[device]),
+            headers.at(None, self._written[device]),
+        )
+
+    def sparkplug(self, topic: Topic, message: Payload, now_ms: int) -> None:
+        """A birth, data or death message."""
+        if not self._is_on:
+            return
+        state = self._of(topic.edge_node)
+        kind = topic.message_type
+        if kind is MessageType.NBIRTH:
+            node = _liveness(now_ms, online=True)
+            state["sparkplug"] = {"group": topic.group, **node, "bd_seq": _bd_seq(message), "devices": {}}
+        elif kind is _DEATH:
+            if not _bury(state["sparkplug"], _bd_seq(message), now_ms):
+                return
+        elif kind is MessageType.DBIRTH or kind is MessageType.DDEATH:
+            node = state["sparkplug"]
+            if node is not None and topic.device is not None:
+                node["devices"][topic.device] = _liveness(now_ms, online=kind is MessageType.DBIRTH)
+        self._note(topic.edge_node, now_ms, urgent=kind not in _DATA, alive=kind is not _DEATH)
+
+    def lwm2m(self, endpoint: str, operation: str, content: dict[str, Any], now_ms: int) -> None:
+        """An uplink message of the LwM2M JSON profile."""
+        if not self._is_on:
+            return
+        state, lifetime = self._of(endpoint), content.get("lifetime")
+        known = state["lwm2m"]
+        urgent = operation in ("register", "deregister")
+        if type(lifetime) is not int:
+            lifetime = None if urgent or known is None else known["lifetime"]
+        if urgent:
+            registered = operation == "register"
+            state["lwm2m"] = {"registered": registered, "since": now_ms, "lifetime": lifetime}
+        elif known is not None and known["lifetime"] != lifetime:
+            known["lifetime"] = lifetime
+            urgent = True
+        self._note(endpoint, now_ms, urgent=urgent)
+
+    def _of(self, device: str) -> dict[str, Any]:
+        state = self._states.get(device)
+        if state is None:
+            state = {"device": device, "last_seen": None, "sparkplug": None, "lwm2m": None}
+            self._states[device] = state
+        return state
+
+    def _note(self, device: str, now_ms: int, *, urgent: bool, alive: bool = True) -> None:
+        if alive:
+            self._states[device]["last_seen"] = now_ms
+        # A clock that was set back must not silence a device.
+        if urgent or not 0 <= now_ms - self._written.get(device, 0) < self._interval_ms:
+            self._written[device] = now_ms
+            self._due = device
+
+
+def _liveness(now_ms: int, *, online: bool) -> dict[str, Any]:
+    return {"online": online, "since": now_ms}
+
+
+def _bury(node: dict[str, Any] | None, bd_seq: int | None, now_ms: int) -> bool:
+    """Mark a node and its devices offline; False for a death of an earlier session, or of no known node."""
+    if node is None or not node["online"]:
+        return False
+    if bd_seq is not None and node["bd_seq"] is not None and bd_seq != node["bd_seq"]:
+        return False
+    node.update(_liveness(now_ms, online=False))
+    for device in node["devices"].values():
+        if device["online"]:
+            device.update(_liveness(now_ms, online=False))
+    return True
+
+
+def _bd_seq(message: Payload) -> int | None:
+    found = next((metric.value for metric in message.metrics if metric.name == "bdSeq"), None)
+    return found if type(found) is int else None

@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+from iiot import schemas
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.payload import Metric, Payload
+from iiot.sparkplug.topic import MessageType, Topic
+from mqtt_redpanda_bridge.devices import DeviceStates
+from schema_check import validator
+
+T = 1_795_503_119_000
+INTERVAL = 10_000
+
+
+@pytest.fixture
+def states():
+    return DeviceStates(INTERVAL)
+
+
+def written(states):
+    """The state that has to be written now, None if none."""
+    record = states.take()
+    if record is None:
+        return None
+    key, value, headers = record
+    state = json.loads(value)
+    assert validator(schemas.STATE).is_valid(state), state
+    assert key.decode() == state["device"] == dict(headers)["ce_subject"].decode()
+    return state
+
+
+def sparkplug(states, kind, at, *, device=None, bd_seq=None, node="n"):
+    metrics = [] if bd_seq is None else [Metric("bdSeq", bd_seq, DataType.INT64)]
+    states.sparkplug(Topic(MessageType(kind), "g", node, device), Payload(at, metrics, 0), at)
+    return written(states)
+
+
+def lwm2m(states, operation, at, content=None, endpoint="n"):
+    states.lwm2m(endpoint, operation, content or {}, at)
+    return written(states)
+
+
+def test_births_deaths_and_registrations_are_written_at_once(states):
+    born = sparkplug(states, "NBIRTH", T, bd_seq=4)
+    assert born["sparkplug"] == {"group": "g", "online": True, "since": T, "bd_seq": 4, "devices": {}}
+    assert born["lwm2m"] is None
+    with_device = sparkplug(states, "DBIRTH", T + 1, device="d")
+    assert with_device["sparkplug"]["devices"] == {"d": {"online": True, "since": T + 1}}
+    registered = lwm2m(states, "register", T + 2, {"lifetime": 300})
+    assert registered["lwm2m"] == {"registered": True, "since": T + 2, "lifetime": 300}
+    dead = sparkplug(states, "NDEATH", T + 3, bd_seq=4)
+    assert (dead["sparkplug"]["online"], dead["sparkplug"]["since"]) == (False, T + 3)
+    assert dead["sparkplug"]["devices"] == {"d": {"online": False, "since": T + 3}}
+    # The broker sends a death: the device was last seen before.
+    assert dead["last_seen"] == T + 2
+    assert lwm2m(states, "deregister", T + 4)["lwm2m"]["registered"] is False
+
+
+def test_a_device_that_dies_leaves_its_node_online(states):
+    sparkplug(states, "NBIRTH", T)
+    sparkplug(states, "DBIRTH", T, device="d")
+    state = sparkplug(states, "DDEATH", T + 1, device="d")
+    assert (state["sparkplug"]["online"], state["sparkplug"]["devices"]["d"]["online"]) == (True, False)
+
+
+def test_the_death_of_an_earlier_session_changes_nothing(states):
+    sparkplug(states, "NBIRTH", T, bd_seq=4)
+    sparkplug(states, "NBIRTH", T + 1, bd_seq=5)
+    assert sparkplug(states, "NDEATH", T + 2, bd_seq=4) is None
+    assert sparkplug(states, "NDEATH", T + 3, bd_seq=5)["sparkplug"]["online"] is False
+
+
+def test_last_seen_is_written_once_in_an_interval_for_each_device(states):
+    for node in ("n", "m"):
+        assert sparkplug(states, "NBIRTH", T, node=node)
+    data = [sparkplug(states, "NDATA", T + ms, node="n") for ms in range(0, 3 * INTERVAL, 100)]
+    assert [state["last_seen"] - T for state in data if state] == [INTERVAL, 2 * INTERVAL]
+    assert lwm2m(states, "send", T + INTERVAL, endpoint="m")["last_seen"] == T + INTERVAL
+
+
+def test_a_clock_set_back_silences_no_device(states):
+    sparkplug(states, "NBIRTH", T)
+    assert sparkplug(states, "NDATA", T - 3_600_000) is not None
+    assert sparkplug(states, "NDATA", T - 3_600_000 + 1) is None
+
+
+def test_an_update_with_another_lifetime_is_a_change(states):
+    lwm2m(states, "register", T, {"lifetime": 300})
+    assert lwm2m(states, "update", T + 1, {"lifetime": 300}) is None
+    assert lwm2m(states, "update", T + 2, {"lifetime": 60})["lwm2m"]["lifetime"] == 60
+    assert lwm2m(states, "update", T + 3, {"lifetime": "soon"}) is None
+
+
+def test_the_next_bridge_goes_on_from_what_was_written(states):
+    sparkplug(states, "NBIRTH", T, bd_seq=4)
+    states.lwm2m("n", "register", {"lifetime": 300}, T + 1)
+    successor = DeviceStates(INTERVAL)
+    for value in (b"\xff", b"[]", b"{}", states.take()[1]):
+        successor.restore(value)
+    assert sparkplug(successor, "NDATA", T + 2) is None
+    state = sparkplug(successor, "NDEATH", T + 3, bd_seq=4)
+    assert (state["sparkplug"]["online"], state["lwm2m"]["lifetime"]) == (False, 300)
+
+
+def test_nothing_is_kept_when_it_is_off():
+    assert sparkplug(DeviceStates(None), "NBIRTH", T) is None
+    assert lwm2m(DeviceStates(None), "register", T) is None
