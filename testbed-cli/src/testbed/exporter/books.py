@@ -74,11 +74,13 @@ class Books:
     Attributes:
         paths: the sums of all settled windows, by path.
         devices: devices that count, as of the last answer.
+        behind: records that are in Kafka have not been observed yet, so nothing can be called lost.
     """
 
     def __init__(self, window: float, patience: float) -> None:
         self.paths: dict[str, PathBook] = {path.name: PathBook() for path in PATHS}
         self.devices = 0
+        self.behind = False
         self._window = window
         self._patience = patience
         self._windows: list[_Window] = []
@@ -123,7 +125,7 @@ class Books:
         outstanding = dict.fromkeys(self.paths, 0)
         for window in self._windows:
             verdict = window.ledger.verdict(max_missing=0)
-            late = window.closed is not None and now - window.closed >= self._patience
+            late = window.closed is not None and now - window.closed >= self._patience and not self.behind
             if window.closed is not None and (late or not verdict.lost):
                 self._settle(verdict)
                 continue

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -17,12 +17,14 @@ from testbed.exporter.books import LATENCY_BOUNDS, Books, PathBook
 from testbed.exporter.settings import ExporterSettings
 from testbed.verify.devices import SimulatorsError, read_counters
 from testbed.verify.paths import PATH_OF_TOPIC, read_record
-from testbed.verify.source import RecordSource
+from testbed.verify.source import BATCH, Record, RecordSource
 
 ASK_EVERY: Final = 5.0
 """s between questions to the simulators."""
 READ_FOR: Final = 0.25
 """s that a read waits for records."""
+BEHIND: Final = 10_000
+"""ms of age at which the last record of a full batch says that reading does not keep up."""
 _COUNTED: Final = (
     ("sent", "Messages of balanced windows that devices counted"),
     ("delivered", "Messages of balanced windows that are in Kafka"),
@@ -101,13 +103,22 @@ async def _follow(
     next_question = 0.0
     while not stopping.is_set():
         # A thread waits for Kafka; the books are kept by the event loop alone.
-        for record in await asyncio.to_thread(lambda: list(source.read(READ_FOR))):
+        records = await asyncio.to_thread(lambda: list(source.read(READ_FOR)))
+        books.behind = _is_behind(records)
+        for record in records:
             entry = read_record(record.topic, record.value)
             if entry is not None:
                 books.observe(record.topic, entry, record.stored_ms)
         if time.monotonic() >= next_question:
             next_question = time.monotonic() + ASK_EVERY
-            figures.up = await _ask(settings.simulators, session, books)
+            figures.up = await _ask(settings.simulators, session, books) and not books.behind
+
+
+def _is_behind(records: Sequence[Record]) -> bool:
+    if len(records) < BATCH:
+        return False
+    stored_ms = records[-1].stored_ms
+    return stored_ms is not None and time.time_ns() // 1_000_000 - stored_ms > BEHIND
 
 
 async def _ask(simulators: str, session: aiohttp.ClientSession, books: Books) -> bool:

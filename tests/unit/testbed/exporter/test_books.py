@@ -53,6 +53,17 @@ def test_what_is_missing_is_lost_only_when_patience_ends(books):
     assert books.outstanding["sparkplug.data"] == 0
 
 
+def test_nothing_is_called_lost_while_reading_does_not_keep_up(books):
+    books.count(counters(BORN + 100), now=10, wall_us=BORN + 300)
+    books.behind = True
+    books.balance(now=80)
+    assert sums(books) == (0, 0, 0, 0, 0)
+    books.behind = False
+    arrive(books, BORN + 100)
+    books.balance(now=81)
+    assert sums(books) == (1, 1, 0, 0, 0)
+
+
 def test_duplicates_and_late_comers_are_counted(books):
     arrive(books, BORN + 101, BORN + 100, BORN + 100)
     books.count(counters(BORN + 101), now=10, wall_us=BORN + 300)
