@@ -70,8 +70,12 @@ class Page:
 
     def button(self, label: str):
         """A button by its accessible name."""
-        found = (b for b in self.all("button, [role=button]") if b.accessible_name.startswith(label))
-        return wait_until(lambda: next(found, None), f"button {label!r}", 10)
+
+        def named():
+            candidates = self.all("button, [role=button]")
+            return next((b for b in candidates if b.accessible_name.startswith(label)), None)
+
+        return wait_until(named, f"button {label!r}", 10)
 
     def press(self, *keys: str):
         """Type into whatever has the focus."""

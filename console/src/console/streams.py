@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 import orjson
@@ -20,6 +20,8 @@ TICK: Final = 0.25
 KEEP_ALIVE: Final = 10.0
 SEND_TIMEOUT: Final = 20.0
 PAGE: Final = 1000
+TEACHING: Final = 2.0
+"""s to wait for the names and datatypes that the Sparkplug host knows; messages are shown without, too."""
 SPARKPLUG_EVENTS: Final = (
     *("node_born", "node_died", "node_stale", "device_born", "device_died", "device_stale"),
     *("rebirth_requested", "written"),
@@ -83,9 +85,11 @@ def frame(name: str, data: Any) -> bytes:
 async def device_messages(tap: Tap, devices: Devices, device: str, authorization: str | None) -> _Batches:
     """A device's MQTT messages, decoded: `messages`, `skipped`, and `state` when the broker goes or comes."""
     decoder = Decoder()
-    await devices.teach(decoder, device, authorization)
     told, skipped = None, 0
     with tap.watch(device) as watch:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TEACHING):
+                await devices.teach(decoder, device, authorization)
         while True:
             if tap.state != told:
                 told = tap.state

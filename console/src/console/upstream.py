@@ -130,7 +130,7 @@ class Upstreams:
                 timeout=timeout,
                 allow_redirects=False,
             ) as answer:
-                body = await answer.content.read(MAX_ANSWER)
+                body = await _read(answer, part)
                 back = {name: answer.headers[name] for name in _SENT_BACK if name in answer.headers}
                 return web.Response(body=body, status=answer.status, headers=back)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
@@ -141,6 +141,15 @@ class Upstreams:
         if self._session is None:
             raise UnavailableError("the console is starting")
         return self._session
+
+
+async def _read(answer: aiohttp.ClientResponse, part: str) -> bytes:
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise problem(502, f"{part} answers more than {MAX_ANSWER >> 20} MiB", part=part)
+    return bytes(body)
 
 
 def parse(part: str, body: str) -> Any:

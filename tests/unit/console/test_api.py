@@ -32,6 +32,13 @@ async def test_requests_are_passed_on_as_they_are(console, part):
     assert sent["Authorization"] == "Bearer abc"
 
 
+async def test_large_answers_are_passed_on_whole(console, part):
+    fake, url = await part()
+    fake.answers["/api/clients"] = [{"endpoint": f"device-{n}"} for n in range(50_000)]
+    async with console(lwm2m_server_url=url) as client:
+        assert len(await (await client.get("/api/lwm2m/clients")).json()) == 50_000
+
+
 async def test_writes_and_refusals_are_passed_on(console, part):
     fake, url = await part()
     async with console(lwm2m_server_url=url, sparkplug_host_url=url) as client:

@@ -16,12 +16,14 @@ export function device(main, signal, id) {
     h("div", {}, h("a", { href: "#/devices" }, "All devices"), h("div", { class: "row" }, h("h1", {}, id), badges), facts),
     timeline(id, signal),
     h("div", { class: "device" }, card("LwM2M objects", null, objects), card("Sparkplug metrics", rebirth, units)));
-  const state = { lwm2m: null, sparkplug: null };
+  const state = { lwm2m: null, sparkplug: null, away: {} };
+  const badge = (protocol, found, unknown, away) =>
+    found ? tag(`${protocol} ${found.online ? "online" : "offline"}`, found.online ? "good" : "bad") : tag(`${protocol} ${away ? "unavailable" : unknown}`, away ? "bad" : "");
   const showFacts = () => {
     const { lwm2m, sparkplug } = state;
     badges.replaceChildren(
-      tag(lwm2m ? `LwM2M ${lwm2m.online ? "online" : "offline"}` : "LwM2M not registered", lwm2m ? (lwm2m.online ? "good" : "bad") : ""),
-      tag(sparkplug ? `Sparkplug ${sparkplug.online ? "online" : "offline"}` : "Sparkplug not known", sparkplug ? (sparkplug.online ? "good" : "bad") : ""));
+      badge("LwM2M", lwm2m, "not registered", state.away.lwm2m),
+      badge("Sparkplug", sparkplug, "not known", state.away.sparkplug));
     const words = [];
     if (lwm2m) words.push(`LwM2M ${lwm2m.lwM2mVersion}, profile ${lwm2m.profile ?? "json"}, lifetime ${lwm2m.lifetime} s, last update ${ago(Date.parse(lwm2m.lastUpdate))}`);
     if (sparkplug) words.push(`born ${ago(sparkplug.born_at)}, bdSeq ${sparkplug.bd_seq}, ${sparkplug.gaps} gaps, ${sparkplug.births} births`);
@@ -34,6 +36,7 @@ export function device(main, signal, id) {
     showFacts();
   }, (error) => {
     state.lwm2m = null;
+    state.away.lwm2m = error.status !== 404;
     showObjects(null, error.status === 404 ? "This device is not registered at the LwM2M server." : `No LwM2M state: ${error.message}`);
     showFacts();
   });
@@ -46,6 +49,7 @@ export function device(main, signal, id) {
     showFacts();
   }, (error) => {
     state.sparkplug = null;
+    state.away.sparkplug = error.status !== 404;
     showMetrics(null, error.status === 404 ? "The Sparkplug host has not seen this edge node." : `No Sparkplug state: ${error.message}`);
     showFacts();
   });
