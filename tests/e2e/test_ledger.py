@@ -20,7 +20,8 @@ def test_nothing_is_lost_or_repeated_and_rates_are_kept(testbed):
 
 
 def test_people_get_a_table(testbed):
-    result = testbed.run("verify", "--seconds=1")
+    result = testbed.run("verify", "--seconds=1", "--plot")
     assert result.returncode == 0
     assert all(name in result.stdout for name in PATHS)
     assert "messages arrived on every path" in result.stdout
+    assert any(line.strip().startswith("to ") and line.endswith("█") for line in result.stdout.splitlines())

@@ -44,6 +44,7 @@ def verify(
         float, typer.Option(min=0.5, help="Seconds without an arrival until what is missing counts as lost.")
     ] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Show how the latencies spread as well.")] = False,
 ) -> None:
     """Account in Kafka for every message that every device sends during a window.
 
@@ -54,7 +55,8 @@ def verify(
     try:
         engine = _engine()
         if isinstance(engine, DockerEngine):
-            options = [f"--seconds={seconds}", f"--patience={patience}", *["--json"] * as_json]
+            flags = [*["--json"] * as_json, *["--plot"] * plot]
+            options = [f"--seconds={seconds}", f"--patience={patience}", *flags]
             raise typer.Exit(_in_container(engine, options))
         settings = _settings(engine)
         plan = window.Plan(settings.kafka_brokers, settings.simulators, seconds, patience)
@@ -67,6 +69,8 @@ def verify(
         typer.echo(orjson.dumps(report.as_json(result), option=orjson.OPT_INDENT_2))
     else:
         console.print(report.as_table(result))
+        if plot:
+            console.print(report.as_plot(result))
     if result.verdict.lost:
         raise typer.Exit(EXIT_LOST)
 

@@ -31,6 +31,10 @@ class Histogram:
             self._buckets[bucket] += count
         self.count += other.count
 
+    def up_to(self, value: int) -> int:
+        """How many recorded values are not above `value`, within the histogram's error."""
+        return sum(count for bucket, count in enumerate(self._buckets) if _upper(bucket) <= value)
+
     def quantile(self, q: float) -> int | None:
         """The smallest recorded value that a share `q` of all values does not exceed; None when empty."""
         if not self.count:

@@ -1,6 +1,7 @@
 """The verdict for people (a table) and for scripts (JSON)."""
 
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -22,6 +23,29 @@ def as_json(result: Result) -> dict[str, Any]:
         "missing": [missing._asdict() for missing in verdict.missing],
         "problems": result.problems,
     }
+
+
+PLOT_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000)
+"""Upper ends in ms of the plot's bars; one more bar is for what took longer."""
+PLOT_WIDTH: Final = 50
+
+
+def as_plot(result: Result) -> RenderableType:
+    """The latencies of all paths together as bars, which needs no colours and no terminal."""
+    latency = result.verdict.latency
+    below = [latency.up_to(bound) for bound in PLOT_BOUNDS]
+    counts = [later - earlier for earlier, later in pairwise((0, *below, latency.count))]
+    labels = [*(f"to {bound:,} ms" for bound in PLOT_BOUNDS), "more"]
+    filled = [at for at, count in enumerate(counts) if count]
+    highest = max(counts)
+    table = Table(title="latency", box=None, pad_edge=False, show_header=False, title_justify="left")
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_column(no_wrap=True)
+    for at in range(filled[0], filled[-1] + 1) if filled else ():
+        bar = "█" * -(-PLOT_WIDTH * counts[at] // highest)
+        table.add_row(labels[at], f"{counts[at]:,}", bar)
+    return table
 
 
 def as_table(result: Result) -> RenderableType:

@@ -39,3 +39,10 @@ def test_merge_is_counting_both(left, right):
 def test_clocks_that_run_ahead_and_absurd_values_stay_in_range():
     assert filled([-50]).quantile(1) == 0
     assert filled([1 << 60]).quantile(1) >= (1 << 40) - 1
+
+
+@given(st.lists(st.integers(0, 10**7), max_size=200), st.integers(0, 10**7))
+def test_counts_up_to_a_value_are_right_within_the_error(values, bound):
+    found = filled(values).up_to(bound)
+    assert sum(value <= bound - bound // 64 - 1 for value in values) <= found
+    assert found <= sum(value <= bound for value in values)
