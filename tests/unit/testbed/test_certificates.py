@@ -12,6 +12,7 @@ from cryptography import x509
 from typer.testing import CliRunner
 
 from iiot import certs
+from iiot.identity import SERVICES
 from testbed.app import app
 
 
@@ -57,7 +58,7 @@ def test_a_service_identity_is_trusted_too(authority):
 def test_keys_are_for_their_owner_only(authority):
     certs.issue(authority, "device-temp-001")
     keys = list(authority.rglob("*.key"))
-    assert len(keys) == 8
+    assert len(keys) == len(SERVICES) + 4, "two authorities, broker, device"
     assert {key.stat().st_mode & 0o777 for key in keys} == {0o600}
 
 
