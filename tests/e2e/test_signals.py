@@ -29,7 +29,7 @@ SIGNALS = [
     ("console", 8088, "/", "<title>IoT testbed</title>"),
     ("console", 8088, "/api/overview", '"status":"healthy"'),
     ("console", 8088, "/api/devices", "device-temp-001"),
-    ("console", 8088, "/metrics", "console_streams_open 0.0"),
+    ("console", 8088, "/metrics", "console_streams_open"),
     ("redpanda-connect", 8087, "/ready", ""),
     ("redpanda-connect", 8087, "/metrics", "connect_"),
     ("redpanda-connect", 8087, "/connectors", "lwm2m-http-source"),
