@@ -14,6 +14,8 @@ RUN printf '%s\n' '#!/bin/sh -eu' \
     'if [ -s /run/secrets/pip_conf ]; then export PIP_CONFIG_FILE=/run/secrets/pip_conf; fi' \
     'python -m venv --without-pip /opt/venv' \
     'pip --python /opt/venv/bin/python install --require-hashes --only-binary=:all: -r "$1"' \
+    '# Interfaces and sources of compiled modules, which only compilers and type checkers read.' \
+    'find /opt/venv/lib -type f -name "*.py[ix]" -delete -o -type f -name "*.pxd" -delete -o -type f -name "*.[ch]" -delete' \
     'if command -v strip >/dev/null; then' \
     '  find /opt/venv -name "*.so" -not -path "*.libs/*" -exec strip --strip-debug {} +' \
     'fi' \

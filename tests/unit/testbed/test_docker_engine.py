@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from testbed.app import app
 from testbed.engines import choose, docker
-from testbed.engines.base import EngineError
+from testbed.engines.base import EngineError, UpOptions
 
 CONTAINERS = [
     {"Name": "lwm2m-mosquitto", "Service": "mosquitto", "State": "running", "Health": "healthy"},
@@ -42,6 +42,7 @@ case "$*" in
   "compose ps "*) cat {tmp_path}/ps.json ;;
   "compose run "*"--entrypoint cat tools /certs/devices/mine/"*) echo "content of $*" ;;
   "compose run "*"tools certs issue --json mine") cat {tmp_path}/issued.json ;;
+  "compose up "*) echo "$*" >{tmp_path}/up ;;
   *) echo "unexpected: $*" >&2; exit 1 ;;
 esac
 """
@@ -58,6 +59,13 @@ def test_containers_that_compose_started_are_found(program, state):
         ("iot-testbed-certs-1", "done"),
         ("lwm2m-mosquitto", "healthy"),
     ]
+
+
+def test_a_start_keeps_the_replicas_that_run(program, state):
+    replicas = [{**CONTAINERS[0], "Name": f"simulator-{n}", "Service": "device-simulator"} for n in range(3)]
+    (program / "ps.json").write_text(json.dumps([*CONTAINERS, *replicas]))
+    assert docker.DockerEngine().start(UpOptions(), lambda step: None) is False
+    assert (program / "up").read_text() == "compose up -d --scale=device-simulator=3\n"
 
 
 def test_without_docker_nothing_is_in_use(state, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -26,19 +27,27 @@ class DockerEngine:
 
     def start(self, options: UpOptions, report: Callable[[str], None]) -> bool:
         """Create and start the containers; Compose itself starts nothing twice."""
-        before = {part.pid for part in self.status()}
+        running = Counter(
+            container["Service"]
+            for container in _containers(self._read("ps", "--format", "json"))
+            if container["State"] == "running"
+        )
+        # Replicas of an earlier `--scale` stay: without the option Compose would remove them.
+        scale = [f"--scale={service}={count}" for service, count in running.items() if count > 1]
         environment = {**os.environ, "DEVICE_BIND": options.bind}
         if options.devices:
             environment["DEVICE_COUNT"] = str(options.devices)
         if options.profile:
             environment["PROFILE"] = options.profile
         report("building and starting the containers")
-        result = subprocess.run((*self._command, "up", "-d"), cwd=paths.root(), env=environment, check=False)
+        result = subprocess.run(
+            (*self._command, "up", "-d", *scale), cwd=paths.root(), env=environment, check=False
+        )
         if result.returncode != 0:
             raise EngineError(
                 "docker compose up failed, see above; ./testbed up --engine native does without"
             )
-        return not before
+        return not running
 
     def status(self) -> list[PartStatus]:
         """One line for each container."""
