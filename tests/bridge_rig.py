@@ -46,6 +46,7 @@ class Bridge:
             **environment,
         }
         self.process = None
+        forget_session(mosquitto)
 
     def start(self):
         with self.log.open("ab") as output:
@@ -85,6 +86,18 @@ class Bridge:
     def resident_bytes(self):
         statm = Path(f"/proc/{self.process.pid}/statm").read_text()
         return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def forget_session(mosquitto):
+    """End the session that an earlier bridge left: its filters would bring messages a second time."""
+    identity = mosquitto.identity("mqtt-redpanda-bridge")
+    client = paho.Client(CallbackAPIVersion.VERSION2, "mqtt-redpanda-bridge", protocol=paho.MQTTv5)
+    client.tls_set(str(identity.ca), str(identity.cert), str(identity.key))
+    client.connect(mosquitto.host, mosquitto.tls_port, clean_start=True)
+    client.loop_start()
+    wait_until(client.is_connected, "the session is new")
+    client.disconnect()
+    client.loop_stop()
 
 
 @contextmanager

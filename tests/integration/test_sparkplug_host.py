@@ -12,6 +12,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from iiot._pb.sparkplug_b_pb2 import Payload
+from iiot.mqtt import Connection, ConnectOptions
 from iiot.service import Service
 from sparkplug_host.app import run_host
 from sparkplug_host.settings import Settings
@@ -364,3 +365,12 @@ async def test_the_state_of_older_specifications_is_published_when_asked_for(mos
         assert (retained[0].retain, retained[0].payload) == (True, b"ONLINE")
     await eventually(lambda: len(watcher.received) == 2, "STATE says offline")
     assert watcher.received[1].payload == b"OFFLINE"
+    await remove_retained(mosquitto, topic)
+
+
+async def remove_retained(mosquitto, topic):
+    """Leave nothing to the other tests of this broker."""
+    options = ConnectOptions("sparkplug-host", mosquitto.client_settings("sparkplug-host"))
+    connection = await Connection.open(options, lambda message: None)
+    await connection.publish_acked(topic, b"", retain=True)
+    await connection.disconnect()
