@@ -1,5 +1,5 @@
 #!/bin/sh
-# Generates common/src/iiot/_pb from proto/.
+# Generates common/src/iiot/_pb from proto/, whose file is a link to the one that images carry as package data.
 #   scripts/generate-proto.sh           writes the files
 #   scripts/generate-proto.sh --check   changes nothing; exit 1 when the files in the tree are out of date
 # PYTHON names an interpreter that has grpcio-tools (default: python3).
