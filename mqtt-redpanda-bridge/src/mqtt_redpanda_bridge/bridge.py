@@ -45,7 +45,7 @@ class Bridge:
         self.sessions_lost = 0
         self._settings = settings
         self._service = service
-        self._table = load_routes(settings.routes_file)
+        self._table = load_routes(settings.routes_file, settings.lwm2m_prefix)
         interval = int(settings.device_state_interval * 1000) if settings.device_states else None
         self._context = Context(states=DeviceStates(interval))
         self._registration = Registration(self._table, settings.schema_registry_url, self._context.prefixes)

@@ -17,6 +17,7 @@ from mqtt_redpanda_bridge.birth_store import BirthStore
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.events import EventHeaders
 from mqtt_redpanda_bridge.metric_json import metric_to_json
+from mqtt_redpanda_bridge.oma import Lwm2mOma
 from mqtt_redpanda_bridge.routes import Format, Route
 
 JSON: Final = "application/json"
@@ -159,9 +160,11 @@ class Lwm2mJson:
     """LwM2M JSON profile: the payload in an envelope with endpoint and operation."""
 
     def __init__(self, route: Route, topic: str, context: Context) -> None:
-        prefix, *levels = topic.split("/")
+        root, *levels = topic.split("/")
+        if levels[:1] == ["lwm2m"]:
+            root, *levels = levels  # below a tenant's prefix
         operation = _OPERATIONS.get(levels[1]) if len(levels) > 1 else None
-        if prefix != "lwm2m" or operation is None or len(levels) != 2 + (levels[1] in _WITH_TOKEN):
+        if root != "lwm2m" or operation is None or len(levels) != 2 + (levels[1] in _WITH_TOKEN):
             raise DecodeError(f"topic {topic!r}: not an uplink topic of the LwM2M JSON profile")
         try:
             endpoint = check_device_id(levels[0])
@@ -206,6 +209,7 @@ _ENCODERS: dict[Format, Callable[[Route, str, Context], Encoder]] = {
     Format.SPARKPLUG_JSON: SparkplugJson,
     Format.SPARKPLUG_PROTOBUF: SparkplugProtobuf,
     Format.LWM2M_JSON: Lwm2mJson,
+    Format.LWM2M_OMA: lambda route, topic, context: Lwm2mOma(route, topic, context.states),
     Format.RAW: Raw,
 }
 

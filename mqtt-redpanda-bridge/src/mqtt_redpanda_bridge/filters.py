@@ -55,5 +55,13 @@ def overlap(one: str, other: str) -> bool:
     return len(a) == len(b) or (a[len(b) :] or b[len(a) :]) == ["#"]
 
 
+def common_topic(one: str, other: str) -> str | None:
+    """The only topic that matches both filters, which must `overlap`; None when they share several."""
+    if "#" in one or "#" in other:
+        return None
+    levels = [y if x == "+" else x for x, y in zip(one.split("/"), other.split("/"), strict=True)]
+    return None if "+" in levels else "/".join(levels)
+
+
 def _hides_dollar(one: str, other: str) -> bool:
     return one[0] in "+#" and other.startswith("$")

@@ -55,6 +55,7 @@ class BridgeCollector(Collector):
         context = pump.context
         for name, text, value in (
             ("unmatched", "Messages that no route took", pump.unmatched),
+            ("not_telemetry", "Of servers, and answers to them, on shared topics", pump.not_telemetry),
             ("kafka_errors", "Records that Kafka failed or refused", pump.kafka_errors),
             ("non_conformant", "Messages on the short Sparkplug topic form", context.non_conformant),
             ("unresolved_metrics", "Metrics passed on without name or datatype", context.unresolved),

@@ -14,6 +14,7 @@ from iiot.kafka import DeliveryHandler, Headers, is_refusal
 from iiot.telemetry import get_logger
 from iiot.topics import DEVICE_STATE, dlq
 from mqtt_redpanda_bridge.encode import Context, Encoder, dead_letter, open_encoder
+from mqtt_redpanda_bridge.oma import Lwm2mOma
 from mqtt_redpanda_bridge.routes import Route, RouteTable
 
 LATENCY_BUCKETS: Final = (
@@ -22,6 +23,9 @@ LATENCY_BUCKETS: Final = (
 """Upper bounds, in seconds, for the time from MQTT receipt to Kafka's delivery report."""
 MAX_LANES: Final = 32_768
 """MQTT topics whose encoder is kept; beyond that all are forgotten and found again."""
+
+TopicChoice = Callable[[bytes], str | None]
+"""The Kafka topic for a payload; None: the message is not for Kafka."""
 
 log = get_logger(__name__)
 
@@ -64,16 +68,19 @@ class RouteCounters:
 class Lane:
     """An MQTT topic's way: its route, and its encoder or the reason why it has none."""
 
-    __slots__ = ("counters", "encoder", "illegal", "prefix", "route")
+    __slots__ = ("counters", "encoder", "illegal", "prefix", "route", "topic_of")
 
     def __init__(self, topic: str, route: Route, counters: RouteCounters, context: Context) -> None:
         self.route = route
         self.counters = counters
         self.prefix = context.prefixes.get(route.name, b"")
         self.encoder: Encoder | None = None
+        self.topic_of: TopicChoice | None = None
         self.illegal = ""
         try:
             self.encoder = open_encoder(route, topic, context)
+            if isinstance(self.encoder, Lwm2mOma):
+                self.topic_of = self.encoder.topic_of
         except DecodeError as exc:
             self.illegal = str(exc)
 
@@ -95,13 +102,15 @@ class Delivery:
         "value",
     )
 
-    def __init__(self, pump: "Pump", lane: Lane, message: Incoming, number: int, since: float) -> None:
+    def __init__(
+        self, pump: "Pump", lane: Lane, topic: str, message: Incoming, number: int, since: float
+    ) -> None:
         self._pump = pump
         self.lane = lane
         self.message = message
         self.number = number
         self.since = since
-        self.topic = lane.route.topic
+        self.topic = topic
         self.key = b""
         self.value = b""
         self.headers: Headers = []
@@ -144,6 +153,8 @@ class Pump:
         outlet: replaced when a producer can never deliver again.
         counters: by route name.
         unmatched: messages that no route took; acknowledged, since there is no place for them.
+        not_telemetry: messages of a route that are not for Kafka: what servers say, and answers to them, on
+            topics that carry both directions.
         in_flight_bytes: payload bytes received and not settled.
         kafka_errors: delivery reports and refusals that were errors.
         last_error: the latest of them.
@@ -169,6 +180,7 @@ class Pump:
         self.context = context
         self.counters = {route.name: RouteCounters() for route in table.routes}
         self.unmatched = 0
+        self.not_telemetry = 0
         self.in_flight = 0
         self.in_flight_bytes = 0
         self.kafka_errors = 0
@@ -195,6 +207,11 @@ class Pump:
             self.unmatched += 1
             message.ack()
             return
+        topic = lane.route.topic if lane.topic_of is None else lane.topic_of(message.payload)
+        if topic is None:
+            self.not_telemetry += 1
+            message.ack()
+            return
         size = len(message.payload)
         counters = lane.counters
         counters.received += 1
@@ -204,7 +221,7 @@ class Pump:
         self.in_flight += 1
         self.in_flight_bytes += size
         self._number += 1
-        delivery = Delivery(self, lane, message, self._number, self._clock())
+        delivery = Delivery(self, lane, topic, message, self._number, self._clock())
         self._encode(delivery)
         update = self.context.states.take()
         companion = None if update is None else Companion(self, delivery, *update)

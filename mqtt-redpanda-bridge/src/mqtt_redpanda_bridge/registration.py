@@ -24,7 +24,7 @@ def schema_of(route: Route) -> Schema | None:
             return schemas.current(schemas.SPARKPLUG_JSON)
         case Format.SPARKPLUG_PROTOBUF:
             return schemas.sparkplug_protobuf()
-        case Format.LWM2M_JSON:
+        case Format.LWM2M_JSON | Format.LWM2M_OMA:
             return schemas.current(schemas.LWM2M_JSON)
         case Format.RAW:
             return None
@@ -33,8 +33,8 @@ def schema_of(route: Route) -> Schema | None:
 def schemas_by_topic(table: RouteTable) -> dict[str, Schema]:
     """The schemas of the routes' topics that hold one kind of records, of dead letters, of states."""
     found: dict[str, Schema] = {}
-    for topic in dict.fromkeys(route.topic for route in table.routes):
-        kinds = {schema_of(route) for route in table.routes if route.topic == topic}
+    for topic in dict.fromkeys(topic for route in table.routes for topic in route.topics):
+        kinds = {schema_of(route) for route in table.routes if topic in route.topics}
         schema = kinds.pop()
         if schema is not None and not kinds:
             found[topic] = schema

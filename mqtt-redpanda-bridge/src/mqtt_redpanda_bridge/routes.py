@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from iiot.errors import InvalidValueError, SettingsError
+from iiot.identity import is_reserved
 from iiot.topics import dlq
 from mqtt_redpanda_bridge import filters
 
@@ -27,8 +28,13 @@ class Format(StrEnum):
     """Checked to be a Sparkplug payload, passed on byte by byte."""
     LWM2M_JSON = "lwm2m-json"
     """The JSON payload in an envelope with endpoint and operation."""
+    LWM2M_OMA = "lwm2m-oma"
+    """What devices say in the OMA profile, in the words of the JSON profile and the same envelope."""
     RAW = "raw"
     """Any payload, passed on byte by byte."""
+
+
+_LWM2M = (Format.LWM2M_JSON, Format.LWM2M_OMA)
 
 
 class WireFormat(StrEnum):
@@ -66,6 +72,8 @@ class Route(BaseModel):
         name: label in metrics and logs.
         filters: MQTT topic filters.
         topic: Kafka topic; undeliverable messages go to its `.dlq` sibling.
+        registration_topic: Kafka topic of Register and De-register in format `lwm2m-oma`, where one MQTT
+            topic carries all of a device's messages; None: `topic`.
         format: see `Format`.
         key: `device` (edge node id or endpoint), `topic`, or `level:N`.
         wire_format: see `WireFormat`.
@@ -77,6 +85,7 @@ class Route(BaseModel):
     filters: Annotated[tuple[Annotated[str, AfterValidator(_filter)], ...], Field(min_length=1)]
     topic: Annotated[str, AfterValidator(_kafka_topic)]
     format: Format
+    registration_topic: Annotated[str, AfterValidator(_kafka_topic)] | None = None
     key: Annotated[str, AfterValidator(_key)] = "device"
     wire_format: WireFormat = WireFormat.PLAIN
 
@@ -87,6 +96,23 @@ class Route(BaseModel):
         if self.wire_format is WireFormat.CONFLUENT and self.format is Format.RAW:
             raise ValueError("wire_format: confluent needs a schema, format raw has none")
         return self
+
+    @model_validator(mode="after")
+    def _registrations_can_be_told_apart(self) -> "Route":
+        if self.registration_topic is not None and self.format is not Format.LWM2M_OMA:
+            raise ValueError("registration_topic: for format lwm2m-oma only")
+        return self
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The Kafka topics that its records go to."""
+        return (self.topic,) if self.registration_topic is None else (self.topic, self.registration_topic)
+
+    def below(self, prefix: str) -> "Route":
+        """The route with its LwM2M filters below a topic level."""
+        if not prefix or self.format not in _LWM2M:
+            return self
+        return self.model_copy(update={"filters": tuple(f"{prefix}/{one}" for one in self.filters)})
 
     def key_of(self, topic: str) -> str:
         """The key that the topic alone gives (`topic` and `level:N`); a missing level gives the topic."""
@@ -129,7 +155,7 @@ class RouteTable:
                         f"route {route.name}: filter {later} never matches, "
                         f"{earlier} of route {first.name} takes all of it"
                     )
-                elif filters.overlap(earlier, later) and not filters.covers(later, earlier):
+                elif not filters.covers(later, earlier) and _share_topics(earlier, later):
                     yield (
                         f"route {route.name}: filter {later} overlaps {earlier} of route {first.name} "
                         "in part: the broker would send such messages twice"
@@ -142,12 +168,23 @@ class RouteTable:
 
     def _mixed_topics(self) -> Iterator[str]:
         for route in self.routes:
-            others = {other.format for other in self.routes if other.topic == route.topic} - {route.format}
-            if others and route.wire_format is WireFormat.CONFLUENT:
-                yield (
-                    f"route {route.name}: wire_format confluent needs one schema for topic {route.topic}, "
-                    f"which has format {', '.join(sorted(others))} as well"
-                )
+            if route.wire_format is not WireFormat.CONFLUENT:
+                continue
+            for topic in route.topics:
+                others = {other.format for other in self.routes if topic in other.topics} - {route.format}
+                if others and not {route.format, *others} <= set(_LWM2M):
+                    yield (
+                        f"route {route.name}: wire_format confluent needs one schema for topic {topic}, "
+                        f"which has format {', '.join(sorted(others))} as well"
+                    )
+
+
+def _share_topics(one: str, other: str) -> bool:
+    """Whether a topic matches both, other than of a device whose id is reserved so that it cannot exist."""
+    if not filters.overlap(one, other):
+        return False
+    common = filters.common_topic(one, other)
+    return common is None or not is_reserved(common.rpartition("/")[2])
 
 
 class _File(BaseModel):
@@ -156,8 +193,12 @@ class _File(BaseModel):
     routes: Annotated[list[Route], Field(min_length=1)]
 
 
-def load_routes(path: Path | None) -> RouteTable:
+def load_routes(path: Path | None, prefix: str = "") -> RouteTable:
     """Read the routes from a YAML file; None means the built-in defaults.
+
+    Args:
+        path: the file.
+        prefix: topic level before `lwm2m`, put in front of the filters of both LwM2M formats.
 
     Raises:
         SettingsError: a line for each thing that is wrong.
@@ -165,7 +206,7 @@ def load_routes(path: Path | None) -> RouteTable:
     source = path or resources.files("mqtt_redpanda_bridge").joinpath("routes.yaml")
     try:
         content: Any = yaml.safe_load(source.read_text("utf-8"))
-        return RouteTable(_File.model_validate(content).routes)
+        return RouteTable([route.below(prefix) for route in _File.model_validate(content).routes])
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
         raise SettingsError([" ".join(str(exc).split())]) from exc
     except ValidationError as exc:

@@ -24,6 +24,8 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
     """Payload bytes in flight beyond which the bridge stops reading from the broker."""
     routes_file: Path | None = None
     """YAML file with routes; None: the built-in ones."""
+    lwm2m_prefix: str = Field(default="", pattern=r"^[^/+#$]*$")
+    """Topic level before `lwm2m`, put in front of the filters of both LwM2M formats."""
     schema_registry_url: str | None = Field(default=None, pattern=r"^https?://.", validate_default=True)
     """Where the schemas of the topics are registered; None: nowhere."""
     births_file: Path | None = None

@@ -23,7 +23,7 @@ log = get_logger(__name__)
 def topic_specs(table: RouteTable, settings: BridgeSettings) -> list[TopicSpec]:
     """The topics that the routes write to, each with its dead-letter sibling, and that of the states."""
     hours = settings.topic_retention_hours
-    names = dict.fromkeys(route.topic for route in table.routes)
+    names = dict.fromkeys(topic for route in table.routes for topic in route.topics)
     # The broker's own time of storing, so that latency needs no trust in devices' or our clock.
     common = {
         "message.timestamp.type": "LogAppendTime",

@@ -28,6 +28,11 @@ def test_legal_ids_come_back_as_they_are(text):
         "\u2028",
         "bs",
         "rd",
+        "reg",
+        "update",
+        "dereg",
+        "send",
+        "bootstrap",
         *SERVICES,
     ],
 )

@@ -66,12 +66,14 @@ def test_defaults_route_every_documented_topic():
         "lwm2m/device-temp-001/update": "lwm2m-updates",
         "lwm2m/device-temp-001/send": "lwm2m-updates",
         "lwm2m/device-temp-001/notify/t1": "lwm2m-updates",
+        "lwm2m/rd/device-temp-001": "lwm2m-oma",
     }
     found = {topic: table.match(topic).name for topic in expected}
     assert found == expected
     for topic in (
         "spBv1.0/IIoT/DCMD/device-temp-001/asset",
         "lwm2m/device-temp-001/cmd/1",
+        "lwm2m/bs/device-temp-001",
         "spBv1.0/STATE/host",
         "test",
     ):
@@ -153,3 +155,14 @@ def test_a_missing_file_is_named(tmp_path):
 )
 def test_keys_from_topics(key, expected):
     assert route("x", "a/#", key=key).key_of("a/b/c") == expected
+
+
+def test_filters_may_share_the_topic_of_a_device_that_cannot_exist():
+    RouteTable([route("json", "lwm2m/+/reg"), route("oma", "lwm2m/rd/+")])
+    with pytest.raises(SettingsError, match="in part"):
+        RouteTable([route("one", "lwm2m/+/reg"), route("two", "lwm2m/dev/+"), route("three", "lwm2m/+/dev")])
+
+
+def test_only_the_shared_topic_of_a_device_has_registrations_to_tell_apart():
+    with pytest.raises(ValueError, match="registration_topic: for format lwm2m-oma only"):
+        route("one", "a", registration_topic="r")
