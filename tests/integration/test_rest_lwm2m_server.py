@@ -8,7 +8,7 @@ from lwm2m_rig import device, running_server
 from schemathesis_run import find_faults
 
 TOKEN = "a-token-for-this-test"
-ENDLESS = ("/ws/events", "/api/events/stream")
+ENDLESS = ("/ws/events", "/api/events/stream", "/api/event")
 
 
 @pytest.fixture

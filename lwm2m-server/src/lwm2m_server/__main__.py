@@ -19,6 +19,7 @@ from lwm2m_server.api.bootstrap import BootstrapApi
 from lwm2m_server.api.clients import Clients
 from lwm2m_server.api.feed import EventFeed
 from lwm2m_server.api.firmware import FirmwareApi
+from lwm2m_server.api.leshan import LeshanApi
 from lwm2m_server.api.management import Management
 from lwm2m_server.bootstrap import BOOTSTRAP, Bootstrap
 from lwm2m_server.clock import SystemClock
@@ -30,6 +31,7 @@ from lwm2m_server.firmware.campaigns import Campaigns
 from lwm2m_server.firmware.downloads import serve_tls
 from lwm2m_server.firmware.packages import PACKAGE, Packages
 from lwm2m_server.json_channel import JsonChannel
+from lwm2m_server.leshan_events import LeshanSource
 from lwm2m_server.metrics import Metrics
 from lwm2m_server.observations import OBSERVATION, Observations
 from lwm2m_server.oma_channel import OmaChannel
@@ -103,6 +105,9 @@ class Server:
         )  # fmt: skip
         self.feed = Feed(events, self.metrics, service.stopping)
         self.streams = EventStreams(FeedSource(events), service.stopping)
+        secure = settings.mqtt_tls
+        leshan = LeshanSource(FeedSource(events), self.registry, definitions, secure)
+        self.leshan_streams = EventStreams(leshan, service.stopping)
         firmware = FirmwareApi(
             self.packages, self.campaigns, self.registry, clock.wall_ms, lambda: self.firmware_url,
             settings.firmware_max_mb * MEGABYTE,
@@ -111,12 +116,16 @@ class Server:
         routes = [
             *EventFeed(events, self.feed, self.streams).routes(),
             *Clients(
-                self.registry, self.operations, self.observations, self.values, events, definitions
+                self.registry, self.operations, self.observations, self.values, events, definitions,
+                secure=secure,
+            ).routes(),
+            *LeshanApi(
+                self.leshan_streams, self.registry, settings, lambda: self.transport.broker_certificate
             ).routes(),
             *BootstrapApi(self.bootstrap).routes(),
             *firmware.routes(),
             *Management(self.operations, self.observations, definitions).routes(),
-        ]
+        ]  # fmt: skip
         api = Api("LwM2M server", DESCRIPTION, routes, ERRORS)
         self.app = make_api(service.registry, self.health, api, Access.of(settings))
         self.app.router.add_get("/firmware/{package}", firmware.download)
@@ -145,9 +154,10 @@ class Server:
             "mqtt_connected": self.transport.connected,
             "latest_event": self.events.latest,
         }
-        if self.events.failing is not None:
-            details["store"] = self.events.failing
-        return HealthReport(self.transport.connected and self.events.failing is None, details)
+        problem = self.events.problem
+        if problem is not None:
+            details["store"] = problem
+        return HealthReport(self.transport.connected and problem is None, details)
 
     def _presence(self, endpoint: str, online: bool, done: Callable[[], None]) -> None:
         self.uplink.presence(endpoint, online, done)
@@ -158,6 +168,9 @@ class Server:
     def _note_values(self, endpoint: str, _: Command, outcome: Outcome) -> None:
         if isinstance(outcome, Response) and outcome.records:
             self.values.record(endpoint, outcome.records, self._clock.wall_ms())
+
+    def _sse_clients(self) -> int:
+        return self.streams.clients + self.leshan_streams.clients
 
     async def expire(self) -> None:
         """End lifetimes, requests and the waking of devices in their time, for ever."""
@@ -181,7 +194,7 @@ class Server:
         gauge("observations", "Observations of all devices", lambda: len(self.observations))
         gauge("resources", "Resources with a latest value", lambda: self.values.resources)
         gauge("ws_clients", "WebSocket clients of the event feed", lambda: self.feed.clients)
-        gauge("sse_clients", "Server-sent event clients of the event feed", lambda: self.streams.clients)
+        gauge("sse_clients", "Server-sent event clients of the event feed", self._sse_clients)
         gauge("events_pending", "Events that are not durable yet", lambda: self.events.pending)
         gauge("events_oldest_id", "Id of the oldest event kept", lambda: self.events.oldest)
         gauge("events_latest_id", "Id of the newest event", lambda: self.events.latest)

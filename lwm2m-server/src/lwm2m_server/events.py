@@ -1,6 +1,7 @@
 """The event feed: ids that only grow, visible once they are durable, bounded in memory and on disk."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from lwm2m_server.store import Store, StoredEvent, StoreError
 COMMIT_EVERY: Final = 0.01
 """Seconds between commits at least: what arrives meanwhile is committed together."""
 RETRY_AFTER: Final = 1.0
+STUCK_AFTER: Final = 5.0
+"""Seconds that a commit may take before the log counts as stuck."""
 MAX_LIMIT: Final = 1000
 """Events in one page at most."""
 MAX_CONSUMERS: Final = 100
@@ -59,7 +62,6 @@ class EventLog:
     Attributes:
         latest: id of the newest visible event.
         oldest: id of the oldest event kept; `latest + 1` when there is none.
-        failing: why the last commit failed, None when it did not.
         on_append: told the type of each event.
         positions: id up to which each consumer has taken the feed, by its name.
     """
@@ -67,7 +69,7 @@ class EventLog:
     def __init__(self, store: Store, memory_bytes: int) -> None:
         self.latest = store.latest
         self.oldest = store.oldest
-        self.failing: str | None = None
+        self._failing: str | None = None
         self.on_append: Callable[[str], None] = lambda kind: None
         self.positions = store.positions()
         self._store = store
@@ -77,6 +79,7 @@ class EventLog:
         self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._closing = False
+        self._commit_began: float | None = None
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._reader = ThreadPoolExecutor(1, "store-reader")
         newest = store.newest(1_000_000, memory_bytes)
@@ -89,6 +92,15 @@ class EventLog:
     def pending(self) -> int:
         """Events appended that are not durable yet."""
         return self._next_id - 1 - self.latest
+
+    @property
+    def problem(self) -> str | None:
+        """Why events do not become durable now: the last commit failed, or hangs; None when all is well."""
+        if self._failing is not None:
+            return self._failing
+        began = self._commit_began
+        seconds = 0.0 if began is None else time.monotonic() - began
+        return None if seconds < STUCK_AFTER else f"a commit has not ended for {seconds:.0f} s"
 
     @property
     def memory_bytes(self) -> int:
@@ -256,6 +268,7 @@ class EventLog:
     async def _commit(self, batch: _Batch) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            self._commit_began = time.monotonic()
             try:
                 await loop.run_in_executor(
                     self._writer,
@@ -267,12 +280,17 @@ class EventLog:
                 )
                 break
             except StoreError as error:
-                self.failing = str(error)
-                log.warning("events_not_stored", waiting=self.pending, error=self.failing)
+                self._failing = str(error)
+                log.warning("events_not_stored", waiting=self.pending, error=self._failing)
+            except Exception as error:  # whatever it is, nothing is stored any more, and health must say so
+                self._failing = repr(error)
+                log.exception("events_not_stored", waiting=self.pending)
+            finally:
+                self._commit_began = None
             if self._closing:
                 return  # their messages were not acknowledged: the broker sends them again
             await asyncio.sleep(RETRY_AFTER)
-        self.failing = None
+        self._failing = None
         self._show(batch)
 
     def _show(self, batch: _Batch) -> None:
@@ -284,7 +302,10 @@ class EventLog:
             self._trim()
         self._notify()
         for callback in batch.callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:  # one reply that cannot be made must not end the log
+                log.exception("event_callback_failed")
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

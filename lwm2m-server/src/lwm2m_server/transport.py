@@ -50,6 +50,11 @@ class Transport:
         """Subscribed and able to send."""
         return self._connection is not None and self._connection.is_open
 
+    @property
+    def broker_certificate(self) -> bytes | None:
+        """The broker's certificate as DER, None while there is no TLS connection."""
+        return None if self._connection is None else self._connection.peer_certificate
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Stay connected until `stopping` is set."""
         await keep_connected(

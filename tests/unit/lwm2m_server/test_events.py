@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from pathlib import Path
 
 import orjson
@@ -109,12 +110,12 @@ async def test_a_failing_disk_holds_everything_back_until_it_works(file, monkeyp
         async with open_log(store, MANY) as log:
             called = []
             first = log.append("send", "d1", {}, on_durable=lambda: called.append(1))
-            await eventually(lambda: log.failing == "disk full", "the failure shows")
+            await eventually(lambda: log.problem == "disk full", "the failure shows")
             second = log.append("send", "d1", {}, on_durable=lambda: called.append(2))
             assert (log.latest, called) == (first - 1, [])
             works = True
             await eventually(lambda: log.latest == second, "both events are stored")
-            assert (log.failing, called, ids(await log.read(0, 9))) == (None, [1, 2], [first, second])
+            assert (log.problem, called, ids(await log.read(0, 9))) == (None, [1, 2], [first, second])
 
 
 async def test_a_disk_that_fails_to_the_end_does_not_block_the_end(file, monkeypatch):
@@ -160,3 +161,34 @@ async def test_events_in_memory_cost_little_more_than_their_size(file):
 def resident_bytes():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+async def test_a_commit_that_hangs_is_a_problem_until_it_ends(file, monkeypatch):
+    monkeypatch.setattr(module, "STUCK_AFTER", 0.05)
+    with Store(file, MANY, MANY) as store:
+        held, commit = threading.Event(), store.commit
+        monkeypatch.setattr(store, "commit", lambda *batch: held.wait(10) and commit(*batch))
+        async with open_log(store, MANY) as log:
+            assert log.problem is None
+            log.append("send", "d1", {})
+            await eventually(lambda: log.problem and "has not ended" in log.problem, "it shows")
+            held.set()
+            await log.settled()
+            assert log.problem is None
+
+
+async def test_no_error_ends_the_log(file, monkeypatch):
+    monkeypatch.setattr(module, "RETRY_AFTER", 0.01)
+    with Store(file, MANY, MANY) as store:
+        commit, errors = store.commit, [OverflowError("too large")]
+
+        def fail_once(*batch):
+            if errors:
+                raise errors.pop()
+            commit(*batch)
+
+        monkeypatch.setattr(store, "commit", fail_once)
+        async with open_log(store, MANY) as log:
+            log.append("send", "d1", {}, on_durable=lambda: 1 / 0)
+            await log.settled()
+            assert await fill(log, 1) == [log.latest]

@@ -110,6 +110,13 @@ class Connection:
         return not self._closed.done() and self._transport is not None and not self._transport.is_closing()
 
     @property
+    def peer_certificate(self) -> bytes | None:
+        """The broker's certificate as DER, None without TLS."""
+        tls = self._transport._transport.get_extra_info("ssl_object")
+        certificate: bytes | None = None if tls is None else tls.getpeercert(binary_form=True)
+        return certificate
+
+    @property
     def in_flight(self) -> int:
         """QoS 1 publishes without PUBACK, sent or still waiting for the broker's window."""
         return len(self._in_flight) + len(self._waiting)

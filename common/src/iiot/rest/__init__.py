@@ -10,7 +10,7 @@ from iiot.rest.app import Api, make_api
 from iiot.rest.events import Batch, Event, EventRing
 from iiot.rest.parameters import BODY, PARAMETERS
 from iiot.rest.route import Answer, RawBody, Route
-from iiot.rest.sse import EventStreams, StreamParameters
+from iiot.rest.sse import EventStreams, Selection, StreamParameters
 
 __all__ = [
     "BODY",
@@ -25,6 +25,7 @@ __all__ = [
     "EventStreams",
     "RawBody",
     "Route",
+    "Selection",
     "StreamParameters",
     "make_api",
 ]

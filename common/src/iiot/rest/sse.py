@@ -31,17 +31,26 @@ MAX_ID: Final = 2**53 - 1
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-class StreamParameters(BaseModel):
-    """Which events a client wants."""
+class Selection(BaseModel):
+    """Where a client starts, and which events it wants."""
 
     model_config = PARAMETERS
+
+    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = None
+    """Start behind the event with this id instead of now; the header `Last-Event-ID` wins over it."""
+
+    def wants(self, event: Event) -> bool:
+        """Whether the event is sent."""
+        raise NotImplementedError
+
+
+class StreamParameters(Selection):
+    """Which events a client wants."""
 
     endpoint: Annotated[list[str], Field(max_length=100)] = []
     """Only events of this device; may be repeated."""
     type: Annotated[list[str], Field(max_length=100)] = []
     """Only events of this type; may be repeated."""
-    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = None
-    """Start behind the event with this id instead of now; the header `Last-Event-ID` wins over it."""
 
     def wants(self, event: Event) -> bool:
         """Whether the filters let the event pass."""
@@ -62,7 +71,7 @@ class EventStreams:
         self._source = source
         self._stopping = stopping
 
-    async def stream_events(self, request: web.Request, wanted: StreamParameters) -> web.StreamResponse:
+    async def stream_events(self, request: web.Request, wanted: Selection) -> web.StreamResponse:
         """Send events until the client goes or the service stops.
 
         Raises:
@@ -83,7 +92,7 @@ class EventStreams:
             self.clients -= 1
         return response
 
-    def _start(self, request: web.Request, wanted: StreamParameters) -> int:
+    def _start(self, request: web.Request, wanted: Selection) -> int:
         text = request.headers.get("Last-Event-ID")
         if text is None:
             return self._source.latest if wanted.after is None else wanted.after
@@ -104,7 +113,7 @@ class EventStreams:
                 get_logger("iiot.http").warning("event_stream_failed", error=repr(failure))
 
     async def _send(
-        self, request: web.Request, response: web.StreamResponse, wanted: StreamParameters, cursor: int
+        self, request: web.Request, response: web.StreamResponse, wanted: Selection, cursor: int
     ) -> None:
         source, text = self._source, b"retry: %d\n\n" % RETRY
         try:

@@ -1,19 +1,18 @@
 """Registrations and what is known about them without asking: values, sends, queue, models."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
 
-from iiot.lwm2m.model import Definitions, Object
+from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import ROOT, Path
 from iiot.rest import Answer, Route
 from iiot.telemetry import json_response, problem
-from lwm2m_server.answers import links
 from lwm2m_server.api import parameters as p
 from lwm2m_server.api.schemas import REGISTRATION, listing
+from lwm2m_server.descriptions import date, describe, describe_object
 from lwm2m_server.events import EventLog
-from lwm2m_server.nodes import TYPES, shown
+from lwm2m_server.nodes import shown
 from lwm2m_server.observations import Observations
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registration, Registry
@@ -41,6 +40,8 @@ class Clients:
         values: Values,
         events: EventLog,
         definitions: Definitions,
+        *,
+        secure: bool,
     ) -> None:
         self._registry = registry
         self._operations = operations
@@ -48,6 +49,7 @@ class Clients:
         self._values = values
         self._events = events
         self._definitions = definitions
+        self._secure = secure
 
     def routes(self) -> list[Route]:
         """The routes; those with a word in place of an id come before those with ids."""
@@ -114,7 +116,8 @@ class Clients:
         if wanted.sort is not None:
             found.sort(key=_SORTED[wanted.sort.lstrip("-")], reverse=wanted.sort.startswith("-"))
         end = len(found) if wanted.limit is None else wanted.offset + wanted.limit
-        response = json_response([describe(registration) for registration in found[wanted.offset : end]])
+        page = found[wanted.offset : end]
+        response = json_response([describe(known, secure=self._secure) for known in page])
         response.headers["X-Total-Count"] = str(len(found))
         if end < len(found):
             following = request.url.update_query(offset=str(end))
@@ -123,7 +126,7 @@ class Clients:
 
     async def client(self, _: web.Request, wanted: p.Device) -> web.Response:
         """One registration."""
-        return json_response(describe(self._registered(wanted.endpoint)))
+        return json_response(describe(self._registered(wanted.endpoint), secure=self._secure))
 
     async def latest(self, _: web.Request, wanted: p.Device) -> web.Response:
         """Latest values."""
@@ -176,13 +179,14 @@ class Clients:
 
     async def all_models(self, _: web.Request) -> web.Response:
         """All definitions."""
-        return json_response([*map(_model, self._definitions.values())])
+        return json_response([*map(describe_object, self._definitions.values())])
 
     async def models(self, _: web.Request, wanted: p.Device) -> web.Response:
         """Definitions of the objects that a device registered."""
         registered = self._registered(wanted.endpoint)
         numbers = sorted({link.path.ids[0] for link in registered.links})
-        return json_response([_model(self._definitions[n]) for n in numbers if n in self._definitions])
+        known = [self._definitions[number] for number in numbers if number in self._definitions]
+        return json_response([*map(describe_object, known)])
 
     def _registered(self, endpoint: str) -> Registration:
         registration = self._registry.get(endpoint)
@@ -193,34 +197,6 @@ class Clients:
     def _point(self, path: Path, point: Point) -> dict[str, Any]:
         resource = self._definitions.resource(path)
         return {"timestamp": point[0], "value": shown(point[1], resource.type if resource else None)}
-
-
-def describe(registration: Registration) -> dict[str, Any]:
-    """A registration as the API shows it, with the names that Leshan's demo server uses."""
-    instances: dict[str, list[int]] = {}
-    for link in registration.links:
-        found = instances.setdefault(str(link.path.object_id), [])
-        if link.path.instance_id is not None:
-            found.append(link.path.instance_id)
-    told = {
-        "endpoint": registration.endpoint,
-        "registrationId": registration.id,
-        "registrationDate": _date(registration.registered_ms),
-        "lastUpdate": _date(registration.updated_ms),
-        "lifetime": registration.lifetime,
-        "lwM2mVersion": registration.version,
-        "bindingMode": registration.binding,
-        "smsNumber": registration.sms,
-        "rootPath": "/",
-        "objectLinks": links(registration.links),
-        "availableInstances": instances,
-        "secure": True,
-        "additionalRegistrationAttributes": {},
-        "profile": registration.profile,
-        "online": registration.online,
-        "queuemode": registration.queue_mode,
-    }
-    return told | {"sleeping": registration.sleeping} if registration.queue_mode else told
 
 
 def _matches(registration: Registration, wanted: p.Clients) -> bool:
@@ -243,33 +219,6 @@ def _job(job: Job) -> dict[str, Any]:
         "state": "sent" if job.deadline else "waiting",
         "attempts": job.attempts,
         "delayed": job.delayed,
-        "created": _date(job.created),
-        "expires": _date(job.expires),
+        "created": date(job.created),
+        "expires": date(job.expires),
     }
-
-
-def _model(definition: Object) -> dict[str, Any]:
-    return {
-        "id": definition.id,
-        "name": definition.name,
-        "version": definition.version,
-        "instancetype": "multiple" if definition.multiple else "single",
-        "mandatory": definition.mandatory,
-        "resourcedefs": [
-            {
-                "id": resource.id,
-                "name": resource.name,
-                "operations": resource.operations,
-                "instancetype": "multiple" if resource.multiple else "single",
-                "mandatory": resource.mandatory,
-                "type": TYPES[resource.type],
-                "range": "" if resource.range is None else "{:g}..{:g}".format(*resource.range),
-                "units": resource.unit or "",
-            }
-            for resource in definition.resources.values()
-        ],
-    }
-
-
-def _date(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
