@@ -27,10 +27,11 @@ class Bootstrap:
 
     Attributes:
         active: the device waits for its bootstrap server, and does what that asks.
+        wanted: it has a bootstrap server.
         packed: it asks for everything in one message.
     """
 
-    __slots__ = ("_finished", "_state", "_stored", "_tree", "_without_account", "active", "packed")
+    __slots__ = ("_finished", "_state", "_stored", "_tree", "_without_account", "active", "packed", "wanted")
 
     def __init__(self, state: DeviceState, tree: Tree[DeviceState], mode: str = "off") -> None:
         self._state = state
@@ -38,7 +39,7 @@ class Bootstrap:
         self._stored: Created = {}
         self._without_account = False
         self._finished = False
-        self.active = mode != "off"
+        self.active = self.wanted = mode != "off"
         self.packed = mode == "pack"
 
     def finish(self) -> bool:

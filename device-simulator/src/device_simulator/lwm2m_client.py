@@ -4,7 +4,6 @@ It knows neither sockets nor clocks: it is asked for the next message, given wha
 back what to publish.
 """
 
-import random
 from math import inf
 from typing import Final
 
@@ -15,6 +14,7 @@ from device_simulator.lwm2m_operations import Operations
 from device_simulator.lwm2m_wire import BadRequestError, JsonWire, Publication, Wire
 from device_simulator.observations import Observations, Told
 from device_simulator.repeats import Repeats
+from device_simulator.retry import Retry
 from device_simulator.sleep import SleepCycle, SleepPlan
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
@@ -35,8 +35,6 @@ from iiot.lwm2m.message import (
 )
 from iiot.lwm2m.path import Path
 
-REGISTER_RETRY: Final = (10.0, 300.0)
-"""s until an unanswered or refused Register is sent again: the first time, and at most (doubling)."""
 DEVICE_VALUES: Final = tuple(Path.of(3, 0, number) for number in (0, 1, 2, 3, 16))
 """Resources of object 3 whose values a Register carries."""
 _REPEATABLE: Final = frozenset(
@@ -79,7 +77,6 @@ class Lwm2mClient:
         "_paths",
         "_repeats",
         "_retry",
-        "_retry_at",
         "_sleep",
         "_state",
         "_stream",
@@ -121,8 +118,7 @@ class Lwm2mClient:
         self._away_until: float | None = None
         self._update_every = update_every
         self._turn = 0
-        self._retry = REGISTER_RETRY[0]
-        self._retry_at: float | None = None
+        self._retry = Retry(state.written)
         self._update_at = 0.0
         self._told: tuple[int, str, tuple[Path, ...]] | None = None
         self.registered = False
@@ -146,6 +142,7 @@ class Lwm2mClient:
         """
         if booted:
             self._away_until = None
+        self._retry.begin()
         return [] if self._away_until is not None else [self._introduce(now)]
 
     def register(self, now: float) -> Publication:
@@ -155,7 +152,7 @@ class Lwm2mClient:
         self._repeats.clear()
         self._observations.cancel_all()
         self._sleep.stay_awake(now)
-        self._plan_retry(now)
+        self._retry.attempted(now)
         self._told = self._current
         self._plan_update(now)
         return self.wire.encode(
@@ -178,10 +175,10 @@ class Lwm2mClient:
         """
         if self._is_away or self._is_asleep(now):
             return None
-        if self._retry_at is not None and now >= self._retry_at:
+        if self._retry.at is not None and now >= self._retry.at:
             return self._introduce(now)
-        if self._account.active:
-            return None
+        if self._account.active or self._retry.has_failed:
+            return self._resort(now)
         self._turn += 1
         if self._turn % self._update_every == 0 or now >= self._update_at or self._is_muted:
             return self.update(now)
@@ -283,11 +280,12 @@ class Lwm2mClient:
         # What a command made necessary beside its answer.
         state = self._state
         if self._account.finish():
-            self._retry = REGISTER_RETRY[0]
+            self._retry.begin()
             return [self.register(now)]
         if state.bootstrap_wanted:
             state.bootstrap_wanted = False
             self._account.active = True
+            self._retry.begin()
             return [self._introduce(now)]
         if state.disable_wanted:
             state.disable_wanted = False
@@ -323,16 +321,21 @@ class Lwm2mClient:
         # Half the lifetime leaves time for a reconnect before the server gives the device up.
         self._update_at = now + (self._state.lifetime / 2 or inf)
 
-    def _plan_retry(self, now: float) -> None:
-        self._retry_at = now + self._retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-        self._retry = min(self._retry * 2, REGISTER_RETRY[1])
+    def _resort(self, now: float) -> Publication | None:
+        # Every attempt was in vain: a device with a bootstrap server asks that, as /1/0/16 would have it;
+        # others rest until the next connection.
+        if self._account.active or not self._account.wanted:
+            return None
+        self._account.active = True
+        self._retry.begin()
+        return self._introduce(now)
 
     def _introduce(self, now: float) -> Publication:
         if not self._account.active:
             return self.register(now)
         self.registered = False
         self._repeats.clear()
-        self._plan_retry(now)
+        self._retry.attempted(now)
         return self.wire.encode(BootstrapRequest(pack=self._account.packed), now)
 
     def _notify(self, told: list[Told], now: float) -> list[Publication]:
@@ -351,14 +354,13 @@ class Lwm2mClient:
                 Operation.UPDATE,
                 Operation.SEND,
             )
-            if forgotten and self._retry_at is None:
+            if forgotten and self._retry.at is None:
                 self.registered = False
-                self._retry_at = now
+                self._retry.at = now
             return []
         if answer.operation is Operation.REGISTER:
             self.registered = True
-            self._retry_at = None
-            self._retry = REGISTER_RETRY[0]
+            self._retry.succeeded()
         elif answer.operation is Operation.BOOTSTRAP_REQUEST and answer.records and self._account.active:
             return self._take_pack(answer.records, now)
         return []

@@ -236,7 +236,7 @@ class OmaWire:
             return command
         path = command.path or ROOT
         if command.operation is Operation.CREATE and path.level == "object":
-            path = content_path((path.ids[0], MAX_ID))
+            path = content_path((path.ids[0], MAX_ID))  # no instance, or 65535: this device picks one
         try:
             return replace(command, records=content.decode(command.content, path, self._definitions))
         except InvalidValueError as exc:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from device_simulator import retry
 from device_simulator.firmware import SCHEMES, NotAllowedError
 from device_simulator.kind import Channel, Kind
 from device_simulator.state import DeviceState
@@ -37,6 +38,7 @@ _SENSOR_VALUE = 5700
 _UNITS, _MIN, _MAX, _LOW, _HIGH, _RESET, _APPLICATION = 5701, 5601, 5602, 5603, 5604, 5605, 5750
 _RESET_TOTAL = 5822
 _WLAN = 21
+_AT_LEAST_ONE: Final = (retry.ATTEMPTS, retry.SEQUENCES)
 _PUSH_AND_PULL = 2
 
 
@@ -93,6 +95,8 @@ def _add_server(tree: Tree[DeviceState]) -> None:
     tree.add(BINDING, binding, _write_binding, check=_check_binding)
     tree.add(server / 8, execute=_trigger_update)
     tree.add(server / 9, execute=_trigger_bootstrap)
+    for path, preset in retry.PRESETS.items():
+        _stored(tree, path, preset, _check_attempts if path in _AT_LEAST_ONE else None)
     _stored(tree, MUTE_SEND, False)
 
 
@@ -134,6 +138,7 @@ def _add_firmware(tree: Tree[DeviceState]) -> None:
     update = Path.of(5, 0)
     tree.add(update / 0, write=_write_package, check=_check_package)
     tree.add(update / 1, lambda d: d.firmware.uri, _write_uri, check=_check_uri)
+    tree.exclusive.append((update / 0, update / 1))
     tree.add(update / 2, execute=_execute_update)
     tree.add(update / 3, lambda d: int(d.firmware.state))
     tree.add(update / 5, lambda d: int(d.firmware.result))
@@ -188,6 +193,11 @@ def _write_lifetime(device: DeviceState, value: Value) -> None:
 def _check_seconds(_: DeviceState, value: Value) -> None:
     if int(str(value)) < 0:
         raise InvalidValueError("value", value, "0 s or more")
+
+
+def _check_attempts(_: DeviceState, value: Value) -> None:
+    if int(str(value)) < 1:
+        raise InvalidValueError("value", value, "1 or more")
 
 
 def _check_binding(_: DeviceState, value: Value) -> None:

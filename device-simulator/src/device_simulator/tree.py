@@ -77,12 +77,17 @@ class Resource(Generic[D]):
 
 
 class Tree(Generic[D]):
-    """The objects of one kind of device. Add resources, then use it for any number of devices."""
+    """The objects of one kind of device. Add resources, then use it for any number of devices.
+
+    Attributes:
+        exclusive: pairs of resources of which one request may write only one.
+    """
 
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
         self._instances: dict[Path, dict[int, Resource[D]]] = {}
         self._creatable: set[int] = set()
+        self.exclusive: list[tuple[Path, Path]] = []
 
     def add(
         self,

@@ -68,14 +68,57 @@ def test_a_forgotten_registration_is_made_again_once(make_parts):
     assert kinds == ["reg", "send", "send"]
 
 
+def attempts(client, seconds):
+    """Seconds between the Registers that nobody answers, the first of them at 0."""
+    client.connected(0.0)
+    reports = ((second, client.report(float(second))) for second in range(1, seconds))
+    times = [second for second, report in reports if report is not None and report.kind == "reg"]
+    return [b - a for a, b in zip([0, *times], times, strict=False)]
+
+
 def test_an_unanswered_register_is_repeated_ever_more_rarely(make_parts):
-    client = make_parts(update_every=10**6).client
-    client.register(0.0)
-    again = [t for t in range(1, 1500) if client.report(float(t))[0].endswith("/reg")]
-    gaps = [b - a for a, b in zip([0, *again], again, strict=False)]
-    assert 8 <= gaps[0] <= 12
-    assert gaps[:5] == sorted(gaps[:5])
-    assert 240 <= gaps[-1] <= 361
+    gaps = attempts(make_parts(update_every=10**6).client, 1500)
+    for gap, pause in zip(gaps, [10, 20, 40, 80, 300] * 2, strict=False):
+        assert pause <= gap <= pause * 1.2 + 1, gaps
+    assert len(gaps) >= 9
+
+
+def test_resources_17_to_20_of_object_1_say_how_often_a_device_tries(make_parts):
+    parts = make_parts(update_every=10**6)
+    for resource, value in ((17, 3), (18, 4), (19, 100), (20, 2)):
+        path = f"/1/0/{resource}"
+        assert command(parts, operation="write", path=path, value=value)[0]["code"] == "2.04"
+        assert command(parts, operation="read", path=path)[0]["values"] == {path: value}
+    gaps = attempts(parts.client, 10_000)
+    for gap, pause in zip(gaps, [4, 8, 100, 4, 8], strict=True):
+        assert pause <= gap <= pause * 1.2 + 1, gaps
+    assert parts.client.report(200_000.0) is None  # all sequences were in vain
+    (again,) = parts.client.connected(200_001.0)
+    assert again.kind == "reg"
+
+
+def test_after_all_attempts_a_device_with_a_bootstrap_server_asks_that(make_parts):
+    parts = make_parts(client={"bootstrap": "request"})
+    (request,) = parts.client.connected(0.0)
+    assert request.kind == "bootstrap"
+    for fields in (
+        {
+            "operation": "bootstrap-write",
+            "path": "/1/0",
+            "value": {"0": 101, "1": 60, "17": 1, "18": 2, "20": 1},
+        },
+        {"operation": "bootstrap-finish"},
+    ):
+        answer, more = command(parts, **fields)
+        assert answer["code"] == "2.04"
+    assert [message.kind for message in more] == ["reg"]
+    assert parts.client.report(parts.clock.now + 5).kind == "bootstrap"
+
+
+@pytest.mark.parametrize(("resource", "value"), [(17, 0), (20, 0), (18, -1), (19, "soon")])
+def test_a_device_tries_at_least_once(make_parts, resource, value):
+    path = f"/1/0/{resource}"
+    assert command(make_parts(), operation="write", path=path, value=value)[0]["code"] == "4.00"
 
 
 def test_a_refused_register_keeps_its_retry(make_parts):
@@ -85,6 +128,7 @@ def test_a_refused_register_keeps_its_retry(make_parts):
     assert (client.registered, client.refused) == (False, 1)
     assert client.report(0.2)[0].endswith("/send")
     assert client.report(12.5)[0].endswith("/reg")
+    assert (client.registered, client.refused) == (False, 1)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,10 @@ def test_an_instance_is_created_read_written_and_deleted_and_the_server_hears_of
     [
         ("/3306", {"values": {"/3306/7/5850": True}}, "2.01"),
         ("/3306/7", {"value": {"5850": True}}, "2.01"),
+        ("/3306", {"values": {"/3306/65535/5850": True, "/3306/65535/5750": "pump"}}, "2.01"),
+        ("/3306", {"values": {"/3306/65535": {"5850": True}}}, "2.01"),
+        ("/3306", {"values": {"/3306/65535/5850": True, "/3306/1/5851": 5}}, "4.00"),
+        ("/3306/65535", {"value": {"5850": True}}, "4.00"),
         ("/3306", {"value": {"5850": True, "9999": 1}}, "2.01"),
         ("/3306", {"value": {"5851": 40}}, "4.00"),
         ("/3306", {"value": {"5850": "on"}}, "4.00"),
@@ -78,6 +82,27 @@ def test_a_composite_write_is_atomic_and_a_composite_read_gives_what_there_is(se
     assert server.read("/3312/0/5850") is True
     assert server.code("read-composite", paths=["/3/0/0", "/0/0"]) == "4.01"
     assert server.code("read-composite") == "4.00"
+
+
+@pytest.mark.parametrize("operation", ["write", "write-partial", "write-composite"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"/5/0/0": "QUJD", "/5/0/1": "https://localhost/fw"},
+        {"/5/0/1": "https://localhost/fw", "/5/0/0": "QUJD"},
+        {"/5/0/0": "", "/5/0/1": "https://localhost/fw"},
+    ],
+)
+def test_a_package_and_its_uri_written_together_are_refused_as_a_whole(server, operation, values):
+    path = None if operation == "write-composite" else "/5/0"
+    assert server.code(operation, path, values=values | {"/5/0/11": 2}) == "4.00"
+    assert (server.read("/5/0/3"), server.read("/5/0/1"), server.read("/5/0/11")) == (0, "", 1)
+
+
+def test_a_value_written_twice_in_one_request_is_refused(server):
+    records = [{"path": "/1/0/1", "value": 70}, {"path": "/1/0/1", "value": 80}]
+    assert server.code("write-composite", None, records=records) == "4.00"
+    assert server.read("/1/0/1") == 3600
 
 
 def test_values_outside_of_the_path_are_refused(server):

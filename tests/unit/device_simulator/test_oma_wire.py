@@ -11,7 +11,7 @@ from iiot.lwm2m.model import built_in
 
 TOPIC = "lwm2m/rd/device-x-001"
 OP, TOKEN, URI, PATHS, PAYLOAD, LIFETIME, RESULT, CT = 1, 2, 5, 6, 7, 8, 18, 19
-TEXT, SENML_CBOR, LWM2M_CBOR, TLV = 0, 112, 11544, 11542
+TEXT, SENML_JSON, SENML_CBOR, LWM2M_CBOR, TLV = 0, 110, 112, 11544, 11542
 
 
 @pytest.fixture
@@ -119,7 +119,10 @@ def test_writes_in_every_format(oma, form, payload, result):
     ("form", "payload"),
     [
         (LWM2M_CBOR, cbor2.dumps({(3306, 65535, 5850): True})),
+        (SENML_CBOR, cbor2.dumps([{-2: "/3306/65535/", 0: "5850", 4: True}, {0: "5750", 3: "pump"}])),
+        (SENML_JSON, b'[{"n":"/3306/65535/5850","vb":true}]'),
         (TLV, bytes.fromhex("e116da01")),
+        (TLV, bytes.fromhex("28ffff04e116da01")),
     ],
 )
 def test_create_leaves_the_instance_to_the_device_which_updates_its_objects(oma, form, payload):
@@ -129,6 +132,22 @@ def test_create_leaves_the_instance_to_the_device_which_updates_its_objects(oma,
     assert (update[OP], b"</3306/0>" in update[PAYLOAD]) == (7, True)
     created, update = ask(oma, _1=17, _2=64, _5="/3306", _19=form, _7=payload)
     assert b"</3306/1>" in update[PAYLOAD]
+
+
+@pytest.mark.parametrize(
+    ("operation", "uri", "form", "payload"),
+    [
+        (12, "/3306/0", SENML_CBOR, cbor2.dumps([{0: "/3306/65535/5850", 4: True}])),
+        (13, "/3306/0", LWM2M_CBOR, cbor2.dumps({(3306, 65535, 5850): True})),
+        (15, None, SENML_CBOR, cbor2.dumps([{0: "/3306/65535/5850", 4: True}])),
+        (17, "/3306/65535", SENML_CBOR, cbor2.dumps([{0: "/3306/65535/5850", 4: True}])),
+    ],
+)
+def test_the_reserved_instance_id_stands_in_the_payload_of_a_create_only(oma, operation, uri, form, payload):
+    oma.client.register(1000.0)
+    fields = {"_1": operation, "_2": 62, "_19": form, "_7": payload} | ({} if uri is None else {"_5": uri})
+    assert [answer[RESULT] for answer in ask(oma, **fields)] == [400]
+    assert ask(oma, _1=10, _2=64, _6=cbor2.dumps([{0: "/3306/65535"}]))[0][RESULT] == 400
 
 
 def test_observe_notify_and_cancel_share_the_observations_token(oma):

@@ -292,7 +292,7 @@ def _command(token: str, body: dict[str, Any]) -> Command:
     if not isinstance(paths, list) or not all(isinstance(entry, str) for entry in paths):
         raise InvalidValueError("paths", paths, "a list of paths")
     target = None if path is None else Path.parse(path)
-    records = values.records(body)
+    records = values.records(body, creates=name == Operation.CREATE)
     if "value" in body:
         if target is None:
             raise InvalidValueError("path", None, "the path to write")

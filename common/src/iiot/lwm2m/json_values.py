@@ -3,13 +3,12 @@
 import base64
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m.datatypes import INT_MIN, UINT_MAX
 from iiot.lwm2m.message import Link, ObjectLink, Record, Refusal, Value
-from iiot.lwm2m.path import MAX_ID, ROOT, Path, content_path
+from iiot.lwm2m.path import MAX_ID, ROOT, Path, content_path, parse_content
 
 _QUOTED = 100
 """Characters of a refused value that its sender gets back."""
@@ -43,10 +42,11 @@ def text(body: Mapping[str, Any], field: str, longest: int = 255) -> str | None:
     raise InvalidValueError(field, value, f"a string of at most {longest} characters")
 
 
-def records(body: Mapping[str, Any]) -> tuple[Record, ...]:
+def records(body: Mapping[str, Any], *, creates: bool = False) -> tuple[Record, ...]:
     """The values of a message: `values` maps paths to values, `records` lists values with their times in ms.
 
-    A mapping in place of a value holds what lies below the path: `{"/3/0/6": {"0": 1, "1": 5}}`.
+    A mapping in place of a value holds what lies below the path: `{"/3/0/6": {"0": 1, "1": 5}}`. In the
+    `values` of a Create the instance id 65535 leaves the choice to the device.
 
     Raises:
         InvalidValueError: a wrong path or value.
@@ -56,7 +56,8 @@ def records(body: Mapping[str, Any]) -> tuple[Record, ...]:
         values = {}
     if not isinstance(values, dict):
         raise InvalidValueError("values", values, "an object of paths and values")
-    found = [record for path, value in values.items() for record in flatten(Path.parse(path), value)]
+    parse = parse_content if creates else Path.parse
+    found = [record for path, value in values.items() for record in flatten(parse(path), value)]
     history = body.get("records", [])
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
         raise InvalidValueError("records", history, 'a list of {"path", "value", "timestamp"}')
@@ -75,7 +76,8 @@ def flatten(path: Path, value: object) -> Iterable[Record]:
     """
     if isinstance(value, dict):
         for number, below in value.items():
-            yield from flatten(path / _id(path, number), below)
+            child = (*path.ids, _id(path, number))
+            yield from flatten(content_path(child) if path.is_open else Path.of(*child), below)
     elif not path.is_value:
         raise InvalidValueError(str(path), value, "an object of ids below it: only resources hold values")
     elif value is None or isinstance(value, str | bool | int | float):
@@ -90,8 +92,7 @@ def flatten_new(path: Path, value: object) -> Iterable[Record]:
     Raises:
         InvalidValueError: see `flatten`.
     """
-    for record in flatten(path / 0, value):
-        yield replace(record, path=content_path((*path.ids, MAX_ID, *record.path.ids[2:])))
+    return flatten(content_path((*path.ids, MAX_ID)), value)
 
 
 def new_instance(values: Iterable[Record]) -> dict[str, Any]:

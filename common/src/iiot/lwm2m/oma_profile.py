@@ -228,7 +228,7 @@ def _command(operation: Operation, body: Reader) -> Command:
         token=body.token,
         operation=operation,
         path=None if uri is None else Path.parse(uri),
-        paths=() if paths is None else tuple(record.path for record in senml.decode_cbor(paths)),
+        paths=() if paths is None else tuple(Path.of(*r.path.ids) for r in senml.decode_cbor(paths)),
         content=None if executes else body.content(required=False),
         arguments=utf8(body.data(Key.PAYLOAD) or b"") if executes else "",
         attributes=body.attributes() if operation is Operation.WRITE_ATTRIBUTES else None,

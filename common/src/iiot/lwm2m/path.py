@@ -38,6 +38,11 @@ class Path:
         """
         return _parse(text)
 
+    @property
+    def is_open(self) -> bool:
+        """True in a Create: the device is to choose the instance."""
+        return self.ids[1:2] == (MAX_ID,)
+
     def __str__(self) -> str:
         return "/" + "/".join(map(str, self.ids))
 
@@ -99,6 +104,16 @@ def content_path(ids: tuple[int, ...]) -> Path:
     return Path(ids)
 
 
+def parse_content(text: str) -> Path:
+    """A path in a payload, see `content_path`; otherwise like `Path.parse`.
+
+    Raises:
+        InvalidValueError: the text names no node of the tree.
+    """
+    ids = _ids(text)
+    return content_path(ids) if len(ids) > 1 and ids[1] == MAX_ID else _parse(text)
+
+
 def _legal(ids: tuple[int, ...]) -> bool:
     reserved = any(number == MAX_ID for number in ids[1::2])
     return len(ids) <= 4 and not reserved and all(0 <= number <= MAX_ID for number in ids)
@@ -106,15 +121,20 @@ def _legal(ids: tuple[int, ...]) -> bool:
 
 @lru_cache(maxsize=16384)
 def _parse(text: str) -> Path:
+    ids = _ids(text)
+    if not _legal(ids):
+        raise InvalidValueError("path", text, _ALLOWED)
+    return Path(ids)
+
+
+@lru_cache(maxsize=16384)
+def _ids(text: str) -> tuple[int, ...]:
     body = text.strip().strip("/")
     if not body:
         if text.strip() != "/":
             raise InvalidValueError("path", text, _ALLOWED)
-        return ROOT
+        return ()
     parts = body.split("/")
     if not all(part.isascii() and part.isdigit() and len(part) <= 5 for part in parts):
         raise InvalidValueError("path", text, _ALLOWED)
-    ids = tuple(map(int, parts))
-    if not _legal(ids):
-        raise InvalidValueError("path", text, _ALLOWED)
-    return Path(ids)
+    return tuple(map(int, parts))

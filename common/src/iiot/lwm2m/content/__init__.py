@@ -58,12 +58,21 @@ def encode(form: Format, records: Sequence[Record], path: Path, definitions: Def
 def decode(content: Content, path: Path, definitions: Definitions) -> tuple[Record, ...]:
     """Records of a payload for (or from) a request to `path`, in the types of known resources.
 
-    A record of which only the path is there has no value. Without a format, plain text is assumed.
+    A record of which only the path is there has no value. Without a format, plain text is assumed. The
+    instance id 65535 is legal where `path` has it, too: in a Create that leaves the choice to the device.
 
     Raises:
         DecodeError: the payload is not of its format.
         InvalidValueError: an unknown format, a wrong path, a value of the wrong type.
     """
+    records = _decode(content, path, definitions)
+    for record in records:
+        if record.path.is_open and not path.is_open:
+            raise InvalidValueError("path", str(record.path), "instance ids 0..65534, but in a Create")
+    return records
+
+
+def _decode(content: Content, path: Path, definitions: Definitions) -> tuple[Record, ...]:
     try:
         form = Format(content.format or 0)
     except ValueError as error:

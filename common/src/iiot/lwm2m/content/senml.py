@@ -12,7 +12,7 @@ from iiot.errors import DecodeError
 from iiot.lwm2m.content import cbor
 from iiot.lwm2m.datatypes import Type, coerce
 from iiot.lwm2m.message import ObjectLink, Record, Value
-from iiot.lwm2m.path import Path
+from iiot.lwm2m.path import Path, parse_content
 
 Label = str | int
 
@@ -155,7 +155,7 @@ def _unpack(pack: object, labels: _Labels) -> tuple[Record, ...]:
             time = base_time
         elif base_time is not None:
             time += base_time
-        path = Path.parse(base_name + _text(entry, labels.n, ""))
+        path = parse_content(base_name + _text(entry, labels.n, ""))
         records.append(Record(path, _value(entry, labels, path, base_value), time))
     return tuple(records)
 

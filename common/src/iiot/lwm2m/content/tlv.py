@@ -25,6 +25,8 @@ def encode(records: Iterable[Record], path: Path, definitions: Definitions) -> b
         DecodeError: a value larger than 16 MiB.
     """
     found = [record for record in records if path.contains(record.path) and record.value is not None]
+    if path.level == "object" and found and all(record.path.is_open for record in found):
+        path = Path(found[0].path.ids[:2])  # an instance whose id the device picks is not named
     return b"".join(_encode_below(path, found, definitions))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from iiot.errors import DecodeError, IiotError
 from iiot.lwm2m.content import tlv
 from iiot.lwm2m.message import ObjectLink, Record
-from iiot.lwm2m.path import Path
+from iiot.lwm2m.path import Path, content_path
 from lwm2m_vectors import DEFINITIONS, DEVICE, records
 
 DEVICE_HEX = (
@@ -146,3 +146,9 @@ def test_every_value_comes_back(record):
 def test_hostile_bytes_raise_only_our_errors(payload, path):
     with suppress(IiotError):
         tlv.decode(payload, Path.parse(path), DEFINITIONS)
+
+
+def test_a_new_instance_whose_id_the_device_picks_is_not_named():
+    new = (Record(content_path((3306, 65535, 5850)), True),)
+    assert tlv.encode(new, Path.of(3306), DEFINITIONS).hex() == "e116da01"
+    assert tlv.decode(bytes.fromhex("e116da01"), content_path((3306, 65535)), DEFINITIONS) == new
