@@ -44,11 +44,15 @@ async def campaign_over(server, campaign):
     return body["state"] != "running" and body
 
 
+# The broker is the shipped one: what it forbids fails here, also below a prefix.
+@pytest.mark.parametrize("prefix", ["", "tenant-a"])
 @pytest.mark.parametrize("profile", ["json", "oma"])
-async def test_a_simulated_device_is_managed_observed_and_updated(mosquitto, tmp_path, profile):
-    settings = {"LWM2M_PROFILE": profile, "FLEET_ID": f"both{profile}"}
+async def test_a_simulated_device_is_managed_observed_and_updated(mosquitto, tmp_path, profile, prefix):
+    settings = {"LWM2M_PROFILE": profile, "LWM2M_PREFIX": prefix, "FLEET_ID": f"both{profile}{prefix}"}
     async with (
-        running_server(mosquitto, tmp_path / "server.db", firmware_https_port=0) as server,
+        running_server(
+            mosquitto, tmp_path / "server.db", firmware_https_port=0, lwm2m_prefix=prefix
+        ) as server,
         simulator(mosquitto, tmp_path, **settings),
     ):
         name = await eventually(lambda: only(server), "it registers", 20)
@@ -66,6 +70,15 @@ async def test_a_simulated_device_is_managed_observed_and_updated(mosquitto, tmp
         both = await content("/composite?paths=/3/0/9,/3303/0/5700")
         assert both["/3303/0/5700"]["type"] == "FLOAT"
         assert (await server.call("PUT", f"{base}/1/0/1", data="120"))[0] == 200
+        composite = {"/1/0/2": 0, "/1/0/3": 120}
+        assert (await server.call("PUT", f"{base}/composite", json=composite))[0] == 200
+        resources = {"resources": [{"id": 5850, "value": True}, {"id": 5750, "value": "pump"}]}
+        assert (await server.call("POST", f"{base}/3306", json=resources))[0] == 200
+        await eventually(lambda: _lists(server, base, "/3306/0"), "it lists what was created")
+        assert (await content("/3306/0/5750"))["value"] == "pump"
+        assert (await server.call("DELETE", f"{base}/3306/0"))[0] == 200
+        assert (await server.call("POST", f"{base}/3303/0/5605"))[0] == 200
+        await eventually(lambda: _sends(server, base), "it sends")
         assert (await content("/1/0/1"))["value"] == "120"
         for path, code in [("/3/0/99", "4.04"), ("/3/0/4", "4.05")]:
             assert (await server.get(base + path))[1]["code"] == code
@@ -86,14 +99,24 @@ async def test_a_simulated_device_is_managed_observed_and_updated(mosquitto, tmp
         assert (await content("/3/0/3"))["value"] == package["id"][:8]
 
 
+async def _lists(server, base, path):
+    return any(link["url"] == path for link in (await server.get(base))[1]["objectLinks"])
+
+
+async def _sends(server, base):
+    return (await server.get(f"{base}/sends"))[1]
+
+
+@pytest.mark.parametrize("prefix", ["", "tenant-a"])
 @pytest.mark.parametrize("profile", ["json", "oma"])
-async def test_a_simulated_device_is_bootstrapped(mosquitto, tmp_path, profile):
-    async with running_server(mosquitto, tmp_path / "server.db") as server:
-        name = f"device-temp-boot{profile}-001"
+async def test_a_simulated_device_is_bootstrapped(mosquitto, tmp_path, profile, prefix):
+    async with running_server(mosquitto, tmp_path / "server.db", lwm2m_prefix=prefix) as server:
+        name = f"device-temp-boot{profile}{prefix}-001"
         config = {"objects": {"0": {"0": {"0": "mqtts://localhost", "1": False, "2": 2, "10": 101}},
                               "1": {"0": {"0": 101, "1": 77, "6": True, "7": "U"}}}}  # fmt: skip
         assert (await server.call("POST", f"/api/bootstrap/{name}", json=config))[0] == 200
-        settings = {"LWM2M_PROFILE": profile, "FLEET_ID": f"boot{profile}", "LWM2M_BOOTSTRAP": "request"}
+        settings = {"LWM2M_PROFILE": profile, "LWM2M_PREFIX": prefix, "FLEET_ID": f"boot{profile}{prefix}"}
+        settings["LWM2M_BOOTSTRAP"] = "request"
         async with simulator(mosquitto, tmp_path, **settings):
             await eventually(lambda: only(server), "it registers", 20)
             _, body = await server.get(f"/api/bootstrap/{name}")

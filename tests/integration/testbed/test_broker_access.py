@@ -57,16 +57,21 @@ def connect(mosquitto):
         client.close()
 
 
-OWN = [
+LWM2M = [
     "lwm2m/{}/reg",
     "lwm2m/{}/update",
     "lwm2m/{}/dereg",
     "lwm2m/{}/send",
+    "lwm2m/{}/bootstrap",
     "lwm2m/{}/notify/t1",
     "lwm2m/{}/resp/t1",
     "lwm2m/rd/{}",
     "lwm2m/bs/{}",
-    "site/lwm2m/rd/{}",
+]
+DOWN = ["lwm2m/{}/cmd/1", "lwm2m/{}/ack/reg", "lwm2m/rd/{}", "lwm2m/bs/{}"]
+OWN = [
+    *LWM2M,
+    *(f"tenant-a/{topic}" for topic in LWM2M),
     "spBv1.0/IIoT/NBIRTH/{}",
     "spBv1.0/IIoT/NDATA/{}",
     "spBv1.0/IIoT/NDEATH/{}",
@@ -87,7 +92,17 @@ def test_a_device_writes_its_own_topics_and_no_other_devices(connect, unique):
 
 
 @pytest.mark.parametrize(
-    "topic", ["lwm2m/{}/cmd/1", "lwm2m/{}/ack/reg", "spBv1.0/IIoT/NCMD/{}", "spBv1.0/STATE/host", "test"]
+    "topic",
+    [
+        "lwm2m/{}/cmd/1",
+        "lwm2m/{}/ack/reg",
+        "tenant-a/lwm2m/{}/cmd/1",
+        "tenant-a/lwm2m/{}/ack/reg",
+        "country/tenant-a/lwm2m/rd/{}",
+        "spBv1.0/IIoT/NCMD/{}",
+        "spBv1.0/STATE/host",
+        "test",
+    ],
 )
 def test_a_device_cannot_speak_for_server_or_host(connect, unique, topic):
     device = unique("device")
@@ -98,11 +113,12 @@ def test_a_device_reads_its_own_commands_only(connect, unique):
     device, other = unique("device"), unique("device")
     client, server, host = connect(device), connect("lwm2m-server"), connect("sparkplug-host")
     client.paho.subscribe([("#", 1)])
+    down = [*DOWN, *(f"tenant-a/{topic}" for topic in DOWN)]
     for name in (other, device):
-        server.publish(f"lwm2m/{name}/cmd/1")
+        for topic in down:
+            server.publish(topic.format(name))
         host.publish(f"spBv1.0/IIoT/DCMD/{name}/asset")
-    server.publish(f"lwm2m/{device}/ack/reg")
-    own = {f"lwm2m/{device}/cmd/1", f"spBv1.0/IIoT/DCMD/{device}/asset", f"lwm2m/{device}/ack/reg"}
+    own = {f"spBv1.0/IIoT/DCMD/{device}/asset", *(topic.format(device) for topic in down)}
     wait_until(lambda: own <= {topic for topic, _ in client.received}, "own commands arrive")
     read = {topic for topic, _ in client.received if not topic.startswith("spBv1.0/STATE/")}
     assert read == own
