@@ -448,7 +448,7 @@ class TestLoss:
         arrived = []
         async with scripted(on_message=lambda message: arrived.append(message.payload)) as (broker, _):
             payloads = [bytes([number]) * size for number, size in enumerate((0, 1, 120, 130, 20_000))]
-            stream = b"".join(encode_publish("t", payload, 1, False, 1, True) for payload in payloads)
+            stream = b"".join(encode_publish("t", payload, 1, False, 1, b"\x00") for payload in payloads)
             for size in (1, 2, 3, 129, 4096, len(stream)):
                 for at in range(0, len(stream), size):
                     broker.writer.write(stream[at : at + size])

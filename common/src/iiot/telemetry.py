@@ -19,6 +19,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from iiot import correlation
+
 MAX_BODY_BYTES = 1 << 20
 """Largest accepted request body."""
 
@@ -41,6 +43,8 @@ class HealthReport:
 
 
 HealthCheck = Callable[[], HealthReport]
+_CORRELATION_ID = web.RequestKey(correlation.FIELD, str)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def configure_logging(service: str, level: str, log_format: str) -> None:
@@ -59,6 +63,7 @@ def configure_logging(service: str, level: str, log_format: str) -> None:
     )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        correlation.add_to_log,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -116,6 +121,8 @@ class _Problem(web.HTTPException):
         self.status_code = status
         title = HTTPStatus(status).phrase
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+        if correlation.current():
+            body[correlation.FIELD] = correlation.current()
         super().__init__(
             headers=headers, reason=title, text=json.dumps(body), content_type="application/problem+json"
         )
@@ -123,7 +130,8 @@ class _Problem(web.HTTPException):
 
 def make_app(registry: CollectorRegistry, health: HealthCheck) -> web.Application:
     """An application that answers `/metrics` and `/api/health`, with JSON errors and bounded bodies."""
-    app = web.Application(middlewares=[_errors_as_problems], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[_correlate, _errors_as_problems], client_max_size=MAX_BODY_BYTES)
+    app.on_response_prepare.append(_tell_correlation)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -169,9 +177,20 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int
 
 
 @web.middleware
-async def _errors_as_problems(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _correlate(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    # Streams send their headers inside the handler, other answers after it: so it is kept on the request.
+    correlation_id = request[_CORRELATION_ID] = correlation.of_headers(request.headers)
+    with correlation.bound(correlation_id):
+        return await handler(request)
+
+
+async def _tell_correlation(request: web.Request, response: web.StreamResponse) -> None:
+    if _CORRELATION_ID in request:
+        response.headers[correlation.HEADER] = request[_CORRELATION_ID]
+
+
+@web.middleware
+async def _errors_as_problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as exc:

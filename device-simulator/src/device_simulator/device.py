@@ -190,17 +190,14 @@ class Device:
         now, refused = self._world.monotonic(), self._node.refused
         self._publish(self._node.receive(message.topic, message.payload, now))
         self._publish_lwm2m(self.client.changed(now))
-        self._count_command("sparkplug", self._node.refused - refused)
+        self._stats.count_command(self.id, "sparkplug", self.node.refused > refused)
 
     def _receive_lwm2m(self, message: Message) -> None:
         rejected, sent = self.client.rejected, self._stats.sent["resp"]
         self._publish_lwm2m(self.client.receive(message.topic, message.payload, self._world.monotonic()))
         self._publish(self._node.node_changes())
         if self._stats.sent["resp"] > sent:
-            self._count_command("lwm2m", self.client.rejected - rejected)
-
-    def _count_command(self, protocol: str, refused: int) -> None:
-        self._stats.commands[protocol, "refused" if refused else "done"] += 1
+            self._stats.count_command(self.id, "lwm2m", self.client.rejected > rejected)
 
     def _follow_up(self) -> None:
         # What a command, or time, set in motion.

@@ -9,6 +9,9 @@ from typing import Final, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from iiot import correlation
+from iiot.telemetry import get_logger
+
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 F = TypeVar("F", CounterMetricFamily, GaugeMetricFamily)
 
@@ -30,6 +33,8 @@ _TYPES: Final = {
     "dereg": ("lwm2m", "deregister"),
 }
 """Protocol and message type by the third level of a Sparkplug topic, or the kind of an LwM2M message."""
+
+log = get_logger(__name__)
 
 
 class Stats:
@@ -59,6 +64,13 @@ class Stats:
 
     def observe_lag(self, seconds: float) -> None:
         """Note how late a scheduled message left."""
+    def count_command(self, device: str, protocol: str, refused: bool) -> None:
+        """Count a command that was answered; one that came from a person's request is worth a log line."""
+        result = "refused" if refused else "done"
+        self.commands[protocol, result] += 1
+        if correlation.current():
+            log.info("command", device=device, protocol=protocol, result=result)
+
         self.lag_sum += seconds
         self.lag_counts[bisect_left(LAG_BUCKETS, seconds)] += 1
 

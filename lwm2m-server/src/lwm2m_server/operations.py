@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
+from iiot import correlation
 from iiot.errors import IiotError, InvalidValueError, MqttError
 from iiot.lwm2m.message import Code, Command, Record, Response
 from iiot.lwm2m.model import Definitions
@@ -135,6 +136,7 @@ class Operations:
                 return await job.waiter
         except TimeoutError as error:
             self._metrics.command(command.operation, "timeout", timeout)
+            job.note_end(Failure.TIMEOUT)
             if self._in_flight.get(endpoint) is job:
                 self._registry.sleep(endpoint)
             raise NoAnswerError(f"{endpoint} did not answer within {timeout:g} s") from error
@@ -297,6 +299,7 @@ class Operations:
         self._queues.setdefault(job.endpoint, deque()).append(job)
         self._events.put(REQUEST, job.id, job.dump(), durable.set)
         self._metrics.command(job.command.operation, "delayed", 0.0)
+        job.note("command_waits", ttl_s=(job.expires - job.created) / 1000)
         await durable.wait()
         return Delayed(job.id)
 
@@ -309,7 +312,9 @@ class Operations:
         job.attempts, job.deadline = job.attempts + 1, now + ANSWER_SECONDS
         try:
             if registration is not None:
-                self._send(job.endpoint, registration.profile, job.command)
+                with correlation.bound(job.correlation_id):
+                    self._send(job.endpoint, registration.profile, job.command)
+                job.note("command_sent", profile=registration.profile)
         except MqttError as error:
             if job.waiter is None:
                 self._land(job)
@@ -338,6 +343,7 @@ class Operations:
         if isinstance(outcome, Response):
             seconds = max(0.0, time.monotonic() + ANSWER_SECONDS - job.deadline)
             self._metrics.command(job.command.operation, outcome.code.dotted, seconds)
+        job.note_end(outcome)
         if job.waiter is not None and not job.waiter.done():
             if isinstance(outcome, Response):
                 job.waiter.set_result(outcome)
@@ -360,13 +366,9 @@ class Operations:
             waiter.set_exception(error)
 
     def _event(self, job: Job, outcome: Outcome) -> dict[str, object]:
-        command = job.command
-        told: dict[str, Any] = {"requestId": job.id, "operation": command.operation.value}
-        if command.path is not None:
-            told["path"] = str(command.path)
         if isinstance(outcome, Response):
-            return told | {"response": answer(command, outcome, self._definitions)}
-        return told | {"response": None, "failure": outcome.value}
+            return job.told() | {"response": answer(job.command, outcome, self._definitions)}
+        return job.told() | {"response": None, "failure": outcome.value}
 
     def _land(self, job: Job) -> None:
         """It is no longer in flight."""

@@ -2,14 +2,16 @@
 
 from asyncio import Future
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 import orjson
 
+from iiot import correlation
 from iiot.errors import IiotError
 from iiot.lwm2m.message import Command, Operation, Response
+from iiot.telemetry import get_logger
 from lwm2m_server import stored_command
 
 MAX_QUEUED: Final = 100
@@ -18,6 +20,8 @@ MAX_ATTEMPTS: Final = 3
 """How often a request without effect of its own is sent, when nobody answers."""
 ONCE: Final = frozenset({Operation.EXECUTE, Operation.CREATE, Operation.DELETE})
 """What must not be done twice: sent once, and never again when its answer is lost."""
+
+log = get_logger("lwm2m_server.commands")
 
 
 class UnknownEndpointError(IiotError):
@@ -63,6 +67,7 @@ class Job:
         sent: an attempt was made to send it.
         deadline: monotonic s until which an answer is expected, while it is in flight.
         over: it ended.
+        correlation_id: of the REST request that asked for it; empty for the server's own.
     """
 
     id: str
@@ -76,6 +81,7 @@ class Job:
     attempts: int = 0
     deadline: float = 0.0
     over: bool = False
+    correlation_id: str = field(default_factory=correlation.current)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -89,7 +95,8 @@ class Job:
 
     def dump(self) -> bytes:
         """The job as it is stored."""
-        kept = {name: getattr(self, name) for name in ("id", "endpoint", "created", "expires", "sent")}
+        names = ("id", "endpoint", "created", "expires", "sent", "correlation_id")
+        kept = {name: getattr(self, name) for name in names}
         return orjson.dumps(kept | {"command": stored_command.dump(self.command)})
 
     @classmethod
@@ -97,6 +104,30 @@ class Job:
         """The inverse of `dump`."""
         kept: dict[str, Any] = orjson.loads(body)
         return cls(**kept | {"command": stored_command.load(kept["command"]), "delayed": True})
+
+    def told(self) -> dict[str, object]:
+        """What an event says of it."""
+        told: dict[str, object] = {"requestId": self.id, "operation": self.command.operation.value}
+        if self.command.path is not None:
+            told["path"] = str(self.command.path)
+        return told | ({"correlationId": self.correlation_id} if self.correlation_id else {})
+
+    def note(self, event: str, **fields: object) -> None:
+        """Log what became of it, if somebody asked for it: the server's own are too many."""
+        if not self.correlation_id:
+            return
+        command = self.command
+        paths = command.paths if command.path is None else (command.path,)
+        if paths:
+            fields["path"] = " ".join(map(str, paths))
+        with correlation.bound(self.correlation_id):
+            log.info(
+                event, endpoint=self.endpoint, operation=command.operation, token=command.token, **fields
+            )
+
+    def note_end(self, outcome: Outcome) -> None:
+        """Log how it ended."""
+        self.note("command_ended", outcome=outcome if isinstance(outcome, Failure) else outcome.code.dotted)
 
 
 class Metrics(Protocol):

@@ -76,7 +76,8 @@ class HostApplication:
             MqttError: not connected.
         """
         self._connected()
-        self._act([self.state.request_rebirth(node, _now())])
+        self._log.info("rebirth_wanted", group=node.group, edge_node=node.edge_node)
+        self._act([self.state.request_rebirth(node, _monotonic())])
 
     def write(self, node: NodeState, device: str | None, metric: MetricState, value: Value | None) -> None:
         """Send NCMD (`device` None) or DCMD that sets a metric; the edge node decides what it does with it.
@@ -91,6 +92,7 @@ class HostApplication:
         self._connected().publish(str(topic), payload)
         self._metrics.commands.labels("write").inc()
         self.events.written(node, device, metric.name, value)
+        self._log.info("command_sent", topic=str(topic), metric=metric.name)
 
     def _options(self) -> ConnectOptions:
         settings = self._settings

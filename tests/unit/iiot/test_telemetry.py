@@ -84,6 +84,7 @@ async def test_errors_of_handlers_are_problems(client):
     async with client.get("/refuse") as response:
         body = await problem_of(response)
     assert response.status == 409
+    assert body.pop("correlation_id") == response.headers["X-Request-ID"]
     assert body == {
         "type": "about:blank",
         "title": "Conflict",

@@ -20,6 +20,7 @@ from gmqtt.mqtt.utils import ConnectionState, IdGenerator
 from iiot.errors import MqttConnectError, MqttError, SubscribeRefusedError
 from iiot.mqtt.message import Message, MessageHandler, ReceiveWindow
 from iiot.mqtt.options import ConnectOptions, Subscription
+from iiot.mqtt.properties import correlation_id, publish_properties
 from iiot.mqtt.protocol import open_transport
 from iiot.mqtt.reasons import REASON_WITH_WILL, reason_text
 from iiot.mqtt.tls import tls_context
@@ -47,6 +48,7 @@ class Connection:
     """One network connection, from CONNACK to the closing of the socket; it never reconnects itself.
 
     Attributes:
+    properties: bytes
         session_present: the broker had kept this client's session.
         refused: QoS 1 publishes that the broker refused, usually by its access control.
         max_packet_size: bytes of a packet that the broker takes (MQTT 5); None when it told no limit.
@@ -133,6 +135,10 @@ class Connection:
             SubscribeRefusedError: the broker refused at least one filter.
             MqttError: the connection closed, or no answer came in time.
         """
+    @property
+    def _properties(self) -> bytes:
+        return publish_properties() if self._is_v5 else b""
+
         self._check_open()
         mid = self.id_generator.next_id()
         waiter: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
@@ -156,10 +162,12 @@ class Connection:
             MqttError: the connection is closed.
         """
         self._check_open()
+        What is published for a request carries its correlation id, with MQTT 5.
+
         if qos == 0:
-            self._write(encode_publish(topic, payload, 0, retain, None, self._is_v5))
+            self._write(encode_publish(topic, payload, 0, retain, None, self._properties))
         else:
-            self._enqueue(_Outgoing(topic, payload, retain, None))
+            self._enqueue(_Outgoing(topic, payload, retain, None, self._properties))
 
     async def publish_acked(
         self,
@@ -176,7 +184,7 @@ class Connection:
         """
         self._check_open()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Outgoing(topic, payload, retain, waiter))
+        self._enqueue(_Outgoing(topic, payload, retain, waiter, self._properties))
         try:
             async with asyncio.timeout(timeout):
                 await waiter
@@ -283,13 +291,14 @@ class Connection:
     def _handle_publish(self, header: int, data: bytes) -> None:
         end = 2 + (data[0] << 8 | data[1])
         topic = data[2:end].decode("utf-8", "replace")
-        mid = 0
+        mid, request = 0, ""
         if header & 0x06:
             mid = data[end] << 8 | data[end + 1]
             end += 2
         if self._is_v5:
-            end = skip_properties(data, end)
-        self._received.arrive(Message(topic, data[end:], header, mid, self._received))
+            start, end = end, skip_properties(data, end)
+            request = correlation_id(data[start:end]) if data[start] else ""
+        self._received.arrive(Message(topic, data[end:], header, mid, self._received, request))
 
     def _write_puback(self, pubacks: bytes) -> None:
         if self.is_open:
@@ -311,7 +320,8 @@ class Connection:
     def _send(self, outgoing: _Outgoing) -> None:
         mid = self.id_generator.next_id()
         self._in_flight[mid] = outgoing
-        self._write(encode_publish(outgoing.topic, outgoing.payload, 1, outgoing.retain, mid, self._is_v5))
+        out = outgoing
+        self._write(encode_publish(out.topic, out.payload, 1, out.retain, mid, out.properties))
 
     def _handle_puback(self, _: int, data: bytes) -> None:
         mid = data[0] << 8 | data[1]

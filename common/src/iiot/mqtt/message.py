@@ -6,6 +6,7 @@ from typing import Final
 
 from gmqtt.mqtt.constants import MQTTCommands
 
+from iiot import correlation
 from iiot.telemetry import get_logger
 
 _PUBACK_V4_AND_V5: Final = bytes((MQTTCommands.PUBACK, 2))
@@ -17,16 +18,39 @@ log = get_logger(__name__)
 
 
 class Message:
-    """A message from the broker; QoS 1 messages must be acknowledged with `ack`."""
+    """A message from the broker; QoS 1 messages must be acknowledged with `ack`.
 
-    __slots__ = ("_done", "_mid", "_window", "duplicate", "payload", "qos", "retain", "topic")
+    Attributes:
+        correlation_id: of the request that the sender published it for; empty when it told none.
+    """
 
-    def __init__(self, topic: str, payload: bytes, header: int, mid: int, window: "ReceiveWindow") -> None:
+    __slots__ = (
+        "_done",
+        "_mid",
+        "_window",
+        "correlation_id",
+        "duplicate",
+        "payload",
+        "qos",
+        "retain",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        header: int,
+        mid: int,
+        window: "ReceiveWindow",
+        correlation_id: str = "",
+    ) -> None:
         self.topic = topic
         self.payload = payload
         self.qos = (header >> 1) & 3
         self.retain = bool(header & 1)
         self.duplicate = bool(header & 8)
+        self.correlation_id = correlation_id
         self._mid = mid
         self._window = window
         self._done = False
@@ -56,7 +80,7 @@ class ReceiveWindow:
 
     Args:
         limit: Receive Maximum.
-        on_message: takes the messages in order; must not raise.
+        on_message: takes the messages in order, each in the context of its request; must not raise.
         write: sends bytes to the broker.
         set_full: told when messages have to be kept here, and when no longer.
         call_soon: runs `flush` after all acknowledgements of this turn of the event loop.
@@ -121,7 +145,11 @@ class ReceiveWindow:
         if message.qos:
             self._unacknowledged.append(message)
         try:
-            self._on_message(message)
+            if message.correlation_id:
+                with correlation.bound(message.correlation_id):
+                    self._on_message(message)
+            else:
+                self._on_message(message)
         except Exception:  # one bad message must not stop the stream of the others
             log.exception("mqtt_message_handler_failed", topic=message.topic, size=len(message.payload))
             message.ack()

@@ -10,14 +10,15 @@ from gmqtt.mqtt.utils import unpack_variable_byte_integer
 from iiot.mqtt.options import Subscription
 
 
-def encode_publish(topic: str, payload: bytes, qos: int, retain: bool, mid: int | None, is_v5: bool) -> bytes:
-    """A PUBLISH packet without properties; `mid` is None for QoS 0."""
+def encode_publish(
+    topic: str, payload: bytes, qos: int, retain: bool, mid: int | None, properties: bytes
+) -> bytes:
+    """A PUBLISH packet; `mid` is None for QoS 0, `properties` their block in MQTT 5 and empty before."""
     name = topic.encode()
     head = struct.pack("!H", len(name)) + name
     if mid is not None:
         head += struct.pack("!H", mid)
-    if is_v5:
-        head += b"\x00"
+    head += properties
     first = MQTTCommands.PUBLISH | qos << 1 | retain
     return bytes((first,)) + encode_length(len(head) + len(payload)) + head + payload
 

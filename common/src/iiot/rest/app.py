@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.resources
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -61,6 +62,8 @@ def make_api(registry: CollectorRegistry, health: HealthCheck, api: Api, access:
     app = make_app(registry, report)
     for route in api.routes:
         handler = _handler(route, api.errors, access)
+        if route.writes and not route.routine:
+            handler = _logged(handler)
         app.router.add_route(route.method, route.path, handler)
         if route.method == "GET" and not route.streams:
             app.router.add_route("HEAD", route.path, handler)
@@ -93,6 +96,26 @@ def _handler(route: Route, errors: Mapping[type[Exception], int], access: Access
         except tuple(errors) as error:
             status = next(code for kind, code in errors.items() if isinstance(error, kind))
             raise problem(status, str(error)) from error
+
+    return call
+
+
+def _logged(handler: _Handler) -> _Handler:
+    """The handler with a log line for each call: what changes something is traced by its correlation id."""
+    log = get_logger("iiot.http")
+
+    async def call(request: web.Request) -> web.StreamResponse:
+        started, status = time.perf_counter(), 500
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        finally:
+            milliseconds = round((time.perf_counter() - started) * 1000, 1)
+            log.info("request", method=request.method, path=request.path, status=status, ms=milliseconds)
 
     return call
 

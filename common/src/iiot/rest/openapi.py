@@ -32,6 +32,7 @@ class Problem(BaseModel):
     field: str | None = Field(default=None, description="The parameter or member of the body that is wrong")
     value: Any = Field(default=None, description="What it held")
     allowed: Any = Field(default=None, description="What it may hold")
+    correlation_id: str | None = Field(default=None, description="Names the request in the logs")
 
 
 class Health(BaseModel):

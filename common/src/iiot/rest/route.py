@@ -61,6 +61,7 @@ class Route:
         streams: the answer does not end (WebSocket, server-sent events): browsers may give the token as
             `access_token` in the query, since they cannot set a header.
         max_body: bytes of the largest accepted body.
+        routine: machines call it all the time, so that a log line for each call would be noise.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Route:
     tag: str = ""
     streams: bool = False
     max_body: int = MAX_BODY_BYTES
+    routine: bool = False
 
     @property
     def writes(self) -> bool:

@@ -76,7 +76,7 @@ class EventFeed:
             ),
             Route(
                 "PUT", named, self.move_consumer, "Store how far a consumer is", tag="Events",
-                answers=one, parameters=Consumer, body=Position,
+                answers=one, parameters=Consumer, body=Position, routine=True,
             ),
             Route(
                 "DELETE", named, self.forget_consumer, "Forget a consumer", tag="Events",
