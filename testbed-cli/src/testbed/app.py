@@ -4,6 +4,8 @@ import typer
 
 from testbed import certificates, check, lock, operate, topics, up
 from testbed.bench.command import app as bench
+from testbed.experiments.command import app as experiment
+from testbed.logs.command import logs
 from testbed.monitor.command import monitor
 from testbed.sparkplug_lint.command import sparkplug_lint
 from testbed.verify.command import verify
@@ -17,7 +19,7 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command()(operate.status)
-app.command()(operate.logs)
+app.command()(logs)
 app.command()(operate.down)
 app.command()(monitor)
 app.command()(verify)

@@ -1,4 +1,4 @@
-"""`testbed status`, `logs` and `down`."""
+"""`testbed status` and `down`."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from iiot.errors import IiotError, KafkaError
+from iiot.errors import KafkaError
 from iiot.topics import TELEMETRY
 from testbed import arrivals, view
 from testbed.engines import choose
@@ -43,27 +43,6 @@ def status(
         typer.echo("The testbed is not running; start it with ./testbed up")
     if not healthy:
         raise typer.Exit(EXIT_NOT_HEALTHY if parts else EXIT_NOT_RUNNING)
-
-
-def logs(
-    part: Annotated[
-        str | None, typer.Argument(help="A part as `status` names it; all when left out.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines of each part.")] = 100,
-    grep: Annotated[str | None, typer.Option(help="Only lines that contain this text.")] = None,
-) -> None:
-    """Show what the parts write."""
-    engine = choose.in_use() or NativeEngine()
-    try:
-        for line in engine.logs(part, follow=follow, lines=lines):
-            if grep is None or grep in line:
-                typer.echo(line)
-    except KeyboardInterrupt:
-        return
-    except IiotError as exc:
-        typer.echo(f"logs: {exc}", err=True)
-        raise typer.Exit(1) from exc
 
 
 def down() -> None:

@@ -181,7 +181,7 @@ def _summarize(console: Console, engine: Engine, *, started: bool) -> None:
 def _show_log(console: Console, engine: Engine, part: str) -> None:
     try:
         for line in engine.logs(part, follow=False, lines=10):
-            console.print(line[:300], markup=False, highlight=False, style="dim", soft_wrap=True)
+            console.print(line.text[:300], markup=False, highlight=False, style="dim", soft_wrap=True)
     except EngineError:
         return
 

@@ -1,9 +1,6 @@
-import threading
-
 import pytest
 
 from testbed.engines.base import EngineError, PartStatus
-from testbed.engines.native import logs
 from testbed.engines.native.lock import starting
 from testbed.engines.native.process import ProcessId
 from testbed.engines.native.state import RunState
@@ -29,24 +26,3 @@ def test_two_starts_at_once_are_refused(tmp_path):
         pass
     with starting(tmp_path):
         pass
-
-
-def test_logs_show_the_last_lines_of_each_part(tmp_path):
-    for name in ("a", "bc"):
-        (tmp_path / f"{name}.log").write_text("".join(f"{n}\n" for n in range(5)))
-    files = sorted(tmp_path.glob("*.log"))
-    assert list(logs.read(files, follow=False, lines=2)) == ["a  | 3", "a  | 4", "bc | 3", "bc | 4"]
-    assert list(logs.read(files[:1], follow=False, lines=1)) == ["4"]
-
-
-def test_following_goes_on_after_a_log_was_set_aside(tmp_path):
-    log = tmp_path / "a.log"
-    log.write_text("old line that is long\n")
-    seen = []
-    lines = logs.read([log], follow=True, lines=1)
-    seen.append(next(lines))
-    timer = threading.Timer(0.2, lambda: log.write_text("new\n"))
-    timer.start()
-    seen.append(next(lines))
-    timer.join()
-    assert seen == ["old line that is long", "new"]

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, Protocol
 
 from iiot.errors import IiotError
+from testbed.logs.line import LogLine
 
 PartState = Literal["waiting", "starting", "healthy", "unhealthy", "restarting", "done", "stopped", "absent"]
 
@@ -62,8 +64,20 @@ class Engine(Protocol):
     def stop(self) -> list[str]:
         """Stop everything; returns what could not be stopped, one line each."""
 
-    def logs(self, part: str | None, *, follow: bool, lines: int) -> Iterator[str]:
-        """Lines of one part's log or of all, the last `lines` of each, then as they come with `follow`."""
+    def logs(
+        self, part: str | None, *, follow: bool, lines: int | None, since: datetime | None = None
+    ) -> Iterator[LogLine]:
+        """Lines of one part's log or of all in the order of their times, then as they come with `follow`.
+
+        Args:
+            part: as `status` names it; None for all.
+            follow: go on until the caller stops.
+            lines: of each part at most, counted from the end; None for all.
+            since: nothing older.
+
+        Raises:
+            EngineError: there is no such part.
+        """
 
     def started_ms(self) -> int:
         """When the running testbed was started, UTC ms."""

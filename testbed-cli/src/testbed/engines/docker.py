@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import Any
 from testbed.engines.base import EngineError, PartState, PartStatus, UpOptions
 from testbed.engines.native import paths
 
+from testbed.logs.line import LogLine, instant
 ANSWER_TIMEOUT = 10.0
 
 
@@ -59,18 +61,41 @@ class DockerEngine:
         result = subprocess.run((*self._command, "down", "--remove-orphans"), cwd=paths.root(), check=False)
         return [] if result.returncode == 0 else ["docker compose down failed, see above"]
 
-    def logs(self, part: str | None, *, follow: bool, lines: int) -> Iterator[str]:
-        """Lines as Compose prints them."""
-        command = [*self._command, "logs", "--no-color", f"--tail={lines}"]
+    def logs(
+        self, part: str | None, *, follow: bool, lines: int | None, since: datetime | None = None
+    ) -> Iterator[LogLine]:
+        """Lines as Compose gives them; while it follows, in its order."""
+        found = self._log_lines(part, follow, lines, since)
+        return found if follow else iter(sorted(found, key=lambda line: line.at))
+
+    def _log_lines(
+        self, part: str | None, follow: bool, lines: int | None, since: datetime | None
+    ) -> Iterator[LogLine]:
+        command = [*self._command, "logs", "--no-color", "--timestamps"]
+        command += [f"--tail={'all' if lines is None else lines}"]
+        command += [f"--since={since.isoformat()}"] if since else []
         command += ["--follow"] if follow else []
-        command += [part] if part else []
+        service, container = self._named(part) if part else ("", "")
+        command += [service] if service else []
         with subprocess.Popen(command, cwd=paths.root(), stdout=subprocess.PIPE, text=True) as process:
-            for line in process.stdout or ():
-                yield line.rstrip("\n")
+            for line in map(_log_line, process.stdout or ()):
+                if container.endswith(line.part) or not container:
+                    yield line
         if process.returncode not in {0, 130}:
             raise EngineError(f"docker compose logs ended with status {process.returncode}")
 
     def started_ms(self) -> int:
+    def _named(self, part: str) -> tuple[str, str]:
+        """Service and container that `part` means; a service has all its containers."""
+        containers = _containers(self._read("ps", "--all", "--format", "json"))
+        services = {container["Name"]: container["Service"] for container in containers}
+        if part in services:
+            return services[part], part
+        if part not in services.values():
+            known = ", ".join(sorted({*services, *services.values()})) or "none yet"
+            raise EngineError(f"no log of {part}; logs: {known}")
+        return part, ""
+
         """When the oldest container was started, UTC ms."""
         ids = self._read("ps", "--quiet").split()
         if not ids:
@@ -84,10 +109,24 @@ class DockerEngine:
         """Compose publishes the default ports."""
         return 0
 
-    def run_tool(self, *arguments: str) -> int:
-        """Run this command line inside the containers' network, where a scaled part has all its addresses."""
-        command = (*self._command, "--progress", "quiet", "run", "--rm", "--no-deps", "tools", *arguments)
-        return subprocess.run(command, cwd=paths.root(), check=False).returncode
+    def break_part(self, kind: str, part: str, seconds: float) -> None:
+        """Kill a part, or keep it stopped or frozen for `seconds`; returns when it is over.
+
+        Raises:
+            EngineError: Compose refuses.
+        """
+        docker_faults.break_part(self._command, kind, part, seconds)
+
+    def run_tool(self, *arguments: str, stdout: IO[bytes] | None = None) -> int:
+        """Run this command line inside the containers' network, where a scaled part has all its addresses.
+
+        Args:
+            arguments: after `./testbed`.
+            stdout: where its standard output goes, if not to this process's own; then it has no terminal.
+        """
+        run = ("run", "--rm", "--no-deps", *(() if stdout is None else ("-T",)))
+        command = (*self._command, "--progress", "quiet", *run, "tools", *arguments)
+        return subprocess.run(command, cwd=paths.root(), check=False, stdout=stdout).returncode
 
     def issue_certificate(self, device_id: str, target: Path) -> None:
         """Have a device's certificate made in the containers' network, and copy its files to `target`.
@@ -154,6 +193,15 @@ def _succeeds(*command: str, timeout: float = ANSWER_TIMEOUT) -> bool:
 
 
 def _containers(output: str) -> list[dict[str, Any]]:
+def _log_line(text: str) -> LogLine:
+    """A line with Compose's prefix: container, without the project's name, and time."""
+    found = re.fullmatch(r"(\S+) +\| (\S+) (.*)", text.rstrip("\r\n"))
+    if found is None:
+        return LogLine("", text.rstrip("\r\n"), 0.0)
+    part, date, rest = found.groups()
+    return LogLine(part, rest, instant(date) or 0.0)
+
+
     # Compose prints one array, or since 2.21 one object per line.
     text = output.strip()
     if text.startswith("["):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from iiot import certs
@@ -26,6 +27,7 @@ from testbed.engines.native.process import (
     stop,
 )
 from testbed.engines.native.state import RunState
+from testbed.logs.line import LogLine
 
 DISK_NEEDED = 1_000_000_000
 """Bytes free that a start wants: jars, a day of records, logs."""
@@ -81,14 +83,16 @@ class NativeEngine:
             RunState.forget(self.directory)
         return [f"process {process.pid} does not end" for process in left]
 
-    def logs(self, part: str | None, *, follow: bool, lines: int) -> Iterator[str]:
+    def logs(
+        self, part: str | None, *, follow: bool, lines: int | None, since: datetime | None = None
+    ) -> Iterator[LogLine]:
         """Lines of one part's log, or of all."""
         files = sorted((self.directory / "logs").glob("*.log"))
         chosen = [file for file in files if part in (None, file.stem)]
         if not chosen:
             known = ", ".join(file.stem for file in files) or "none yet"
             raise EngineError(f"no log of {part or 'any part'}; logs: {known}")
-        return logs.read(chosen, follow=follow, lines=lines)
+        return logs.read(chosen, follow=follow, lines=lines, since=since)
 
     def started_ms(self) -> int:
         """When the running testbed was started, UTC ms; now when nothing runs."""
