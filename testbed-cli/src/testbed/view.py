@@ -1,6 +1,8 @@
 """Tables and addresses that several commands show."""
 
+import json
 import sys
+import urllib.request
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -18,8 +20,8 @@ def console() -> Console:
 
 
 def brokers(engine: Engine) -> str:
-    """Where Kafka clients of this machine connect."""
-    return f"localhost:{Ports(engine.port_offset()).of('kafka')['kafka']}"
+    """Where Kafka clients of this machine connect; an address, since some machines resolve no names."""
+    return f"127.0.0.1:{Ports(engine.port_offset()).of('kafka')['kafka']}"
 
 
 def parts_table(parts: Sequence[PartStatus]) -> Table:
@@ -61,5 +63,18 @@ def addresses(engine: Engine) -> Table:
             )
     mqtt = ports.of("mosquitto")
     table.add_row("MQTT", f"mosquitto_sub -p {mqtt['mqtt']} -t '#' -v   (TLS on {mqtt['mqtts']})")
-    table.add_row("Kafka", brokers(engine))
+    table.add_row("Kafka", f"localhost:{ports.of('kafka')['kafka']}")
+    table.add_row("REST writes", _who_may_write(ports.http("lwm2m-server")))
     return table
+
+
+def _who_may_write(port: int) -> str:
+    """What the LwM2M server says of its own access; the other APIs have the same setting."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2) as answer:
+            access = json.load(answer)["api_writes"]
+    except (OSError, ValueError, KeyError):
+        return "unknown: the LwM2M server does not answer"
+    if access == "open":
+        return "open to everyone on this machine; set API_TOKEN_FILE to ask for a token"
+    return "with the token of API_TOKEN_FILE"

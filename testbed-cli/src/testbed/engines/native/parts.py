@@ -223,7 +223,7 @@ class _Builder:
     def _python(self, name: str, module: str, environment: dict[str, object], needs: tuple[str, ...]) -> Part:
         port = self.ports.http(name)
         common = {
-            "MQTT_HOST": "localhost",
+            "MQTT_HOST": "127.0.0.1",  # needs no name resolution, and is a name of the broker's certificate
             "MQTT_PORT": self.ports.of("mosquitto")["mqtts"],
             "MQTT_TLS": "true",
             "HTTP_HOST": "127.0.0.1",
