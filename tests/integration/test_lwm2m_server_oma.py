@@ -78,6 +78,23 @@ async def test_both_profiles_side_by_side(server, mosquitto, thermometer, unique
     assert bodies[0][0] == 200
 
 
+async def test_composite_requests_name_paths_and_values_in_the_formats_asked_for(server, thermometer):
+    await asyncio.to_thread(thermometer.register)
+    thermometer.reply = lambda request: senml({"/3/0/9": 85}) if request[1] == 10 else {18: 204}
+    base = f"/api/clients/{thermometer.name}/composite"
+    for form, wire in [
+        ("SENML_ETCH_CBOR", {6: cbor2.dumps([{0: "/3/0/9"}])}),
+        ("SENML_JSON", {19: 110, 6: b'[{"n":"/3/0/9"}]'}),
+    ]:
+        status, body = await server.get(f"{base}?paths=/3/0/9&pathformat={form}")
+        assert (status, body["content"]["/3/0/9"]["value"]) == (200, "85")
+        assert thermometer.requests[-1].items() >= wire.items()
+    for form, number in [("SENML_ETCH_JSON", 320), ("SENML_ETCH_CBOR", 322), ("LWM2M_CBOR", 11544)]:
+        status, _ = await server.call("PUT", f"{base}?nodeformat={form}", json={"/1/0/1": 60})
+        assert (status, thermometer.requests[-1][19]) == (200, number)
+    assert (await server.get(f"{base}?paths=/3/0/9&pathformat=TLV"))[0] == 400
+
+
 async def test_garbage_harms_nobody(server, thermometer):
     for payload in (b"", b"\xff\xfe", b"{}", cbor2.dumps([1]), cbor2.dumps({1: 24, 2: "x"})):
         thermometer.tell(payload)

@@ -18,6 +18,7 @@ def dump(command: Command) -> dict[str, Any]:
         "arguments": command.arguments,
         "depth": command.depth,
         "format": command.format,
+        "path_format": command.path_format,
     }
     if command.attributes is not None:
         given = {name: getattr(command.attributes, name) for name in NAMES}
@@ -39,6 +40,7 @@ def load(body: dict[str, Any]) -> Command:
         attributes=None if attributes is None else Attributes.parse(attributes),
         depth=body["depth"],
         format=body["format"],
+        path_format=body.get("path_format"),
     )
 
 

@@ -167,6 +167,9 @@ def test_composite_read_and_observe_take_paths_as_senml(oma):
     (answer,) = ask(oma, _1=10, _2=68, _6=paths)
     assert cbor2.loads(answer[PAYLOAD]) == [{0: "/3/0/0", 3: "IoT Testing Corp"}, {0: "/1/0/1", 2: 3600}]
     assert ask(oma, _1=21, _2=72, _6=paths)[0][RESULT] == 205
+    (same,) = ask(oma, _1=10, _2=74, _19=SENML_JSON, _6=b'[{"n":"/3/0/0"},{"n":"/1/0/1"}]')
+    assert same[PAYLOAD] == answer[PAYLOAD]
+    assert ask(oma, _1=10, _2=76, _19=TLV, _6=paths)[0][RESULT] == 400
     (changed,) = [
         body
         for body in ask(oma, _1=15, _2=74, _19=SENML_CBOR, _7=cbor2.dumps([{0: "/1/0/1", 2: 9}]))

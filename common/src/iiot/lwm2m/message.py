@@ -292,6 +292,7 @@ class Command(Request):
         attributes: of a Write-Attributes.
         depth: of a Discover, 0 to 3.
         format: content format wished for the answer.
+        path_format: content format of `paths`; None leaves it to the profile.
     """
 
     operation: Operation
@@ -303,6 +304,7 @@ class Command(Request):
     attributes: Attributes | None = None
     depth: int | None = None
     format: int | None = None
+    path_format: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,19 @@
 """One message of the OMA profile as a CBOR map: written field by field, read with every field checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 import cbor2
 
 from iiot.errors import DecodeError, InvalidValueError
-from iiot.lwm2m.content import Format, cbor, link
+from iiot.lwm2m.content import Format, cbor, link, senml
 from iiot.lwm2m.message import Attributes, Code, Content, Response
 from iiot.lwm2m.oma_keys import ATTRIBUTES, Key
+from iiot.lwm2m.path import Path
+
+_PATHS_CBOR: Final = (Format.SENML_CBOR, Format.SENML_ETCH_CBOR)
+_PATHS_JSON: Final = (Format.SENML_JSON, Format.SENML_ETCH_JSON)
 
 
 def utf8(data: bytes) -> str:
@@ -79,6 +83,22 @@ class Writer:
             return
         self.put(Key.CONTENT_FORMAT, content.format)
         self.put(Key.PAYLOAD, content.payload)
+
+    def paths(self, paths: Sequence[Path], form: int | None) -> None:
+        """Add what a composite request asks for: SenML-ETCH CBOR, which the binding has no way to change.
+
+        Raises:
+            InvalidValueError: another format, without extensions, or one that holds no paths.
+        """
+        if not paths:
+            return
+        if form is None or form in _PATHS_CBOR:
+            self.put(Key.PATHS, senml.encode_paths_cbor(paths))
+        elif form in _PATHS_JSON and self._extensions:
+            self.put(Key.CONTENT_FORMAT, form)
+            self.put(Key.PATHS, senml.encode_paths_json(paths))
+        else:
+            raise InvalidValueError("pathformat", form, "322: no other is expressible over MQTT")
 
     def attributes(self, attributes: Attributes) -> None:
         """Add notification attributes.
@@ -206,6 +226,20 @@ class Reader:
         if required and (payload is None or form is None):
             raise InvalidValueError("ct" if form is None else "payload", None, "present: this carries values")
         return None if payload is None else Content(form, payload)
+
+    def paths(self) -> tuple[Path, ...]:
+        """What a composite request asks for.
+
+        Raises:
+            DecodeError, InvalidValueError: no paths of the format that is given.
+        """
+        paths, form = self.data(Key.PATHS), self.integer(Key.CONTENT_FORMAT, 65535)
+        if paths is None:
+            return ()
+        if form is not None and form not in (*_PATHS_CBOR, *_PATHS_JSON):
+            raise InvalidValueError("ct", form, "110, 112, 320, 322: formats of paths")
+        decode = senml.decode_json if form in _PATHS_JSON else senml.decode_cbor
+        return tuple(Path.of(*record.path.ids) for record in decode(paths))
 
     def attributes(self) -> Attributes:
         """Notification attributes.

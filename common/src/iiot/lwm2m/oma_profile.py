@@ -17,7 +17,7 @@ from typing import Final
 
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
-from iiot.lwm2m.content import link, senml
+from iiot.lwm2m.content import link
 from iiot.lwm2m.message import (
     BootstrapRequest,
     Command,
@@ -132,7 +132,7 @@ def encode_downlink(message: Downlink, *, extensions: bool = True) -> bytes:
         raise InvalidValueError("operation", message.operation, ", ".join(COMMANDS))
     body.operation(COMMANDS[message.operation][1])
     body.put(Key.URI, None if message.path is None else str(message.path))
-    body.put(Key.PATHS, senml.encode_paths_cbor(message.paths) if message.paths else None)
+    body.paths(message.paths, message.path_format)
     body.content(message.content, required=bool(message.records))
     body.put(Key.PAYLOAD, message.arguments.encode() or None)
     body.put(Key.DEPTH, message.depth)
@@ -222,13 +222,13 @@ def _register(endpoint: str, body: Reader) -> Register:
 
 
 def _command(operation: Operation, body: Reader) -> Command:
-    uri, paths = body.text(Key.URI), body.data(Key.PATHS)
+    uri = body.text(Key.URI)
     executes = operation is Operation.EXECUTE
     return Command(
         token=body.token,
         operation=operation,
         path=None if uri is None else Path.parse(uri),
-        paths=() if paths is None else tuple(Path.of(*r.path.ids) for r in senml.decode_cbor(paths)),
+        paths=body.paths(),
         content=None if executes else body.content(required=False),
         arguments=utf8(body.data(Key.PAYLOAD) or b"") if executes else "",
         attributes=body.attributes() if operation is Operation.WRITE_ATTRIBUTES else None,

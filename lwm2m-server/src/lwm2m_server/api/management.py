@@ -128,7 +128,12 @@ class Management:
 
     async def read_composite(self, _: web.Request, asked: p.Composite) -> web.Response:
         """Read several nodes."""
-        command = Command(operation=Operation.READ_COMPOSITE, paths=asked.nodes, format=asked.number)
+        command = Command(
+            operation=Operation.READ_COMPOSITE,
+            paths=asked.nodes,
+            format=asked.number,
+            path_format=asked.path_number,
+        )
         return await self._answer(asked, command, asked)
 
     async def discover(self, _: web.Request, asked: p.Discovering) -> web.Response:
@@ -189,7 +194,7 @@ class Management:
 
     async def observe_composite(self, _: web.Request, asked: p.Composite) -> web.Response:
         """Observe several nodes."""
-        return await self._observe(asked, asked.nodes, True, asked, asked.number)
+        return await self._observe(asked, asked.nodes, True, asked, asked.number, asked.path_number)
 
     async def cancel(self, _: web.Request, asked: p.Cancelling) -> web.Response:
         """End an observation."""
@@ -200,7 +205,13 @@ class Management:
         return await self._cancel(asked, asked.nodes, True, asked, asked.tells)
 
     async def _observe(
-        self, device: p.Device, paths: tuple[Path, ...], composite: bool, timed: p.Timed, number: int | None
+        self,
+        device: p.Device,
+        paths: tuple[Path, ...],
+        composite: bool,
+        timed: p.Timed,
+        number: int | None,
+        path_number: int | None = None,
     ) -> web.Response:
         endpoint = device.endpoint
         known = self._observations.find(endpoint, paths, composite)
@@ -209,7 +220,8 @@ class Management:
         self._operations.check_registered(endpoint)
         observation = known or self._observations.intend(endpoint, paths, composite)
         try:
-            return await self._answer(device, replace(observation.command, format=number), timed)
+            command = replace(observation.command, format=number, path_format=path_number)
+            return await self._answer(device, command, timed)
         except Exception:
             if known is None:
                 self._observations.forget(observation)

@@ -13,9 +13,6 @@ from iiot.rest.allowed import ALLOWED
 
 LEVELS: Final = ("object", "instance", "resource", "resource_instance")
 FormatName = Literal["TEXT", "OPAQUE", "CBOR", "TLV", "SENML_JSON", "SENML_CBOR", "LWM2M_CBOR"]
-FORMATS: Final[dict[str, Format]] = {
-    name: Format[name] for name in ("TEXT", "OPAQUE", "CBOR", "TLV", "SENML_JSON", "SENML_CBOR", "LWM2M_CBOR")
-}
 MAX_PATHS: Final = 100
 _Id = Annotated[int, Field(ge=0, le=MAX_ID - 1)]
 _Seconds = Annotated[
@@ -69,7 +66,7 @@ class Formatted(Timed):
     @property
     def number(self) -> int | None:
         """The format's number."""
-        return None if self.format is None else int(FORMATS[self.format])
+        return None if self.format is None else int(Format[self.format])
 
 
 class Request(Target, Timed):
@@ -151,8 +148,9 @@ class Composite(Device, Timed):
         ),
     ]
     """Paths, separated by commas."""
-    pathformat: Literal["SENML_CBOR", "SENML_ETCH_CBOR"] | None = None
-    """How the paths are encoded; the OMA MQTT binding knows one way only."""
+    pathformat: Literal["SENML_JSON", "SENML_CBOR", "SENML_ETCH_JSON", "SENML_ETCH_CBOR"] | None = None
+    """Content format of the paths (OMA profile). The binding itself knows SENML_ETCH_CBOR only, which is the
+    same as SENML_CBOR here; the others are an extension."""
     nodeformat: Literal["SENML_JSON", "SENML_CBOR", "LWM2M_CBOR"] | None = None
     """Content format wished for the values."""
 
@@ -168,20 +166,27 @@ class Composite(Device, Timed):
 
     @property
     def number(self) -> int | None:
-        """The format's number."""
-        return None if self.nodeformat is None else int(FORMATS[self.nodeformat])
+        """The number of the values' format."""
+        return None if self.nodeformat is None else int(Format[self.nodeformat])
+
+    @property
+    def path_number(self) -> int | None:
+        """The number of the paths' format."""
+        return None if self.pathformat is None else int(Format[self.pathformat])
 
 
 class CompositeWriting(Device, Timed):
     """A Write-Composite."""
 
-    nodeformat: Literal["SENML_JSON", "SENML_CBOR", "LWM2M_CBOR"] | None = None
+    nodeformat: (
+        Literal["SENML_JSON", "SENML_CBOR", "SENML_ETCH_JSON", "SENML_ETCH_CBOR", "LWM2M_CBOR"] | None
+    ) = None
     """Content format of the values."""
 
     @property
     def number(self) -> int | None:
         """The format's number."""
-        return None if self.nodeformat is None else int(FORMATS[self.nodeformat])
+        return None if self.nodeformat is None else int(Format[self.nodeformat])
 
 
 class CompositeCancelling(Composite):

@@ -1,4 +1,5 @@
 from contextlib import suppress
+from dataclasses import replace
 
 import cbor2
 import pytest
@@ -232,6 +233,36 @@ def test_composites_execute_and_discover():
         RD, profile.encode_uplink(Response(token="2", code=Code.CONTENT, links=links))
     )
     assert answer.content == Content(Format.LINK, b"</3/0/9>;pmin=10")
+
+
+@pytest.mark.parametrize(
+    ("form", "wire"),
+    [
+        (None, {6: cbor2.dumps([{0: "/3/0/9"}])}),
+        (Format.SENML_CBOR, {6: cbor2.dumps([{0: "/3/0/9"}])}),
+        (Format.SENML_ETCH_CBOR, {6: cbor2.dumps([{0: "/3/0/9"}])}),
+        (Format.SENML_JSON, {19: 110, 6: b'[{"n":"/3/0/9"}]'}),
+        (Format.SENML_ETCH_JSON, {19: 320, 6: b'[{"n":"/3/0/9"}]'}),
+    ],
+)
+@pytest.mark.parametrize("operation", [Operation.READ_COMPOSITE, Operation.OBSERVE_COMPOSITE])
+def test_paths_in_every_format_that_holds_paths(operation, form, wire):
+    command = Command(token="68", operation=operation, paths=(Path.of(3, 0, 9),), path_format=form)
+    encoded = profile.encode_downlink(command)
+    assert {key: value for key, value in cbor2.loads(encoded).items() if key not in (1, 2)} == wire
+    assert profile.decode_downlink(RD, encoded) == replace(command, path_format=None)
+
+
+def test_without_the_extensions_paths_have_one_format():
+    for form in (Format.SENML_JSON, Format.SENML_ETCH_JSON, Format.TLV):
+        command = Command(
+            token="68", operation=Operation.READ_COMPOSITE, paths=(Path.of(3),), path_format=form
+        )
+        with pytest.raises(InvalidValueError, match="pathformat"):
+            profile.encode_downlink(command, extensions=False)
+    wrong = cbor2.dumps({1: 10, 2: 68, 19: 11542, 6: b"\xa0"})
+    with pytest.raises(InvalidValueError, match="ct"):
+        profile.decode_downlink(RD, wrong)
 
 
 def test_large_tokens_and_the_unprotected_wrapper():
