@@ -27,7 +27,7 @@ ONE_SHOT = {"certs", "topics"}
 # Who mounts which secret, besides `certs`, which makes them all.
 SECRETS = {
     "ca": set(),
-    "device-ca": {"device-simulator"},
+    "device-ca": {"device-simulator", "testbed-exporter"},
     "broker-identity": {"mosquitto"},
     "lwm2m-server-identity": {"lwm2m-server"},
     "sparkplug-host-identity": {"sparkplug-host"},

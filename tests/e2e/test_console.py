@@ -2,6 +2,7 @@
 
 import json
 import os
+import urllib.error
 import urllib.request
 
 import pytest
@@ -18,6 +19,7 @@ VIEWS = [
     ("events", "device-humidity-001"),
     ("topics", "iot.telemetry.sparkplug.data"),
     ("alerts", "Received from Alertmanager"),
+    ("experiments", "More devices, more messages"),
 ]
 ALERT = {
     "receiver": "console",
@@ -215,6 +217,67 @@ def test_an_alert_by_webhook_is_shown_and_counted(page, testbed):
         page.wait_for(status)
         if status == "firing":
             wait_until(lambda: page.all("nav .count"), "the count beside the view's name", 15)
+
+
+def start(page, name, **parameters):
+    """Open an experiment, fill in its form, and start it."""
+    page.open("experiments", "More devices, more messages")
+    script = """
+        const found = [...document.querySelectorAll(".experiment")];
+        found.find((one) => one.textContent.includes(arguments[0])).open = true;
+    """
+    page.run(script, name)
+    for parameter, value in parameters.items():
+        field = next(f for f in page.all(f"[name={parameter}]") if f.is_displayed())
+        if field.tag_name == "select":
+            field.send_keys(value)
+        else:
+            field.clear()
+            field.send_keys(str(value))
+    next(b for b in page.all("button.primary") if b.is_displayed() and b.text == "Start").click()
+
+
+def drawn(page):
+    return sum("L" in (path.get_attribute("d") or "") for path in page.all(".chart .line"))
+
+
+def test_a_fault_on_a_part_is_started_watched_and_judged(page):
+    start(page, "part-pause", part="sparkplug-host", seconds=3)
+    page.wait_for("End it early")
+    wait_until(lambda: drawn(page) >= 3, "the course is drawn while it runs", 40)
+    assert page.violations() == []
+    page.wait_for("sparkplug-host: frozen for 3 s", 60)
+    page.wait_for("nothing is lost", 120)
+    for scheme, size in (("light", WIDE), ("dark", WIDE), ("light", PHONE)):
+        page.resize(size, scheme)
+        keep(page, f"experiment-{scheme}-{size[0]}")
+        assert page.run("return document.documentElement.scrollWidth") <= size[0]
+        assert page.violations() == []
+    page.resize(WIDE)
+    assert [tag.text for tag in page.all(".card .tag.bad")] == [], page.text()
+    page.wait_for("passed")
+    assert page.errors() == []
+    page.open("experiments", "A part hangs")
+    assert "passed" in page.one("tbody").text
+
+
+def test_a_run_is_ended_early_and_says_so(page):
+    start(page, "registration-storm")
+    page.button("End it early").click()
+    page.wait_for("It was aborted", 40)
+    page.wait_for("aborted")
+
+
+def test_a_bad_parameter_is_refused_by_the_form_and_by_the_api(page, testbed):
+    page.open("experiments", "More devices, more messages")
+    page.run("document.querySelector('.experiment').open = true")
+    field = page.one("[name=rate]")
+    assert (field.get_attribute("min"), field.get_attribute("max")) == ("1", "20000")
+    body = json.dumps({"name": "load", "parameters": {"rate": 0}}).encode()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(testbed.url(8088, "/api/experiments/runs"), body)
+    with refused.value as answer:
+        assert json.load(answer)["allowed"] == "a whole number from 1 to 20000"
 
 
 def test_the_theme_is_kept(page):

@@ -17,7 +17,7 @@ from conftest import ROOT, running
 from support import accepts_connections, free_port, wait_until
 from testbed.engines.native.process import Command
 
-VIEWS = ("flow", "devices", "devices/device-temp-001", "events", "topics", "alerts")
+VIEWS = ("flow", "devices", "devices/device-temp-001", "events", "topics", "alerts", "experiments")
 FLEET = 5000
 GONE = "http://127.0.0.1:9"
 
@@ -32,7 +32,7 @@ def driver(tmp_path_factory):
 def console(directory, **settings):
     """A console process; parts that are not named are away."""
     port = free_port()
-    parts = ("LWM2M_SERVER", "SPARKPLUG_HOST", "BRIDGE", "SIMULATOR", "CONNECT", "PROMETHEUS")
+    parts = ("LWM2M_SERVER", "SPARKPLUG_HOST", "BRIDGE", "SIMULATOR", "CONNECT", "PROMETHEUS", "EXPERIMENTS")
     environment = {f"{part}_URL": GONE for part in parts} | {
         "HTTP_PORT": str(port),
         "MQTT_TLS": "false",

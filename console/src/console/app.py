@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from console.alerts import Alerts
 from console.api import Api, guard
 from console.devices import Devices
+from console.experiments import DESK, Experiments
 from console.overview import Overview
 from console.settings import Settings
 from console.streams import Streams
@@ -46,6 +47,7 @@ async def make_console(
         "mqtt-redpanda-bridge": settings.bridge_url,
         "redpanda-connect": settings.connect_url,
         "prometheus": settings.prometheus_url,
+        DESK: settings.experiments_url,
     }
     upstreams = await stack.enter_async_context(Upstreams(urls, settings.upstream_timeout))
     topics = await stack.enter_async_context(Topics(settings.kafka_brokers))
@@ -65,4 +67,5 @@ async def make_console(
     devices = Devices(upstreams)
     overview, alerts = Overview(upstreams, topics, tap), Alerts(upstreams, settings.alerts_keep)
     Api(upstreams, devices, overview, topics, alerts, tap, streams).add_routes(app)
+    Experiments(upstreams, streams).add_routes(app)
     return app, tap

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from console.experiments import DESK
 from console.figures import FIGURES, rates, read_figures
 from console.tap import Tap
 from console.topics import Topics
@@ -44,7 +45,7 @@ class Overview:
         """The state of every part: `healthy`, `unhealthy` or `unreachable`, with figures."""
         async with self._lock:
             if not self._answer or time.monotonic() - self._answered_at > FRESH:
-                names = list(self._upstreams.urls)
+                names = [name for name in self._upstreams.urls if name != DESK]
                 *parts, kafka = await asyncio.gather(*(self._part(name) for name in names), self._kafka())
                 found = dict(zip(names, parts, strict=True))
                 found["kafka"] = kafka

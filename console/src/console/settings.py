@@ -29,6 +29,7 @@ class Settings(ServiceSettings, MqttSettings, KafkaSettings, ApiSettings):
     simulator_url: Url = "http://localhost:8083"
     connect_url: Url = "http://localhost:8087"
     prometheus_url: Url = "http://localhost:9090"
+    experiments_url: Url = "http://localhost:8089"
     upstream_timeout: float = Field(default=5.0, gt=0, le=60)
     """s to wait for an answer of another part, unless the request says `timeout`."""
     alerts_keep: int = Field(default=500, ge=1, le=100_000)

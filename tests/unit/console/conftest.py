@@ -56,7 +56,7 @@ async def part():
 @asynccontextmanager
 async def running(**settings):
     """A test client of a console; parts that are not named are gone."""
-    urls = ("lwm2m_server", "sparkplug_host", "bridge", "simulator", "connect", "prometheus")
+    urls = ("lwm2m_server", "sparkplug_host", "bridge", "simulator", "connect", "prometheus", "experiments")
     gone = {f"{name}_url": GONE for name in urls}
     where = {"kafka_brokers": "127.0.0.1:9", "mqtt_port": 9, "mqtt_tls": False, "upstream_timeout": 2}
     service = Service.__new__(Service)

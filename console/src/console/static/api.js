@@ -51,6 +51,16 @@ export async function send(method, path, body) {
   return text ? JSON.parse(text) : {};
 }
 
+/** Save an answer as a file. */
+export async function download(path, name) {
+  const response = await call(path, { headers: headers() });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
 const pause = (ms, signal) =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);

@@ -6,10 +6,14 @@ import { alerts } from "/alerts.js";
 import { device } from "/device.js";
 import { devices } from "/devices.js";
 import { events } from "/events.js";
+import { experiments } from "/experiments.js";
 import { flow } from "/flow.js";
+import { run } from "/run.js";
 import { topics } from "/topics.js";
 
-const VIEWS = { flow: ["Flow", flow], devices: ["Devices", devices], events: ["Events", events], topics: ["Topics", topics], alerts: ["Alerts", alerts] };
+const VIEWS = { flow: ["Flow", flow], devices: ["Devices", devices], events: ["Events", events], topics: ["Topics", topics], alerts: ["Alerts", alerts], experiments: ["Experiments", experiments] };
+// Views of one thing, by the view of all of them.
+const DETAILS = { devices: device, experiments: run };
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 let leave = new AbortController();
@@ -20,7 +24,7 @@ function show() {
   leave.abort();
   leave = new AbortController();
   main.replaceChildren();
-  const [title, view] = name === "devices" && argument ? [argument, device] : VIEWS[name || "flow"] ?? [];
+  const [title, view] = argument && name in DETAILS ? [argument, DETAILS[name]] : VIEWS[name || "flow"] ?? [];
   for (const link of nav.children) {
     if (link.dataset.view === (name || "flow")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -53,7 +57,7 @@ function setUpNavigation() {
     const firing = new Set([...found.prometheus.filter((a) => a.state === "firing"), ...found.webhook.filter((a) => a.status === "firing")].map((a) => JSON.stringify(a.labels)));
     badge.textContent = firing.size;
     badge.setAttribute("aria-label", `, ${firing.size} firing`);
-    if (firing.size) nav.lastElementChild.append(badge);
+    if (firing.size) nav.querySelector("[data-view=alerts]").append(badge);
     else badge.remove();
   }, () => badge.remove());
 }

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
+from testbed.engines import docker_faults
 from testbed.engines.base import EngineError, PartState, PartStatus, UpOptions
 from testbed.engines.native import paths
-
 from testbed.logs.line import LogLine, instant
+
 ANSWER_TIMEOUT = 10.0
 
 
@@ -84,7 +85,6 @@ class DockerEngine:
         if process.returncode not in {0, 130}:
             raise EngineError(f"docker compose logs ended with status {process.returncode}")
 
-    def started_ms(self) -> int:
     def _named(self, part: str) -> tuple[str, str]:
         """Service and container that `part` means; a service has all its containers."""
         containers = _containers(self._read("ps", "--all", "--format", "json"))
@@ -96,6 +96,7 @@ class DockerEngine:
             raise EngineError(f"no log of {part}; logs: {known}")
         return part, ""
 
+    def started_ms(self) -> int:
         """When the oldest container was started, UTC ms."""
         ids = self._read("ps", "--quiet").split()
         if not ids:
@@ -192,7 +193,6 @@ def _succeeds(*command: str, timeout: float = ANSWER_TIMEOUT) -> bool:
     return result.returncode == 0
 
 
-def _containers(output: str) -> list[dict[str, Any]]:
 def _log_line(text: str) -> LogLine:
     """A line with Compose's prefix: container, without the project's name, and time."""
     found = re.fullmatch(r"(\S+) +\| (\S+) (.*)", text.rstrip("\r\n"))
@@ -202,6 +202,7 @@ def _log_line(text: str) -> LogLine:
     return LogLine(part, rest, instant(date) or 0.0)
 
 
+def _containers(output: str) -> list[dict[str, Any]]:
     # Compose prints one array, or since 2.21 one object per line.
     text = output.strip()
     if text.startswith("["):

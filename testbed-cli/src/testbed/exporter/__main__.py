@@ -1,9 +1,14 @@
-"""The exporter's process: `python -m testbed.exporter`."""
+"""The exporter's process: `python -m testbed.exporter`. Experiments have their desk in it."""
 
 import asyncio
 
+from iiot.rest import Access, make_api
 from iiot.service import Service, run
-from iiot.telemetry import HealthReport, make_app, serve
+from iiot.telemetry import HealthReport, serve
+from testbed.experiments.api import experiments_api
+from testbed.experiments.desk import Desk
+from testbed.experiments.hands import SupervisorHands
+from testbed.experiments.store import Reports
 from testbed.exporter import broker, ledger, topics
 from testbed.exporter.books import Books
 from testbed.exporter.settings import ExporterSettings
@@ -23,7 +28,10 @@ async def main(settings: ExporterSettings, service: Service) -> None:
         seen = {"mqtt_connected": broker_figures.connected, "kafka_up": topic_figures.up}
         return HealthReport(healthy=True, details={**seen, "ledger_up": ledger_figures.up})
 
-    app = make_app(service.registry, health)
+    desk = Desk(Reports(settings.experiments_dir and settings.experiments_dir / "reports"))
+    hands = None if settings.supervisor_dir is None else SupervisorHands(settings.supervisor_dir)
+    api = experiments_api(desk, hands, service.stopping)
+    app = make_api(service.registry, health, api, Access.of(settings))
     async with serve(app, settings.http_host, settings.http_port), asyncio.TaskGroup() as tasks:
         endless = [
             tasks.create_task(broker.watch_certificate(settings, broker_figures)),
@@ -33,6 +41,7 @@ async def main(settings: ExporterSettings, service: Service) -> None:
         if settings.ledger:
             tasks.create_task(ledger.keep(settings, books, ledger_figures, service.stopping))
         await service.stopping.wait()
+        await desk.close()
         for task in endless:
             task.cancel()
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
-from testbed.verify.devices import parse_addresses
+from iiot.settings import MqttSettings, ServiceSettings
+from testbed.experiments.places import Places
 
 
-class ExporterSettings(ServiceSettings, MqttSettings, KafkaSettings):
+class ExporterSettings(ServiceSettings, MqttSettings, Places):
     """Environment variables of the exporter, beside those of every service."""
 
     http_port: int = Field(default=8089, ge=0, le=65535)
@@ -17,21 +17,13 @@ class ExporterSettings(ServiceSettings, MqttSettings, KafkaSettings):
     mqtt_port: int = Field(default=1883, ge=1, le=65535)
     mqtt_tls: bool = False
     mqtt_cert: Path | None = None
-    broker_tls_port: int = Field(default=8883, ge=0, le=65535)
-    """Where the broker shows its certificate; 0: do not look."""
     kafka_interval: float = Field(default=5.0, ge=0.5, le=3600)
     """s between looks at the topics."""
     ledger: bool = True
     """Follow every record and balance it against the devices' counts: about 8 µs of CPU per record."""
-    simulators: str = "localhost:8083"
-    """`host:port` list of those that count; a name stands for all its addresses."""
     ledger_window: float = Field(default=30.0, ge=5, le=3600)
     """s of traffic that are balanced together."""
     ledger_patience: float = Field(default=300.0, ge=5, le=86_400)
     """s after which a message that is not in Kafka counts as lost."""
-
-    @field_validator("simulators")
-    @classmethod
-    def _are_addresses(cls, text: str) -> str:
-        parse_addresses(text)
-        return text
+    supervisor_dir: Path | None = None
+    """State directory of the native engine, whose supervisor breaks parts for experiments; none: nobody."""

@@ -13,6 +13,16 @@ from testbed.engines.native.ports import Ports
 from testbed.engines.native.process import Command
 
 KAFKA = "kafka"
+_URLS = {
+    "lwm2m-server": "LWM2M_SERVER_URL",
+    "sparkplug-host": "SPARKPLUG_HOST_URL",
+    "mqtt-redpanda-bridge": "BRIDGE_URL",
+    "device-simulator": "SIMULATOR_URL",
+    "redpanda-connect": "CONNECT_URL",
+    "prometheus": "PROMETHEUS_URL",
+    "testbed-exporter": "EXPERIMENTS_URL",
+}
+"""Variables that tell a part where another answers HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +154,7 @@ class _Builder:
 
     def console(self) -> Part:
         """What people open first; it needs the broker to start and shows whatever else is away."""
-        names = {
-            "LWM2M_SERVER_URL": "lwm2m-server",
-            "SPARKPLUG_HOST_URL": "sparkplug-host",
-            "BRIDGE_URL": "mqtt-redpanda-bridge",
-            "SIMULATOR_URL": "device-simulator",
-            "CONNECT_URL": "redpanda-connect",
-            "PROMETHEUS_URL": "prometheus",
-        }
-        urls = {key: f"http://127.0.0.1:{self.ports.http(name)}" for key, name in names.items()}
+        urls = self._urls(*_URLS)
         token: dict[str, object] = {"API_TOKEN_FILE": self.plan.token_file}
         return self.service("console", {**urls, **token, "KAFKA_BROKERS": self.brokers})
 
@@ -187,6 +189,12 @@ class _Builder:
             "BROKER_TLS_PORT": mqtt["mqtts"],
             "KAFKA_BROKERS": self.brokers,
             "SIMULATORS": f"127.0.0.1:{self.ports.http('device-simulator')}",
+            **self._urls("lwm2m-server", "sparkplug-host", "prometheus"),
+            "API_TOKEN_FILE": self.plan.token_file,
+            "DEVICE_CA_DIR": self.certs / "device-ca",
+            "EXPERIMENTS_DIR": self.state / "experiments",
+            "SUPERVISOR_DIR": self.state,
+            "DISKS": f"state={self.state}",
         }
         return self._python("testbed-exporter", "testbed.exporter", environment, ("topics",))
 
@@ -219,6 +227,9 @@ class _Builder:
             answers(f"http://127.0.0.1:{port}/api/health"),
             ports=self.ports.of("grafana"),
         )
+
+    def _urls(self, *names: str) -> dict[str, object]:
+        return {_URLS[name]: f"http://127.0.0.1:{self.ports.http(name)}" for name in names}
 
     def _python(self, name: str, module: str, environment: dict[str, object], needs: tuple[str, ...]) -> Part:
         port = self.ports.http(name)

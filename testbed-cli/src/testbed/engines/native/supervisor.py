@@ -17,11 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from testbed.engines.base import PartState, PartStatus
-from testbed.engines.native import paths
+from testbed.engines.native import control, paths
 from testbed.engines.native.errors import PartError
 from testbed.engines.native.part import Part
 from testbed.engines.native.parts import Plan, parts_of
-from testbed.engines.native.process import identify, owned, spawn, stop
+from testbed.engines.native.process import ProcessId, identify, owned, spawn, stop
 from testbed.engines.native.state import RunState
 
 STARTUP_POLL = 0.2
@@ -48,6 +48,7 @@ class Supervisor:
         self._parts = {part.name: part for part in parts}
         self._directory = directory
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._held: dict[str, asyncio.Event] = {}
         self._ready = {part.name: asyncio.Event() for part in parts}
         self._state = RunState(me, int(time.time() * 1000), devices)
         for part in parts:
@@ -56,13 +57,41 @@ class Supervisor:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep the parts running until `stopping` is set, then end them, last started first."""
-        async with asyncio.TaskGroup() as group:
+        async with control.listening(self._directory, self.fault), asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._keep(part), name=part.name) for part in self._parts.values()]
             tasks.append(group.create_task(self._bound_logs(), name="logs"))
             await stopping.wait()
             for task in tasks:
                 task.cancel()
         await asyncio.to_thread(self._stop_all)
+
+    async def fault(self, kind: str, name: str, seconds: float) -> None:
+        """Kill a part, or keep it stopped or frozen; returns when it is over, cancelled to end it early.
+
+        Raises:
+            PartError: it does not run, or something is being done to it already.
+        """
+        process = self._running.get(name)
+        own = None if process is None else identify(process.pid)
+        if own is None or name in self._held:
+            raise PartError(name, "does not run" if own is None else "is being kept away already")
+        if kind == "kill":
+            os.kill(own.pid, signal.SIGKILL)
+            return
+        self._held[name] = released = asyncio.Event()
+        frozen = _group(self._directory, own.pid) if kind == "pause" else []
+        try:
+            if kind == "stop":
+                await asyncio.to_thread(stop, [own], self._parts[name].grace)
+            for member in frozen:
+                os.kill(member.pid, signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+        finally:
+            del self._held[name]
+            released.set()
+            for member in frozen:
+                if member.alive:
+                    os.kill(member.pid, signal.SIGCONT)
 
     async def _keep(self, part: Part) -> None:
         for name in part.needs:
@@ -73,6 +102,11 @@ class Supervisor:
             problem = await self._run_once(part)
             if problem is None:
                 return
+            held = self._held.get(part.name)
+            if held is not None:
+                self._note(part, "stopped", "kept away by an experiment", pid=None)
+                await held.wait()
+                continue
             backoff = BACKOFF_FIRST if time.monotonic() - started > STEADY_SECONDS else backoff
             restarts = self._state.parts[part.name].restarts + 1
             self._note(part, "restarting", problem, pid=None, restarts=restarts)
@@ -128,7 +162,7 @@ class Supervisor:
         # A killed part may leave children; a new instance must not meet them.
         leader = self._state.processes.pop(name, None)
         if leader:
-            stop([process for process in owned(self._directory) if _session(process.pid) == leader.pid], 2.0)
+            stop(_group(self._directory, leader.pid), 2.0)
 
     def _stop_all(self) -> None:
         for names in reversed(list(_levels(self._parts.values()))):
@@ -137,6 +171,8 @@ class Supervisor:
             stop([process for process in ids if process], grace)
         rest = [process for process in owned(self._directory) if process != self._state.supervisor]
         stop(rest, 2.0)
+        for process in self._running.values():
+            process.poll()
 
     def _log(self, name: str) -> Path:
         return self._directory / "logs" / f"{name}.log"
@@ -169,6 +205,11 @@ def _describe_end(status: int) -> str:
     if status < 0:
         return f"ended by {signal.Signals(-status).name}"
     return f"ended with status {status}"
+
+
+def _group(directory: Path, leader: int) -> list[ProcessId]:
+    """A part's process and its children: all in the session that it leads."""
+    return [process for process in owned(directory) if _session(process.pid) == leader]
 
 
 def _session(pid: int) -> int | None:
