@@ -13,6 +13,7 @@ from iiot.rest import Answer, Api, EventStreams, Route, StreamParameters
 from iiot.sparkplug.host_state import MetricState, NodeState, UnitState
 from iiot.sparkplug.metric_json import value_from_json, value_to_json
 from iiot.telemetry import json_response, problem
+from sparkplug_host.events import VALUES
 from sparkplug_host.host import HostApplication
 from sparkplug_host.schemas import (
     Device,
@@ -46,10 +47,16 @@ _UNSENT = {**_UNKNOWN, 503: "The broker is away"}
 def host_api(application: HostApplication, group: str, stopping: asyncio.Event) -> Api:
     """The API; `group` is the one meant when a request names none."""
     nodes = _Nodes(application, group)
-    streams = EventStreams(application.events.ring, stopping)
-    application.events.listening = lambda: streams.clients > 0
+    events = application.events
+    everything, life = EventStreams(events.ring, stopping), EventStreams(events.life, stopping)
+    events.listening = lambda: everything.clients > 0
+
+    async def stream_events(request: web.Request, wanted: StreamParameters) -> web.StreamResponse:
+        streams = everything if not wanted.type or VALUES in wanted.type else life
+        return await streams.stream_events(request, wanted)
+
     stream = Route(
-        "GET", "/api/events/stream", streams.stream_events, "What happens, as server-sent events",
+        "GET", "/api/events/stream", stream_events, "What happens, as server-sent events",
         {200: Answer("`id`, `event` and `data` of each event", str, "text/event-stream")},
         StreamParameters, errors={503: "Too many streams are open"}, tag="Events", streams=True,
     )  # fmt: skip
@@ -145,7 +152,7 @@ class _Nodes:
         node = self._node(wanted)
         device, unit = _unit(node, wanted)
         metric = _metric(unit, wanted.metric)
-        value = value_from_json(metric.datatype, body.value)
+        value = value_from_json(metric.datatype, body.value, like=metric.value)
         self._application.write(node, device, metric, value)
         sent = {
             "edge_node": node.edge_node,

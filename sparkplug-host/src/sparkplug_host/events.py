@@ -13,6 +13,8 @@ from iiot.sparkplug.topic import Topic
 
 KEPT: Final = 10_000
 """Newest events in memory, for clients that come back."""
+VALUES: Final = "values"
+"""The type of event that tells of values."""
 
 
 class HostEvents:
@@ -20,11 +22,13 @@ class HostEvents:
 
     Attributes:
         ring: holds them.
-        listening: whether anyone wants values; those are not kept otherwise, since there are many.
+        life: holds all but values, of which there are so many that births would soon be out of reach.
+        listening: whether anyone wants values; those are not kept otherwise.
     """
 
     def __init__(self) -> None:
         self.ring = EventRing(KEPT, lambda: time.time_ns() // 1000)
+        self.life = self.ring.part(lambda kind: kind != VALUES)
         self.listening: Callable[[], bool] = lambda: False
 
     def outputs(self, outputs: Iterable[Output]) -> None:
@@ -49,7 +53,7 @@ class HostEvents:
             "timestamp": payload.timestamp,
             "values": values,
         }
-        self.ring.append("values", topic.edge_node, data)
+        self.ring.append(VALUES, topic.edge_node, data)
 
     def written(self, node: NodeState, device: str | None, metric: str, value: Any) -> None:
         """A command left."""

@@ -16,8 +16,10 @@ from iiot.sparkplug.edge import EdgeNode, MetricDefinition
 from iiot.telemetry import serve
 from sparkplug_host import schemas
 from sparkplug_host.api import host_api
+from sparkplug_host.events import KEPT, VALUES
 from sparkplug_host.host import HostApplication
 from sparkplug_host.settings import Settings
+from support import eventually
 
 
 @pytest.fixture
@@ -107,3 +109,15 @@ async def next_event(response):
     async with asyncio.timeout(5):
         text = (await response.content.readuntil(b"\n\n")).decode()
     return json.loads(dict(line.split(": ", 1) for line in text.splitlines() if line)["data"])
+
+
+async def test_births_are_not_pushed_out_by_values(client, host, will):
+    before = host.events.ring.latest
+    async with client.get("/api/events/stream?type=values"):
+        await eventually(host.events.listening, "the stream of values is open")
+        for number in range(3 * KEPT):
+            host.events.ring.append(VALUES, "edge-1", {"number": number})
+        deliver(host, [will])
+    async with client.get(f"/api/events/stream?after={before}&type=node_died") as response:
+        await response.content.readuntil(b"\n\n")
+        assert (await next_event(response))["type"] == "node_died"

@@ -1,9 +1,11 @@
 """Events to stream: what a source offers, and one that lives in memory."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 import orjson
@@ -65,36 +67,57 @@ class EventRing:
         self._size = size
         self._clock = clock
         self._events: list[Event] = []
+        self._parts: list[tuple[EventRing, Callable[[str], bool]]] = []
         self._changed = asyncio.Event()
-        self.latest = clock()
+        self.latest = self._lost = clock()
 
     @property
     def oldest(self) -> int:
         """Id of the oldest event kept; `latest + 1` when there is none."""
-        return self.latest + 1 - len(self._events)
+        return self._events[0].id if self._events else self.latest + 1
+
+    def part(self, wanted: Callable[[str], bool]) -> "EventRing":
+        """A ring, as large as this, of those events whose type is `wanted`: others do not push them out.
+
+        Ids are the same in both, so a client may go from one to the other.
+        """
+        ring = EventRing(self._size, self._clock)
+        ring.latest = ring._lost = self.latest  # noqa: SLF001 - one of this class
+        self._parts.append((ring, wanted))
+        return ring
 
     def append(self, kind: str, endpoint: str, data: Mapping[str, object]) -> int:
         """Add an event; returns its id."""
         number = self.latest + 1
         moment = datetime.fromtimestamp(self._clock() / 1_000_000, UTC)
         timestamp = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-        event = {"id": number, "type": kind, "endpoint": endpoint, "timestamp": timestamp, "data": data}
-        self._events.append(Event(number, kind, endpoint, orjson.dumps(event)))
-        self.latest = number
-        if len(self._events) > self._size * 1.25:  # seldom, because it moves the whole list
-            del self._events[: -self._size]
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        body = {"id": number, "type": kind, "endpoint": endpoint, "timestamp": timestamp, "data": data}
+        event = Event(number, kind, endpoint, orjson.dumps(body))
+        self._keep(event)
+        for ring, wanted in self._parts:
+            ring.latest = number
+            if wanted(kind):
+                ring._keep(event)  # noqa: SLF001 - one of this class
         return number
 
     async def read(self, after: int, limit: int) -> Batch:
         """The events behind `after`, at most `limit`; a cursor ahead of them all starts at the oldest."""
-        first = after + 1 if after <= self.latest else self.oldest
-        start = max(first, self.oldest)
-        index = start - self.oldest
-        events = self._events[index : index + limit]
-        return Batch(events, start - 1 + len(events), skipped=start != after + 1)
+        ahead = after > self.latest
+        start = 0 if ahead else bisect_right(self._events, after, key=attrgetter("id"))
+        events = self._events[start : start + limit]
+        whole = start + len(events) == len(self._events)
+        return Batch(events, self.latest if whole else events[-1].id, skipped=ahead or after < self._lost)
 
     async def changed(self) -> None:
         """Wait until there is a new event."""
         await self._changed.wait()
+
+    def _keep(self, event: Event) -> None:
+        self._events.append(event)
+        self.latest = event.id
+        if len(self._events) > self._size * 1.25:  # seldom, because it moves the whole list
+            surplus = len(self._events) - self._size
+            self._lost = self._events[surplus - 1].id
+            del self._events[:surplus]
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

@@ -148,7 +148,7 @@ def frames(cursor: int, batch: Batch, events: Iterable[Event]) -> bytes:
     """Events of a batch as the client reads them, led by a notice when some are missing."""
     texts = [b"id: %d\nevent: %s\ndata: %s\n\n" % (e.id, e.type.encode(), e.body) for e in events]
     if batch.skipped:
-        first = batch.next - len(batch.events)
+        first = batch.events[0].id - 1 if batch.events else batch.next
         notice = orjson.dumps({"type": "gap", "after": cursor, "continues": first})
         texts.insert(0, b"id: %d\nevent: gap\ndata: %s\n\n" % (first, notice))
     return b"".join(texts)

@@ -172,3 +172,24 @@ async def test_the_ring_is_bounded_and_its_ids_grow(ring):
     assert 4 <= len(batch.events) <= 5
     assert batch.next == ring.latest
     assert [event.id for event in (await ring.read(ring.latest - 2, 1)).events] == [ring.latest - 1]
+
+
+async def test_a_part_of_a_ring_keeps_its_events_when_others_are_many(ring):
+    life = ring.part(lambda kind: kind != "values")
+    born = ring.append("born", "a", {})
+    for _ in range(50):
+        ring.append("values", "a", {})
+    died = ring.append("died", "a", {})
+    after = ring.append("values", "a", {})
+
+    batch = await life.read(START, 10)
+    assert ([event.id for event in batch.events], batch.next, batch.skipped) == ([born, died], after, False)
+    assert (await ring.read(START, 10)).skipped
+    assert (life.oldest, life.latest) == (born, ring.latest)
+    assert [event.id for event in (await life.read(born, 1)).events] == [died]
+    assert (await life.read(after, 10)).events == []
+    for _ in range(6):
+        ring.append("born", "b", {})
+    gap = await life.read(born, 10)
+    assert gap.skipped
+    assert sse.frames(born, gap, gap.events).startswith(b"id: %d\nevent: gap" % (gap.events[0].id - 1))

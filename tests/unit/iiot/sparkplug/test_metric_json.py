@@ -1,3 +1,5 @@
+import math
+
 import orjson
 import pytest
 from hypothesis import given
@@ -23,6 +25,42 @@ def test_a_dataset_is_an_object(dataset):
     shown = orjson.loads(orjson.dumps(value_to_json(dataset)))
     assert shown["types"] == [datatype.label for datatype in dataset.types]
     assert len(shown["rows"]) == len(dataset.rows)
+    if all(cell == cell and abs(cell) != math.inf for cell in numbers(dataset)):
+        assert value_from_json(DataType.DATA_SET, shown) == dataset
+
+
+def numbers(dataset):
+    return [cell for row in dataset.rows for cell in row if isinstance(cell, float)]
+
+
+MOTOR = Template(
+    [Metric("Speed", 5, DataType.INT8), Metric("Log", b"ab", DataType.BYTES)],
+    [Parameter("Size", DataType.STRING, "XL")],
+    ref="Motor",
+    version="1",
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (value_to_json(MOTOR), MOTOR),
+        (
+            {"metrics": [{"name": "Speed", "value": -1}]},
+            Template([Metric("Speed", -1, DataType.INT8)], ref="Motor", version="1"),
+        ),
+        (
+            {"parameters": [{"name": "Size", "value": "S"}], "ref": "Other"},
+            Template([], [Parameter("Size", DataType.STRING, "S")], ref="Other", version="1"),
+        ),
+        (
+            {"metrics": [{"name": "Speed", "type": "Int16", "value": 300}]},
+            Template([Metric("Speed", 300, DataType.INT16)], ref="Motor", version="1"),
+        ),
+    ],
+)
+def test_a_template_is_read_with_the_types_of_the_current_value(written, read):
+    assert value_from_json(DataType.TEMPLATE, written, like=MOTOR) == read
 
 
 def test_a_template_is_an_object():
@@ -59,6 +97,21 @@ def test_properties_and_metadata_are_objects():
         (DataType.BYTES, "not base64!"),
         (DataType.BYTES, 5),
         (DataType.DATA_SET, {"columns": []}),
+        (DataType.DATA_SET, 5),
+        (DataType.DATA_SET, {"columns": ["a"], "types": [], "rows": []}),
+        (DataType.DATA_SET, {"columns": [1], "types": ["Int8"], "rows": []}),
+        (DataType.DATA_SET, {"columns": ["a"], "types": ["Int9"], "rows": []}),
+        (DataType.DATA_SET, {"columns": ["a"], "types": ["Template"], "rows": []}),
+        (DataType.DATA_SET, {"columns": ["a"], "types": ["Int8"], "rows": [[1, 2]]}),
+        (DataType.DATA_SET, {"columns": ["a"], "types": ["Int8"], "rows": [["x"]]}),
+        (DataType.DATA_SET, {"columns": ["a"], "types": ["Int8"], "rows": 1}),
+        (DataType.TEMPLATE, []),
+        (DataType.TEMPLATE, {"metrics": []}),
+        (DataType.TEMPLATE, {"ref": "Motor", "is_definition": True}),
+        (DataType.TEMPLATE, {"ref": "Motor", "metrics": [{"name": "x", "value": 1}]}),
+        (DataType.TEMPLATE, {"ref": "Motor", "metrics": [{"name": "x", "type": "Int8", "value": 1e9}]}),
+        (DataType.TEMPLATE, {"ref": "Motor", "metrics": [{"type": "Int8", "value": 1}]}),
+        (DataType.TEMPLATE, {"ref": "Motor", "metrics": {"x": 1}}),
         (DataType.INT8_ARRAY, [1, 300]),
         (DataType.STRING, ["a"]),
     ],
