@@ -9,33 +9,14 @@ import pytest
 from kafka import KafkaAdminClient
 
 from bridge_rig import Bridge, Device, Fleet, Reader, judge, running_bridge
-from iiot import certs
-from support import Broker, accepts_connections, free_port, wait_until
+from own_broker import Server, own_mosquitto
+from support import free_port, wait_until
 from tcp_proxy import TcpProxy
 from testbed.engines.native import kafka as kafka_process
-from testbed.engines.native import mosquitto as mosquitto_process
 from testbed.engines.native import paths
-from testbed.engines.native.process import spawn
 
 RECEIVE_MAXIMUM = 500
 ROOT = Path(__file__).parents[2]
-
-
-class Server:
-    """A broker that a test may stop, kill and start again."""
-
-    def __init__(self, command, directory, ports):
-        self._command, self._directory, self._ports = command, directory, ports
-        self._process = None
-
-    def start(self):
-        self._process = spawn(self._command, self._directory / "log.txt", self._directory)
-        for port in self._ports:
-            wait_until(lambda port=port: accepts_connections(port), f"port {port} listens", seconds=60)
-
-    def stop(self, *, kill=False):
-        (self._process.kill if kill else self._process.terminate)()
-        self._process.wait(30)
 
 
 @contextmanager
@@ -53,21 +34,6 @@ def own_kafka(directory, advertised="127.0.0.1"):
     server.start()
     try:
         yield f"127.0.0.1:{port}", server
-    finally:
-        server.stop()
-
-
-@contextmanager
-def own_mosquitto(directory):
-    directory.mkdir()
-    certs.create_authority(directory / "all-certs")
-    ports = mosquitto_process.BrokerPorts(free_port(), free_port(), free_port())
-    command = mosquitto_process.prepare(directory, ROOT / "mosquitto", directory / "all-certs", ports)
-    server = Server(command, directory, [ports.tls])
-    server.start()
-    broker = Broker(ports.tls, ports.plain, ports.websocket, directory / "all-certs", directory / "log.txt")
-    try:
-        yield broker, server
     finally:
         server.stop()
 

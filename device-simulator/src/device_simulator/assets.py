@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from device_simulator import type_metrics
 from device_simulator.kind import Kind
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import MetricDefinition
@@ -34,15 +35,22 @@ class Asset:
         object.__setattr__(self, "names", frozenset(metric.name for metric in self.metrics))
 
 
-def assets_of(kind: Kind, *, per_channel: bool) -> tuple[Asset, ...]:
+def assets_of(kind: Kind, *, per_channel: bool, datatypes: bool = False) -> tuple[Asset, ...]:
     """The devices of an edge node of this kind, `asset` first.
 
     With `per_channel`, each channel is a device of its own, named after the last level of its metric in
-    lower case; supply, uptime and the switched output stay with `asset`.
+    lower case; supply, uptime and the switched output stay with `asset`. With `datatypes`, there is one more.
     """
+    sequence = MetricDefinition(SEQUENCE, DataType.INT64)
+    found = _measuring(kind, sequence, per_channel=per_channel)
+    if datatypes:
+        found += (Asset(type_metrics.DEVICE, (*type_metrics.METRICS, sequence), ()),)
+    return found
+
+
+def _measuring(kind: Kind, sequence: MetricDefinition, *, per_channel: bool) -> tuple[Asset, ...]:
     channels = [MetricDefinition(channel.metric, DataType.DOUBLE) for channel in kind.channels]
     sensors = [i for i, channel in enumerate(kind.channels) if channel.signal]
-    sequence = MetricDefinition(SEQUENCE, DataType.INT64)
     common = [
         MetricDefinition(BATTERY, DataType.INT32),
         MetricDefinition(UPTIME, DataType.INT64),

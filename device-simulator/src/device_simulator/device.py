@@ -16,6 +16,7 @@ from device_simulator.lwm2m_wire import JsonWire, OmaWire, Publication, Wire
 from device_simulator.metrics import Stats
 from device_simulator.profile import DevicePlan
 from device_simulator.schedule import Schedule, Series
+from device_simulator.servers import ServerList
 from device_simulator.settings import SimulatorSettings
 from device_simulator.sparkplug_node import SparkplugNode
 from device_simulator.state import FACTORY_FIRMWARE, DeviceState, World
@@ -47,6 +48,7 @@ class Device:
     Attributes:
         streams: the ledger's streams of this device.
         client: its LwM2M side.
+        node: its Sparkplug side.
         connection: the MQTT connection in use, None between two.
     """
 
@@ -85,7 +87,7 @@ class Device:
             Stream(plan.id, "sparkplug", first_number),
             Stream(plan.id, "lwm2m", first_number),
         )
-        self._node = SparkplugNode(
+        self.node = SparkplugNode(
             settings.sparkplug_group,
             self._state,
             tree,
@@ -108,7 +110,8 @@ class Device:
         self.connection: Connection | None = None
         self._series: tuple[Series, ...] = ()
         self._draining: Series | None = None
-        self._gate = HostGate(self._node.edge)
+        self._servers = ServerList(settings.servers)
+        self._gate = HostGate(self.node.edge, self._servers)
         self._ticks: Series | None = None
         self._download: asyncio.Task[None] | None = None
         self._ca: Path | None = None
@@ -120,7 +123,7 @@ class Device:
     def options(self, mqtt: MqttSettings) -> ConnectOptions:
         """What goes into a CONNECT: the NDEATH of the coming session is the will (Sparkplug 3.0 §5.4)."""
         self._ca = mqtt.mqtt_ca
-        return ConnectOptions(client_id=self.id, settings=mqtt, will=self._next_will)
+        return ConnectOptions(client_id=self.id, settings=self._servers.take(mqtt), will=self._next_will)
 
     async def session(self, connection: Connection) -> None:
         """Live on one connection, until the device is told to leave, or reboots.
@@ -129,15 +132,16 @@ class Device:
             MqttError: the connection was lost, the broker refused a subscription, or takes no packets as
                 large as a birth.
         """
-        sparkplug = (Subscription(topic_filter, qos=1) for topic_filter in self._node.edge.subscriptions)
+        sparkplug = (Subscription(topic_filter, qos=1) for topic_filter in self.node.edge.subscriptions)
         self._gate.shut()
         if not self._stopping:
             self._leaving.clear()
         await connection.subscribe(*sparkplug, *self.client.wire.subscriptions())
+        self._servers.answered()
         if not await self._gate.wait(self._leaving):
             await connection.disconnect()
             return
-        self._node.edge.max_packet_size = connection.max_packet_size
+        self.node.edge.max_packet_size = connection.max_packet_size
         self.connection = connection
         try:
             self._introduce()
@@ -165,11 +169,10 @@ class Device:
 
     def receive(self, message: Message) -> None:
         """Act on a message of a host application or the LwM2M server."""
-        host_online = self._gate.hear(message.topic, message.payload)
-        if host_online is not None or self.connection is None:
-            message.ack()  # of the primary host; or not introduced yet, or saying farewell
-            if host_online is False and self.connection is not None:
-                self._leaving.set()  # node death, and a new connection that waits
+        speaking = self.connection is not None
+        about_host = self._gate.hear(message.topic, message.payload, self._leaving, speaking=speaking)
+        if about_host or not speaking:
+            message.ack()  # not introduced yet, or saying farewell
             return
         try:
             if message.topic.startswith(NAMESPACE):
@@ -187,20 +190,24 @@ class Device:
         self._follow_up()
 
     def _receive_sparkplug(self, message: Message) -> None:
-        now, refused = self._world.monotonic(), self._node.refused
-        self._publish(self._node.receive(message.topic, message.payload, now))
+        now, refused = self._world.monotonic(), self.node.refused
+        self._publish(self.node.receive(message.topic, message.payload, now))
         self._publish_lwm2m(self.client.changed(now))
         self._stats.count_command(self.id, "sparkplug", self.node.refused > refused)
 
     def _receive_lwm2m(self, message: Message) -> None:
         rejected, sent = self.client.rejected, self._stats.sent["resp"]
         self._publish_lwm2m(self.client.receive(message.topic, message.payload, self._world.monotonic()))
-        self._publish(self._node.node_changes())
+        self._publish(self.node.node_changes())
         if self._stats.sent["resp"] > sent:
             self._stats.count_command(self.id, "lwm2m", self.client.rejected > rejected)
 
     def _follow_up(self) -> None:
         # What a command, or time, set in motion.
+        if self.node.next_server_wanted:
+            self._servers.move_on()
+            self.node.next_server_wanted = False
+            self._leaving.set()
         if self._state.reboot_wanted:
             self._leaving.set()
         uri = self._state.firmware.start_download()
@@ -227,8 +234,8 @@ class Device:
         await asyncio.gather(task, return_exceptions=True)
 
     def _next_will(self) -> Will:
-        self._bd_seqs.record(self.id, self._node.edge.upcoming_bd_seq)
-        will = self._node.edge.next_will()
+        self._bd_seqs.record(self.id, self.node.edge.upcoming_bd_seq)
+        will = self.node.edge.next_will(str(self._servers.current))
         return Will(will.topic, will.payload, will.qos)
 
     def _introduce(self) -> None:
@@ -241,7 +248,7 @@ class Device:
         state.reboot_wanted = False
         self._stats.reconnects += bool(self._connects)
         self._connects += 1
-        self._publish(self._node.births(now))
+        self._publish(self.node.births(now))
         self._publish_lwm2m(self.client.connected(now, booted=booted))
         self._stats.resent += len(self._unacknowledged)
         for topic, payload in self._unacknowledged:
@@ -286,7 +293,7 @@ class Device:
         if self._stopping:
             self._publish_lwm2m([self.client.deregister()])
         self.connection = None
-        death = self._node.edge.node_death()
+        death = self.node.edge.node_death()
         self._stats.count_sent(death.topic)
         # The broker acknowledges in order, so with this one all before it have arrived.
         with suppress(MqttError):
@@ -299,13 +306,13 @@ class Device:
             if self._store is None:
                 self._pause()
             else:
-                self._node.record(deadline)
+                self.node.record(deadline)
             return True
         if connection.is_congested:
             return False
         if self._burst is not None:
             self._series[0].interval = self._telemetry_interval / self._burst_factor(deadline)
-        message = self._node.telemetry(deadline)
+        message = self.node.telemetry(deadline)
         if message is not None:
             connection.publish(message.topic, message.payload)
             self._stats.count_sent(message.topic)
@@ -317,11 +324,11 @@ class Device:
             return True
         if connection.is_congested:
             return False
-        message = self._node.forward()
+        message = self.node.forward()
         if message is not None:
             connection.publish(message.topic, message.payload)
             self._stats.count_sent(message.topic)
-        elif self._draining is not None and not self._node.store:
+        elif self._draining is not None and not self.node.store:
             self._draining.active = False
         return True
 

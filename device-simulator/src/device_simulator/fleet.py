@@ -164,6 +164,9 @@ class Fleet:
         stats.refused = sum(device.client.refused for device in self.devices)
         stats.backlog = self._schedule.deferred + sum(connection.in_flight for connection in connections)
         stats.skipped = self._schedule.skipped
+        stores = [device.node.store for device in self.devices if device.node.store is not None]
+        stats.stored = sum(map(len, stores))
+        stats.dropped = sum(store.dropped for store in stores)
 
 
 def make_plans(settings: SimulatorSettings) -> list[DevicePlan]:

@@ -46,6 +46,8 @@ class Stats:
         self.registered = 0
         self.backlog = 0
         self.skipped = 0
+        self.stored = 0
+        self.dropped = 0
         self.reconnects = 0
         self.disconnects = 0
         self.resent = 0
@@ -62,8 +64,6 @@ class Stats:
         """Count a published Sparkplug message by its topic."""
         self.sent[topic.split("/", 3)[2]] += 1
 
-    def observe_lag(self, seconds: float) -> None:
-        """Note how late a scheduled message left."""
     def count_command(self, device: str, protocol: str, refused: bool) -> None:
         """Count a command that was answered; one that came from a person's request is worth a log line."""
         result = "refused" if refused else "done"
@@ -71,6 +71,8 @@ class Stats:
         if correlation.current():
             log.info("command", device=device, protocol=protocol, result=result)
 
+    def observe_lag(self, seconds: float) -> None:
+        """Note how late a scheduled message left."""
         self.lag_sum += seconds
         self.lag_counts[bisect_left(LAG_BUCKETS, seconds)] += 1
 
@@ -98,6 +100,7 @@ class StatsCollector(Collector):
             ("devices_connected", "Devices connected to the broker", stats.connected),
             ("devices_registered", "Devices registered with the LwM2M server", stats.registered),
             ("publish_backlog", "Messages not sent or not acknowledged yet", stats.backlog),
+            ("samples_stored", "Samples of lost connections that wait to be sent", stats.stored),
         ):
             yield _filled(
                 GaugeMetricFamily(f"simulator_{name}", text, labels=["fleet"]), self._fleet, [((), value)]
@@ -108,6 +111,7 @@ class StatsCollector(Collector):
             ("messages_resent", "LwM2M messages sent again after a lost connection", stats.resent),
             ("messages_refused", "LwM2M messages answered with an error", stats.refused),
             ("messages_skipped", "Messages given up, too far behind schedule", stats.skipped),
+            ("samples_dropped", "Samples lost because a device's store was full", stats.dropped),
         ):
             yield _filled(
                 CounterMetricFamily(f"simulator_{name}", text, labels=["fleet"]), self._fleet, [((), value)]

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from device_simulator.firmware import FirmwarePlan, Outcome
+from device_simulator.servers import Server, parse_servers
 from device_simulator.sleep import SleepPlan
 from iiot.settings import MqttSettings, ServiceSettings
 
@@ -19,6 +20,9 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """What can be set; a field `device_count` is the variable `DEVICE_COUNT`."""
 
     http_port: int = Field(default=8083, ge=0, le=65535)
+
+    mqtt_servers: str = ""
+    """More MQTT servers, `host[:port]` separated by commas; the first is always MQTT_HOST:MQTT_PORT."""
 
     device_count: int = Field(default=2, ge=1, le=100_000)
     telemetry_interval: float = Field(default=0.0105, ge=0.0005, le=86_400)
@@ -64,6 +68,18 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """Where certificates and bdSeq numbers are kept."""
     connect_rate: float = Field(default=200.0, gt=0)
     """Devices that connect in one second at the start."""
+
+    @field_validator("mqtt_servers")
+    @classmethod
+    def _legal_servers(cls, text: str) -> str:
+        parse_servers(text, 1)
+        return text
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The MQTT servers that a device may use, in this order."""
+        first = Server(self.mqtt_host, self.mqtt_port)
+        return (first, *parse_servers(self.mqtt_servers, self.mqtt_port))
 
     @property
     def sleep(self) -> SleepPlan | None:

@@ -2,17 +2,25 @@
 
 from typing import Final
 
-from device_simulator import objects, tree_write
+from device_simulator import objects, tree_write, type_metrics
 from device_simulator.assets import ASSET, BATTERY, SEQUENCE, UPTIME, Asset, assets_of
 from device_simulator.ledger import Stream
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
-from iiot.errors import InvalidValueError
+from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m.message import Record
 from iiot.lwm2m.path import Path
 from iiot.sparkplug.datatypes import DataType
-from iiot.sparkplug.edge import EdgeNode, Message, MetricDefinition, RebirthRequested, Values, Write
-from iiot.sparkplug.payload import Value
+from iiot.sparkplug.edge import (
+    EdgeNode,
+    Message,
+    MetricDefinition,
+    NextServerRequested,
+    RebirthRequested,
+    Values,
+    Write,
+)
+from iiot.sparkplug.payload import NEXT_SERVER, Value
 from iiot.sparkplug.store import ChangeFilter, Sample, SampleStore
 
 REBOOT: Final = "Node Control/Reboot"
@@ -20,6 +28,7 @@ LIFETIME: Final = "LwM2M/Lifetime"
 
 _NODE_METRICS: Final = (
     MetricDefinition(REBOOT, DataType.BOOLEAN, writable=True),
+    MetricDefinition(NEXT_SERVER, DataType.BOOLEAN, writable=True),
     MetricDefinition("Properties/Manufacturer", DataType.STRING),
     MetricDefinition("Properties/Model", DataType.STRING),
     MetricDefinition("Properties/Serial Number", DataType.STRING),
@@ -34,6 +43,7 @@ class SparkplugNode:
 
     Attributes:
         edge: the protocol's state machine.
+        next_server_wanted: set by a command; the connection acts on it.
         refused: commands that could not be carried out.
         store: samples of a lost connection; None when the group stores nothing.
     """
@@ -50,8 +60,10 @@ class SparkplugNode:
         "_switch",
         "_tree",
         "_turn",
+        "_types",
         "_world",
         "edge",
+        "next_server_wanted",
         "refused",
         "store",
     )
@@ -75,16 +87,19 @@ class SparkplugNode:
         self._group = state.plan.group
         self._lifetime_sent = 0
         self.refused = 0
+        self.next_server_wanted = False
         plan = self._group.sparkplug
         self.store = SampleStore(plan.store.capacity, plan.store.drop) if plan.store else None
-        self._assets = assets_of(kind, per_channel=plan.devices == "per_channel")
+        per_channel, datatypes = plan.devices == "per_channel", plan.datatypes
+        self._assets = assets_of(kind, per_channel=per_channel, datatypes=datatypes)
+        self._types = type_metrics.first_values() if datatypes else {}
         self._turn = 0
         self._filters = {asset.name: ChangeFilter(self._deadbands()) for asset in self._assets}
         self._full_at = {asset.name: 0.0 for asset in self._assets}
         self.edge = EdgeNode(
             group_id,
             state.plan.id,
-            _NODE_METRICS,
+            (*_NODE_METRICS, type_metrics.DEFINITION) if datatypes else _NODE_METRICS,
             {asset.name: asset.metrics for asset in self._assets},
             bd_seq=bd_seq,
             aliases=plan.aliases,
@@ -164,9 +179,7 @@ class SparkplugNode:
                 return None
             if self._group.metrics == "changed":
                 values = changed
-        if asset.name == ASSET:
-            values[UPTIME] = self._state.uptime
-        return values
+        return self._completed(asset, values)
 
     def _number(self) -> dict[str, Value | None]:
         return {SEQUENCE: self._stream.next()}
@@ -178,8 +191,14 @@ class SparkplugNode:
         return values
 
     def _asset_values(self, asset: Asset) -> dict[str, Value | None]:
-        values = self._readings_of(asset)
-        return {**values, UPTIME: self._state.uptime} if asset.name == ASSET else values
+        return self._completed(asset, self._readings_of(asset))
+
+    def _completed(self, asset: Asset, values: dict[str, Value | None]) -> dict[str, Value | None]:
+        if asset.name == ASSET:
+            return {**values, UPTIME: self._state.uptime}
+        if asset.name == type_metrics.DEVICE:
+            return type_metrics.current(values, self._world.timestamp())
+        return values
 
     def node_changes(self) -> list[Message]:
         """The NDATA that tells of a changed node metric, if one changed since the last birth or NDATA."""
@@ -201,6 +220,8 @@ class SparkplugNode:
                 answers += self.births(now)
             elif isinstance(action, Write):
                 answers += self._write(action)
+            elif isinstance(action, NextServerRequested):
+                self.next_server_wanted = True
             else:
                 self.refused += 1
         return answers
@@ -209,6 +230,8 @@ class SparkplugNode:
         if write.name == REBOOT:
             self._state.reboot_wanted = write.value is True
             return []
+        if write.device == type_metrics.DEVICE:
+            return self._write_type(write)
         path = objects.LIFETIME
         if write.device is not None and self._switch:
             path = Path.parse(self._switch.path)
@@ -225,19 +248,36 @@ class SparkplugNode:
         values: Values = {write.name: self._state.sensors.is_on, SEQUENCE: self._stream.next()}
         return [self.edge.data(ASSET, values, self._world.timestamp())]
 
+    def _write_type(self, write: Write) -> list[Message]:
+        try:
+            type_metrics.write(self._types, write.name, write.value)
+        except DecodeError:
+            self.refused += 1
+            return []
+        if not self.edge.is_born(write.device):
+            return []
+        now = self._world.timestamp()
+        written = type_metrics.current({write.name: self._types[write.name]}, now)
+        return [self.edge.data(write.device, written | self._number(), now)]
+
     def _readings(self) -> dict[str, Value | None]:
         values: dict[str, Value | None] = dict(zip(self._names, self._state.values, strict=True))
         values[BATTERY] = self._state.battery_level
         if self._switch:
             values[self._switch.metric] = self._state.sensors.is_on
+        if self._types:
+            values |= self._types
         return values
 
     def _birth_values(self, device: str | None) -> Values | None:
         if device is None:
             self._lifetime_sent = self._state.lifetime
             plan = self._state.plan
+            defined = {type_metrics.TEMPLATE: type_metrics.definition(self._world.timestamp())}
             return {
+                **(defined if self._types else {}),
                 REBOOT: False,
+                NEXT_SERVER: False,
                 "Properties/Manufacturer": objects.MANUFACTURER,
                 "Properties/Model": plan.kind.model_number,
                 "Properties/Serial Number": objects.serial_number(plan.id),

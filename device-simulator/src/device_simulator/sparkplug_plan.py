@@ -36,6 +36,9 @@ class SparkplugPlan(StrictModel):
     devices: Literal["one", "per_channel"] = "one"
     """All measured values belong to the device `asset`, or each channel to a device of its own; then one
     device after the other reports at TELEMETRY_INTERVAL."""
+    datatypes: bool = False
+    """One more device, `datatypes`, with a writable metric of every datatype; its template's definition is
+    in the NBIRTH."""
     failures: bool = False
     """A device whose sensor does not answer dies (DDEATH) and is born again; else its value is null."""
     store: StorePlan | None = None

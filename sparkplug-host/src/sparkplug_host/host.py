@@ -23,7 +23,6 @@ from sparkplug_host.settings import Settings
 
 TICK = 0.1
 """Seconds between two looks at what is due."""
-_WATCHED = ("NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA")
 
 
 class HostApplication:
@@ -47,6 +46,7 @@ class HostApplication:
         self._metrics = Metrics(service.registry, self.state)
         self._presence = HostPresence(settings.sparkplug_host_id)
         self._connection: Connection | None = None
+        self._set_epoch()
 
     async def run(self) -> None:
         """Stay connected until the service stops."""
@@ -86,39 +86,44 @@ class HostApplication:
             InvalidValueError: the value does not fit the metric's datatype.
             MqttError: not connected.
         """
-        payload = encode_write(metric, value, _now(), with_datatypes=self._settings.command_datatypes)
+        payload = encode_write(metric, value, _utc(), with_datatypes=self._settings.command_datatypes)
         message_type = MessageType.NCMD if device is None else MessageType.DCMD
         topic = Topic(message_type, node.group, node.edge_node, device)
         self._connected().publish(str(topic), payload)
         self._metrics.commands.labels("write").inc()
-        self.events.written(node, device, metric.name, value)
         self._log.info("command_sent", topic=str(topic), metric=metric.name)
+        self.events.written(node, device, metric.name, value)
 
     def _options(self) -> ConnectOptions:
         settings = self._settings
         return ConnectOptions(settings.mqtt_client_id, settings, will=self._will)
 
     def _will(self) -> Will:
-        return Will(self._presence.topic, self._presence.will(_now()), qos=1, retain=True)
+        return Will(self._presence.topic, self._presence.will(_utc()), qos=1, retain=True)
 
     async def _session(self, connection: Connection) -> None:
         # One QoS for all: the broker sends QoS 0 past a full QoS 1 window, and births would come late.
-        group = self._settings.sparkplug_group
-        filters = [self._presence.topic, *(f"{NAMESPACE}/{group}/{verb}/#" for verb in _WATCHED)]
+        # The whole namespace, as message-flow-phid-sparkplug-subscription says; other groups are passed over.
+        filters = (self._presence.topic, f"{NAMESPACE}/#")
         await self._read_certificates(connection)
         await connection.subscribe(*(Subscription(topic_filter) for topic_filter in filters))
         await connection.publish_acked(self._presence.topic, self._presence.birth(), retain=True)
         self._publish_legacy(connection, b"ONLINE")
         self._connection = connection
         try:
-            while not self._stopping.is_set():
-                self._act(self.state.tick(_now()))
+            while not self._stopping.is_set() and not self._presence.outranked:
+                self._set_epoch()
+                self._act(self.state.tick(_monotonic()))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), TICK)
         finally:
             self._connection = None  # from here on the own death is no late will to answer
+        if self._presence.outranked:
+            self._log.warning(
+                "state_in_the_future", topic=self._presence.topic, reason="the clock was set back"
+            )
         self._publish_legacy(connection, b"OFFLINE")
-        await connection.publish_acked(self._presence.topic, self._presence.death(_now()), retain=True)
+        await connection.publish_acked(self._presence.topic, self._presence.death(_utc()), retain=True)
 
     async def _read_certificates(self, connection: Connection) -> None:
         """Ask for stored births before anything else: what comes later needs them."""
@@ -136,7 +141,7 @@ class HostApplication:
         self._metrics.connected.set(connected)
         self._log.info("mqtt_connected" if connected else "mqtt_not_connected", reason=reason)
         if not connected:
-            self.state.connection_lost(_now())
+            self.state.connection_lost(_monotonic())
 
     def _on_message(self, message: Message) -> None:
         started = time.perf_counter()
@@ -149,15 +154,16 @@ class HostApplication:
         else:
             if isinstance(topic, StateTopic):
                 self._on_state(message)
-            elif name != message.topic:
-                self._on_certificate(topic, message)
-            else:
-                self._on_sparkplug(topic, message, started)
+            elif self._settings.sparkplug_group in (topic.group, "+"):
+                if name != message.topic:
+                    self._on_certificate(topic, message)
+                else:
+                    self._on_sparkplug(topic, message, started)
         message.ack()
         self._metrics.processing.observe(time.perf_counter() - started)
 
     def _on_sparkplug(self, topic: Topic, message: Message, started: float) -> None:
-        now = _now()
+        now = _monotonic()
         if message.retain:
             self._warn("retained_message", started, topic=message.topic)
             self.state.receive_retained(topic, now)
@@ -172,13 +178,13 @@ class HostApplication:
 
     def _on_certificate(self, topic: Topic, message: Message) -> None:
         with suppress(DecodeError):  # it is of no use then
-            self.state.receive_certificate(topic, decode_payload(message.payload), _now())
+            self.state.receive_certificate(topic, decode_payload(message.payload), _monotonic())
 
     def _on_state(self, message: Message) -> None:
-        if self._connection is None or message.topic != self._presence.topic:
+        if message.topic != self._presence.topic:
             return
-        answer = self._presence.on_own_state(message.payload)
-        if answer is not None:
+        answer = self._presence.on_own_state(message.payload, retained=message.retain)
+        if answer is not None and self._connection is not None:
             self._connection.publish(message.topic, answer, qos=1, retain=True)
 
     def _act(self, outputs: list[Output]) -> None:
@@ -194,9 +200,12 @@ class HostApplication:
                 )
             elif self._connection is not None:
                 topic = Topic(MessageType.NCMD, output.group, output.edge_node)
-                payload = encode_rebirth_request(_now(), with_datatypes=self._settings.command_datatypes)
+                payload = encode_rebirth_request(_utc(), with_datatypes=self._settings.command_datatypes)
                 self._connection.publish(str(topic), payload)
                 self._metrics.commands.labels("rebirth").inc()
+
+    def _set_epoch(self) -> None:
+        self.state.epoch = _utc() - _monotonic()
 
     def _connected(self) -> Connection:
         if self._connection is None or not self._connection.is_open:
@@ -204,5 +213,9 @@ class HostApplication:
         return self._connection
 
 
-def _now() -> int:
+def _monotonic() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def _utc() -> int:
     return time.time_ns() // 1_000_000

@@ -120,8 +120,8 @@ async def make_device(clock, tmp_path):
     store = BdSeqStore(tmp_path / "bdseq.jsonl")
     tasks = []
 
-    def make(**group):
-        values = SimulatorSettings(state_dir=tmp_path)
+    def make(servers="", **group):
+        values = SimulatorSettings(state_dir=tmp_path, mqtt_servers=servers)
         world = World(1, 1.0, clock.monotonic, clock.wall)
         kind = load_kinds()["temperature"]
         fields = {"kind": kind.name, "weight": 1} | group
@@ -133,7 +133,8 @@ async def make_device(clock, tmp_path):
         async def connect(max_packet_size=None):
             connection = FakeConnection()
             connection.max_packet_size = max_packet_size
-            connection.will = device.options(values).will()
+            options = device.options(values)
+            connection.will, connection.server = options.will(), options.settings.mqtt_host
             task = asyncio.ensure_future(device.session(connection))
             tasks.append(task)
             for _ in range(5):  # subscribe, births, registration: no real waiting in between

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from iiot.sparkplug.datatypes import DataType
-from iiot.sparkplug.payload import Metric, Payload, decode_payload, encode_payload
+from iiot.sparkplug.payload import Metric, Payload, Template, decode_payload, encode_payload
 
 BASE = "spBv1.0/IIoT/"
 NODE, ASSET = "device-x-001", "device-x-001/asset"
@@ -210,3 +210,61 @@ def test_stored_samples_leave_after_the_births_with_their_own_time(born):
     assert parts.node.store.dropped == 2
     numbers = [content(message)["Ledger/Sequence"] for message in messages[:3]]
     assert numbers == [5004, 5005, 5006]
+
+
+TYPES = {"sparkplug": {"datatypes": True}}
+
+
+def test_a_group_may_show_every_datatype(born):
+    parts = born(**TYPES)
+    node, _, types = (decode_payload(message.payload) for message in parts.births)
+    (motor,) = [metric.value for metric in node.metrics if metric.name == "Motor"]
+    assert motor.is_definition
+    shown = {metric.datatype: metric for metric in types.metrics}
+    assert set(shown) >= {DataType(code) for code in range(1, 35) if code not in (20, 21)}
+    instance = shown[DataType.TEMPLATE].value
+    assert (instance.ref, instance.is_definition) == ("Motor", False)
+    assert [member.name for member in instance.metrics] == [member.name for member in motor.metrics]
+    assert {member.timestamp for member in instance.metrics} == {types.timestamp}
+    assert shown[DataType.FILE].metadata.file_name == "motor.csv"
+    assert shown[DataType.DOUBLE].properties["Quality"].value == 192
+
+
+def write_type(parts, name, value, datatype):
+    payload = encode_payload(Payload(1, [Metric(name, value, datatype)]), with_datatypes=False)
+    return parts.node.receive(f"{BASE}DCMD/{NODE}/datatypes", payload, parts.clock.now)
+
+
+def test_a_written_value_of_any_datatype_holds(born):
+    parts = born(**TYPES)
+    births = [decode_payload(message.payload) for message in parts.births]
+    for metric in births[2].metrics:
+        if metric.name == "Ledger/Sequence":
+            continue
+        (data,) = write_type(parts, metric.name, metric.value, metric.datatype)
+        (told, _) = decode_payload(data.payload).metrics
+        told.resolve(metric.name, metric.datatype)
+        if metric.datatype is not DataType.TEMPLATE:
+            assert told.value == metric.value
+    write_type(parts, "Types/Int16", -300, DataType.INT16)
+    again = decode_payload(parts.node.births(parts.clock.now)[2].payload)
+    assert {m.name: m.value for m in again.metrics}["Types/Int16"] == -300
+    assert parts.node.refused == 0
+
+
+def test_a_part_of_a_template_is_merged_and_a_member_that_there_is_not_is_refused(born):
+    parts = born(**TYPES)
+    part = Template([Metric("Speed", 9, DataType.INT32)], ref="Motor")
+    (data,) = write_type(parts, "Types/Template", part, DataType.TEMPLATE)
+    members = decode_payload(data.payload).metrics[0].value.metrics
+    assert (members[0].name, members[0].value) == ("Speed", 9)
+    assert len(members) == 3
+    wrong = Template([Metric("Pace", 9, DataType.INT32)], ref="Motor")
+    assert write_type(parts, "Types/Template", wrong, DataType.TEMPLATE) == []
+    assert parts.node.refused == 1
+
+
+def test_by_exception_nothing_is_told_of_datatypes_that_nobody_writes(born):
+    parts = born(**TYPES, on_change={"deadband": 1000, "heartbeat": 1000})
+    told = [parts.node.telemetry(parts.clock.now + i) for i in range(20)]
+    assert not any(message and message.topic.endswith("datatypes") for message in told)

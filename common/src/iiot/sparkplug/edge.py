@@ -79,7 +79,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class PrimaryHostChanged:
-    """The primary host came online (send the births) or went offline (node death, disconnect)."""
+    """The primary host is online (send the births), or offline (node death, disconnect, next server)."""
 
     online: bool
 
@@ -183,11 +183,15 @@ class EdgeNode:
         unit = self._units.get(device)
         return unit is not None and unit.born
 
-    def next_will(self) -> Message:
-        """Start a session: return the will of its CONNECT, and take the next bdSeq."""
+    def next_will(self, server: str = "") -> Message:
+        """Start a session: return the will of its CONNECT, and take the next bdSeq.
+
+        `server` names the MQTT server, for edge nodes that have several: the primary host has a session
+        of its own on each.
+        """
         self._bd_seq = self._bd_seqs.take()
         if self.primary_host is not None:
-            self.primary_host.disconnected()
+            self.primary_host.connecting(server)
         self._mark_unborn()
         return self._death()
 

@@ -2,7 +2,8 @@
 
 It takes decoded messages and the time, keeps the state of every edge node and device, and returns
 what happened and what to send. The caller calls `tick` a few times a second: reorder time-outs and
-rebirth requests are due then.
+rebirth requests are due then. `now` is the time in ms on a clock that never jumps; `epoch` makes UTC of
+it, which is only shown, so no decision depends on a clock that is wrong or is set.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class SparkplugHost:
     Attributes:
         nodes: by group id and edge node id.
         nodes_online, devices_online: how many are born and not dead.
+        epoch: UTC ms when `now` was 0; the caller keeps it right.
         on_values: told when a DATA message changed values; for those who follow them.
     """
 
@@ -66,6 +68,7 @@ class SparkplugHost:
         self.rebirths = RebirthScheduler(policy.rebirth, jitter)
         self.nodes_online = 0
         self.devices_online = 0
+        self.epoch = 0
         self.on_values: Callable[[Topic, UnitState, Payload], None] | None = None
         self._policy = policy
         self._held = 0
@@ -107,10 +110,10 @@ class SparkplugHost:
             return
         self.counters.certificates += 1
         if topic.message_type is MessageType.NBIRTH:
-            node.unit.restored(payload, now)
+            node.unit.restored(payload, self.epoch + now)
             node.bd_seq, node.restored = self._bd_seq(payload), True
         elif topic.message_type is MessageType.DBIRTH:
-            node.devices.setdefault(topic.device or "", UnitState()).restored(payload, now)
+            node.devices.setdefault(topic.device or "", UnitState()).restored(payload, self.epoch + now)
 
     def receive_undecodable(self, topic: Topic, now: int) -> None:
         """A message came whose payload cannot be read."""
@@ -150,7 +153,7 @@ class SparkplugHost:
             if node.unit.online:
                 self._end_session(node, died_at=None)
                 self.rebirths.want(node.key, RebirthReason.HOST_CUT_OFF, now)
-                outputs.append(LifeEvent(Change.STALE, node.group, node.edge_node, None, now))
+                outputs.append(self._event(Change.STALE, node, now))
         return outputs
 
     def request_rebirth(self, node: NodeState, now: int) -> RequestRebirth:
@@ -187,7 +190,7 @@ class SparkplugHost:
         node.order.expected = seq
         node.unit.online, node.unit.stale = True, False
         self.nodes_online += 1
-        return [LifeEvent(Change.BORN, node.group, node.edge_node, None, now)]
+        return [self._event(Change.BORN, node, now)]
 
     def _drain(self, node: NodeState, now: int) -> list[Output]:
         """Apply held messages whose turn has come."""
@@ -216,7 +219,7 @@ class SparkplugHost:
         node.order.stop()
         for unit in node.units():
             unit.stale = True
-        return [LifeEvent(Change.STALE, node.group, node.edge_node, None, now)]
+        return [self._event(Change.STALE, node, now)]
 
     def _node_birth(self, node: NodeState, payload: Payload, now: int) -> list[Output]:
         bd_seq = self._bd_seq(payload)
@@ -242,7 +245,7 @@ class SparkplugHost:
         changes = note_session(node, bd_seq)
         for change in changes:
             self._note(SESSION_FAULTS[change])
-        return [LifeEvent(change, node.group, node.edge_node, None, now) for change in changes]
+        return [self._event(change, node, now) for change in changes]
 
     def _restart(self, node: NodeState, payload: Payload) -> None:
         """Begin a new round of seq; keep what came before its NBIRTH and belongs to it."""
@@ -259,7 +262,8 @@ class SparkplugHost:
             and not node.unit.online
             and node.bd_seq is not None
             and node.bd_seq == bd_seq
-            and now - node.unit.died_at < self._policy.trailing_birth_window
+            and node.ended is not None
+            and now - node.ended < self._policy.trailing_birth_window
         )
 
     def _node_death(self, node: NodeState, payload: Payload, now: int) -> list[Output]:
@@ -272,8 +276,9 @@ class SparkplugHost:
         node.bd_seq = node.bd_seq if bd_seq is None else bd_seq
         self.rebirths.born(node.key)
         died = [device for device, unit in node.devices.items() if unit.online]
-        self._end_session(node, now)
-        return [LifeEvent(Change.DIED, node.group, node.edge_node, device, now) for device in [*died, None]]
+        self._end_session(node, self.epoch + now)
+        node.ended = now
+        return [self._event(Change.DIED, node, now, device) for device in [*died, None]]
 
     def _device_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         device = topic.device or ""
@@ -290,8 +295,8 @@ class SparkplugHost:
             self.counters.ignored += 1
             return []
         self.devices_online -= 1
-        unit.online, unit.stale, unit.seen_at = False, True, now
-        unit.died_at = payload.timestamp or now
+        unit.online, unit.stale, unit.seen_at = False, True, self.epoch + now
+        unit.died_at = payload.timestamp or unit.seen_at
         return [LifeEvent(Change.DIED, node.group, node.edge_node, topic.device, unit.died_at)]
 
     def _data(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
@@ -304,9 +309,9 @@ class SparkplugHost:
             if not topic.short_form:
                 self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now)
             return []
-        unit.seen_at = now
+        unit.seen_at = self.epoch + now
         for metric in payload.metrics:
-            self._update(node, unit, metric, payload.timestamp or now, now)
+            self._update(node, unit, metric, payload.timestamp or unit.seen_at, now)
         if self.on_values is not None:
             self.on_values(topic, unit, payload)
         return []
@@ -337,8 +342,8 @@ class SparkplugHost:
             unit.confirmed.add(state.name)
 
     def _unit_birth(self, node: NodeState, unit: UnitState, payload: Payload, now: int) -> None:
-        unit.seen_at = now
-        unit.born(payload, now)
+        unit.seen_at = self.epoch + now
+        unit.born(payload, unit.seen_at)
         for fault in faults_of_birth(node, unit, payload):
             self._note(fault)
 
@@ -383,6 +388,9 @@ class SparkplugHost:
         self.counters.rebirth_requests += 1
         node.rebirth_requests += 1
         return RequestRebirth(node.group, node.edge_node)
+
+    def _event(self, change: Change, node: NodeState, now: int, device: str | None = None) -> LifeEvent:
+        return LifeEvent(change, node.group, node.edge_node, device, self.epoch + now)
 
     def _note(self, kind: NonConformity) -> None:
         self.counters.non_conformant[kind] += 1

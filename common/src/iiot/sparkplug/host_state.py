@@ -124,13 +124,15 @@ class NodeState:
         restored: known only by its stored births; the first message tells that it is online.
         replaced_bd_seq: of a session that was replaced before its NDEATH came.
         duplicate: two publishers seem to use its id.
+        ended: when its last NDEATH came, on the clock of the host's state machine; None: never.
         odd_births: births after a death whose bdSeq does not follow that of the session before.
         gaps, reordered, rebirth_requests, births, replaced: counts since the host started.
     """
 
     __slots__ = (
-        "bd_seq", "births", "devices", "duplicate", "edge_node", "gaps", "group", "odd_births", "order",
-        "rebirth_requests", "reordered", "replaced", "replaced_bd_seq", "restored", "short_form", "unit",
+        "bd_seq", "births", "devices", "duplicate", "edge_node", "ended", "gaps", "group", "odd_births",
+        "order", "rebirth_requests", "reordered", "replaced", "replaced_bd_seq", "restored", "short_form",
+        "unit",
     )  # fmt: skip
 
     def __init__(self, group: str, edge_node: str) -> None:
@@ -150,6 +152,7 @@ class NodeState:
         self.replaced_bd_seq: int | None = None
         self.duplicate = False
         self.odd_births = 0
+        self.ended: int | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -1,11 +1,13 @@
 """STATE: how a host application says whether it is online (specification 3.0, sections 5.4 and 6.4.26)."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
 from iiot.errors import DecodeError
 from iiot.sparkplug.topic import NAMESPACE, StateTopic
+
+_LATEST: Final = 2**63 - 1
 
 
 class State(NamedTuple):
@@ -24,7 +26,7 @@ def decode_state(data: bytes) -> State:
     """Read a STATE message.
 
     Raises:
-        DecodeError: not a JSON object with a Boolean `online` and an integer `timestamp`.
+        DecodeError: not a JSON object with a Boolean `online` and an integer `timestamp` from 0 to 2^63 - 1.
     """
     try:
         content = orjson.loads(data)
@@ -33,7 +35,7 @@ def decode_state(data: bytes) -> State:
     if not isinstance(content, dict):
         content = {}
     online, timestamp = content.get("online"), content.get("timestamp")
-    if type(online) is not bool or type(timestamp) is not int:
+    if type(online) is not bool or type(timestamp) is not int or not 0 <= timestamp <= _LATEST:
         raise DecodeError("STATE lacks a Boolean `online` or an integer `timestamp`")
     return State(online, timestamp)
 
@@ -42,70 +44,87 @@ class HostPresence:
     """The STATE messages of a host application over its MQTT sessions.
 
     All of them are published with QoS 1 and retain; each method returns a payload for `topic`.
+
+    Edge nodes ignore what is older than the STATE they know. A clock that was set back must not make
+    the host invisible to them, so a session's time is never before what was published on the topic.
     """
 
-    __slots__ = ("_connected_at", "topic")
+    __slots__ = ("_connected_at", "_foreign", "topic")
 
     def __init__(self, host_id: str) -> None:
         self.topic = str(StateTopic(host_id))
-        self._connected_at = 0
+        self._connected_at = self._foreign = -1
 
     def will(self, now: int) -> bytes:
         """The will of a CONNECT that is sent `now` (UTC ms); one call per CONNECT."""
-        self._connected_at = now
-        return encode_state(State(online=False, timestamp=now))
+        self._connected_at = max(now, self._connected_at + 1, self._foreign + 1)
+        return encode_state(State(online=False, timestamp=self._connected_at))
 
     def birth(self) -> bytes:
         """The birth of the session: the same timestamp as its will."""
         return encode_state(State(online=True, timestamp=self._connected_at))
 
     def death(self, now: int) -> bytes:
-        """What is published before a clean DISCONNECT."""
-        return encode_state(State(online=False, timestamp=now))
+        """What is published before a clean DISCONNECT, `now` in UTC ms."""
+        return encode_state(State(online=False, timestamp=max(now, self._connected_at)))
+
+    @property
+    def outranked(self) -> bool:
+        """Whether edge nodes ignore this session, for they know a later STATE: a new CONNECT is needed."""
+        return self._foreign >= self._connected_at
 
     @property
     def legacy_topic(self) -> str:
         """Where Sparkplug 2.2 looks for STATE: the text ONLINE or OFFLINE, without a timestamp."""
         return self.topic.removeprefix(f"{NAMESPACE}/")
 
-    def on_own_state(self, data: bytes) -> bytes | None:
+    def on_own_state(self, data: bytes, *, retained: bool = False) -> bytes | None:
         """Answer a message on the own topic: the birth again, if it says offline; else None.
 
-        The late will of an earlier session is what this repairs.
+        The late will of an earlier session is what this repairs. When that one, or the STATE that was
+        `retained`, is later than this session, the clock was set back: then the host is `outranked`.
         """
         try:
-            online = decode_state(data).online
+            state = decode_state(data)
         except DecodeError:
-            online = False
-        return None if online else self.birth()
+            return self.birth()
+        if state.timestamp > self._connected_at and (retained or not state.online):
+            self._foreign = max(self._foreign, state.timestamp)
+        return None if state.online else self.birth()
 
 
 class PrimaryHost:
     """An edge node's view of the host application it depends on.
 
     Attributes:
-        online: whether births and data may be sent.
+        online: whether births and data may be sent; None while the host was not heard in this session.
     """
 
-    __slots__ = ("_latest", "online", "topic")
+    __slots__ = ("_latest", "_server", "online", "topic")
 
     def __init__(self, host_id: str) -> None:
         self.topic = str(StateTopic(host_id))
-        self.online = False
-        self._latest: int | None = None
+        self.online: bool | None = None
+        self._server = ""
+        self._latest: dict[str, int] = {}
 
-    def disconnected(self) -> None:
-        """Nothing is known any more of whether the host is there; older STATE messages stay void."""
-        self.online = False
+    def connecting(self, server: str) -> None:
+        """A new session begins, on an MQTT server of this name: the host has to be heard again.
+
+        Older STATE messages of the same server stay void. Others do not count: a host has a session, and
+        so a time, on each server of its own.
+        """
+        self.online = None
+        self._server = server
 
     def on_state(self, state: State) -> bool | None:
         """Take in a STATE message; return the new `online` when it changed, else None.
 
         A message older than the latest one is ignored: it comes from an earlier session.
         """
-        if self._latest is not None and state.timestamp < self._latest:
+        if state.timestamp < self._latest.get(self._server, 0):
             return None
-        self._latest = state.timestamp
+        self._latest[self._server] = state.timestamp
         if state.online == self.online:
             return None
         self.online = state.online

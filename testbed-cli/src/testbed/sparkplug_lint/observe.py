@@ -25,6 +25,7 @@ from iiot.sparkplug.topic import NAMESPACE
 TURN = 0.5
 """Seconds between two reports of progress, and two attempts to reach the broker again."""
 LONGEST_LINE = 8_000_000
+_EPOCH = (time.time_ns() - time.monotonic_ns()) // 1_000_000
 
 
 class RecordingError(IiotError):
@@ -135,8 +136,8 @@ def judge(path: Path, primary_host: str | None = None) -> Linter:
 
 
 def now_ms() -> int:
-    """This machine's clock, UTC ms."""
-    return time.time_ns() // 1_000_000
+    """UTC ms as this machine's clock had it at the start: one that is set would look like late messages."""
+    return _EPOCH + time.monotonic_ns() // 1_000_000
 
 
 async def _open(plan: Plan, on_message: Callable[[Message], None]) -> Connection:

@@ -645,3 +645,28 @@ def test_restarts_that_forget_the_bdseq_are_no_duplicates():
         plant.feed(plant.will)
         plant.now += 1000
     assert not plant.node.duplicate
+
+
+@pytest.mark.parametrize("jump", [-3_600_000, 3_600_000])
+def test_a_clock_that_jumps_changes_the_times_shown_and_no_decision(jump):
+    plant = Plant().connect()
+    plant.data()  # lost
+    plant.feed(plant.data(22.0))
+    plant.host.epoch = jump
+    assert plant.wait(1999) == []
+    assert plant.wait(1) == [life(Change.STALE, time=plant.now + jump), RequestRebirth("IIoT", "n")]
+    plant.feed(*plant.births())
+    plant.data()
+    plant.feed(plant.data())
+    plant.host.epoch = -jump
+    assert plant.wait(2000) == [life(Change.STALE, time=plant.now - jump)]
+    assert plant.wait(5_999) == []  # ten seconds after the first request, not before
+    assert plant.wait(2_001) == [RequestRebirth("IIoT", "n")]
+    plant.feed(*plant.births())
+    assert plant.pump.seen_at == plant.now - jump
+    plant.feed(plant.will)
+    assert plant.node.unit.died_at == plant.now - jump
+    plant.host.epoch = jump
+    plant.now += 250
+    plant.feed(*plant.births())  # not trailing: the window is over, whatever the clock says
+    assert plant.host.nodes_online == 1

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iiot.errors import DecodeError
-from iiot.sparkplug.state import HostPresence, State, decode_state, encode_state
+from iiot.sparkplug.state import HostPresence, PrimaryHost, State, decode_state, encode_state
 
 
 @given(st.booleans(), st.integers(0, 2**53))
@@ -21,6 +21,8 @@ def test_state_survives_the_round_trip(online, timestamp):
         b'{"online":1,"timestamp":5}',
         b'{"online":true}',
         b'{"online":true,"timestamp":""}',
+        b'{"online":true,"timestamp":-1}',
+        b'{"online":true,"timestamp":9223372036854775808}',
     ],
 )
 def test_what_is_not_a_state_is_refused(data):
@@ -44,3 +46,44 @@ def test_a_late_will_on_the_own_topic_is_answered_by_the_birth():
     assert presence.on_own_state(encode_state(State(False, 50))) == presence.birth()
     assert presence.on_own_state(b"OFFLINE") == presence.birth()
     assert presence.on_own_state(presence.birth()) is None
+
+
+def test_a_clock_that_is_set_back_does_not_take_the_host_back_in_time():
+    presence = HostPresence("scada")
+    presence.will(1000)
+    assert decode_state(presence.death(400)) == State(False, 1000)
+    assert decode_state(presence.will(500)) == State(False, 1001)
+    assert decode_state(presence.birth()) == State(True, 1001)
+
+
+@pytest.mark.parametrize(
+    ("state", "retained", "outranked"),
+    [
+        (State(True, 5000), True, True),
+        (State(False, 5000), True, True),
+        (State(False, 5000), False, True),  # the late will of a session before the clock was set back
+        (State(True, 5000), False, False),  # another host with this id: it is not to be fought
+        (State(False, 100), True, False),
+        (State(True, 99), True, False),
+    ],
+)
+def test_a_later_state_on_the_own_topic_calls_for_a_new_session_behind_it(state, retained, outranked):
+    presence = HostPresence("scada")
+    presence.will(100)
+    presence.on_own_state(encode_state(state), retained=retained)
+    assert presence.outranked is outranked
+    presence.will(200)
+    assert decode_state(presence.birth()) == State(True, 5001 if outranked else 200)
+    assert not presence.outranked
+
+
+def test_a_primary_host_has_its_own_time_on_each_server():
+    host = PrimaryHost("scada")
+    host.connecting("a:1883")
+    assert host.on_state(State(True, 900)) is True
+    host.connecting("b:1883")
+    assert host.online is None
+    assert host.on_state(State(True, 300)) is True
+    host.connecting("a:1883")
+    assert host.on_state(State(True, 800)) is None
+    assert host.on_state(State(False, 900)) is False
