@@ -34,10 +34,11 @@ from sparkplug_host.app import run_host  # noqa: E402
 from sparkplug_host.settings import Settings as HostSettings  # noqa: E402
 from testbed.connect.api import Figures  # noqa: E402
 from testbed.connect.pump import Counts  # noqa: E402
-from testbed.exporter.books import Books  # noqa: E402
 from testbed.exporter.broker import BrokerFigures  # noqa: E402
+from testbed.exporter.disks import DiskFigures  # noqa: E402
 from testbed.exporter.ledger import LedgerFigures  # noqa: E402
 from testbed.exporter.topics import TopicFigures  # noqa: E402
+from testbed.verify.books import Books  # noqa: E402
 
 TARGET: Final = ROOT / "docs" / "metrics.md"
 NOWHERE: Final = {"http_port": 0, "mqtt_host": "127.0.0.1", "mqtt_port": 1, "mqtt_tls": False}
@@ -106,7 +107,8 @@ def exporter() -> CollectorRegistry:
     broker.certificate_expires = 0.0
     broker.is_fresh = lambda now: True  # type: ignore[method-assign]
     topics.take(dict.fromkeys(TELEMETRY, Count(0, 0)), 0.0)
-    for collector in (broker, topics, LedgerFigures(Books(30, 300))):
+    disks = DiskFigures({"state": Path("/")})
+    for collector in (broker, topics, LedgerFigures(Books(300)), disks):
         service.registry.register(collector)
     return service.registry
 

@@ -1,15 +1,18 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from contextlib import asynccontextmanager
+from xml.etree import ElementTree
 
 import orjson
 import pytest
 from aiohttp import web
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from iiot import topics
 from iiot.errors import KafkaError
@@ -38,9 +41,21 @@ class Fleet:
             ],
         }
 
-    def send(self, *, skip=(), twice=()):
-        """One message of each stream; `skip` and `twice` name paths that lose or repeat it."""
+    def send(self, *, skip=(), twice=(), swap=None):
+        """One message of each stream; `skip` and `twice` name paths that lose or repeat it.
+
+        With `swap` two messages, the later first on this path.
+        """
         now = int(time.time() * 1000)
+        if swap:
+            for (device, stream), counter in self.streams.items():
+                counter[1] += 2
+                for path in PATHS:
+                    if path.stream == stream:
+                        earlier, later = (counter[1] - 1, counter[1])
+                        for number in (later, earlier) if path.name == swap else (earlier, later):
+                            self.produce(path, device, number, now, topic=path.topics[0])
+            return
         for (device, stream), counter in self.streams.items():
             counter[1] += 1
             for path in PATHS:
@@ -48,8 +63,8 @@ class Fleet:
                     for _ in range(1 + (path.name in twice)):
                         self.produce(path, device, counter[1], now)
 
-    def produce(self, path, device, number, now):
-        topic = path.topics[number % len(path.topics)]
+    def produce(self, path, device, number, now, topic=None):
+        topic = topic or path.topics[number % len(path.topics)]
         self.producer.send(topic, key=device.encode(), value=orjson.dumps(record(topic, device, number, now)))
 
     async def run(self, seconds, **faults):
@@ -111,7 +126,7 @@ async def test_everything_arrived(brokers, fleet):
     fleet.send()
     async with simulator(fleet) as address:
         running = asyncio.create_task(fleet.run(4))
-        verdict, seconds, problems = await measure(plan(brokers, address), ignore)
+        verdict, seconds, problems, _ = await measure(plan(brokers, address), ignore)
         await running
     assert (verdict.lost, verdict.duplicated, verdict.reordered, verdict.devices) == (0, 0, 0, 2)
     assert verdict.sent == verdict.delivered > 4 * 20
@@ -121,16 +136,57 @@ async def test_everything_arrived(brokers, fleet):
     assert problems == []
 
 
-async def test_what_one_path_loses_and_another_repeats_is_counted(brokers, fleet):
+@pytest.fixture
+def independent(brokers):
+    """Numbers by path and device in the order of the topics, read with kafka-python from now on."""
+    consumer = KafkaConsumer(bootstrap_servers=brokers)
+    partitions = [
+        TopicPartition(topic, number)
+        for topic in topics.TELEMETRY
+        for number in consumer.partitions_for_topic(topic)
+    ]
+    consumer.assign(partitions)
+    starts = {partition: consumer.position(partition) for partition in partitions}
+
+    def numbers():
+        found = defaultdict(list)
+        for partition, start in starts.items():
+            consumer.seek(partition, start)
+        while batches := consumer.poll(timeout_ms=500):
+            for record in (record for records in batches.values() for record in records):
+                entry = orjson.loads(record.value)
+                path = next(path.name for path in PATHS if record.topic in path.topics)
+                body = (
+                    entry.get("payload")
+                    or entry.get("data")
+                    or {"seq": entry.get("metrics", [{}])[0].get("value")}
+                )
+                found[path, record.key.decode()].append(body["seq"])
+        return found
+
+    yield numbers
+    consumer.close()
+
+
+@pytest.mark.parametrize("path", [path.name for path in PATHS])
+async def test_what_each_path_loses_repeats_and_swaps_is_counted(brokers, fleet, independent, path):
     async with simulator(fleet) as address:
         running = asyncio.create_task(measure(plan(brokers, address, seconds=2), ignore))
         await asyncio.sleep(1)
-        for skip, twice in (((), ()), (("lwm2m.http",), ()), ((), ("sparkplug.data",)), ((), ())):
-            fleet.send(skip=skip, twice=twice)
-        verdict, _, _ = await running
-    assert (verdict.sent, verdict.delivered, verdict.lost, verdict.duplicated) == (16, 14, 2, 2)
-    assert (verdict.paths["lwm2m.http"].lost, verdict.paths["sparkplug.data"].duplicated) == (2, 2)
-    assert {(m.path, m.last - m.first + 1) for m in verdict.missing} == {("lwm2m.http", 1)}
+        for faults in ({}, {"skip": (path,)}, {"twice": (path,)}, {"swap": path}, {}):
+            fleet.send(**faults)
+        verdict, _, _, course = await running
+    counted = await asyncio.to_thread(independent)
+    for name, totals in verdict.paths.items():
+        lists = [numbers for (at, _), numbers in counted.items() if at == name]
+        assert totals.delivered == sum(len(set(numbers)) for numbers in lists)
+        assert totals.duplicated == sum(len(numbers) - len(set(numbers)) for numbers in lists)
+        assert totals.lost == 12 - totals.delivered
+    found = {n: (p.lost, p.duplicated, p.reordered) for n, p in verdict.paths.items()}
+    assert found == {p.name: (2, 2, 2) if p.name == path else (0, 0, 0) for p in PATHS}
+    assert (verdict.sent, verdict.delivered) == (24, 22)
+    assert {(m.path, m.last - m.first + 1) for m in verdict.missing} == {(path, 1)}
+    assert course[-1].missing == {p.name: 2 * (p.name == path) for p in PATHS}
 
 
 async def test_a_restarted_simulator_is_no_loss(brokers, fleet):
@@ -143,7 +199,7 @@ async def test_a_restarted_simulator_is_no_loss(brokers, fleet):
             first = time.time_ns() // 1000
             counter[:] = [first, first - 1]
         fleet.send()
-        verdict, _, _ = await running
+        verdict, *_ = await running
     assert (verdict.sent, verdict.lost) == (8, 0)
 
 
@@ -159,8 +215,8 @@ async def test_nobody_to_prove_it_to(brokers, fleet, monkeypatch):
             await measure(plan(brokers, address, seconds=0.5), ignore)
 
 
-async def verify_command(brokers, simulators, *arguments):
-    process = await asyncio.create_subprocess_exec(
+async def verify_process(brokers, simulators, *arguments):
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "testbed",
@@ -175,6 +231,10 @@ async def verify_command(brokers, simulators, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+
+
+async def verify_command(brokers, simulators, *arguments):
+    process = await verify_process(brokers, simulators, *arguments)
     out, err = await asyncio.wait_for(process.communicate(), 40)
     return process.returncode, out.decode(), err.decode()
 
@@ -182,7 +242,7 @@ async def verify_command(brokers, simulators, *arguments):
 async def test_the_command_prints_json_and_tells_by_its_status(brokers, fleet):
     async with simulator(fleet) as address:
         for faults, status in (({}, 0), ({"skip": ("lwm2m.websocket",)}, 1)):
-            running = asyncio.create_task(fleet.run(12, **faults))
+            running = asyncio.create_task(fleet.run(60, **faults))
             found, out, err = await verify_command(brokers, address, "--json", "--seconds=1", "--patience=1")
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -193,6 +253,55 @@ async def test_the_command_prints_json_and_tells_by_its_status(brokers, fleet):
             assert (report["lost"] == 0) == (status == 0)
             assert report["paths"].keys() == {path.name for path in PATHS}
             assert report["latency_ms"].keys() == {"p50", "p99"}
+
+
+async def test_watching_shows_a_loss_when_it_is_one_and_ends_on_a_signal(brokers, fleet, tmp_path):
+    plot = tmp_path / "plot.svg"
+    async with simulator(fleet) as address:
+        process = await verify_process(
+            brokers, address, "--watch", "--json", "--every=0.5", "--patience=2", f"--plot-file={plot}"
+        )
+        running = asyncio.create_task(fleet.run(60))
+        try:
+            looks = [await next_look(process)]
+            fleet.send(skip=("lwm2m.http",))
+            while not looks[-1]["lost"]:
+                looks.append(await next_look(process))
+            process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.2)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 1
+    on_the_way = [look["paths"]["lwm2m.http"]["on_the_way"] for look in looks]
+    assert max(on_the_way) >= 2, "first it is on its way"
+    assert looks[-1]["paths"]["lwm2m.http"]["lost"] == looks[-1]["lost"] == 2
+    assert all(look["sent"] >= look["delivered"] + look["lost"] for look in looks)
+    final = orjson.loads(out.splitlines()[-1])
+    assert final["final"] is True
+    assert (final["lost"], final["duplicated"], final["reordered"]) == (2, 0, 0)
+    assert {(m["path"], m["last"] - m["first"]) for m in final["missing"]} == {("lwm2m.http", 0)}
+    assert ElementTree.parse(plot).getroot().tag.endswith("svg")  # noqa: S314 - our own
+
+
+async def test_watching_for_a_while_as_lines(brokers, fleet):
+    async with simulator(fleet) as address:
+        running = asyncio.create_task(fleet.run(60))
+        status, out, err = await verify_command(
+            brokers, address, "--watch", "--seconds=2", "--every=0.5", "--patience=5"
+        )
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert (status, err) == (0, "")
+    lines = [line for line in out.splitlines() if "messages/s  sent" in line]
+    assert len(lines) >= 3
+    assert all("2 devices" in line and "lost 0" in line for line in lines)
+    assert "messages arrived on every path" in out
+
+
+async def next_look(process):
+    return orjson.loads(await asyncio.wait_for(process.stdout.readline(), 30))
 
 
 async def test_the_command_explains_what_is_missing(brokers):

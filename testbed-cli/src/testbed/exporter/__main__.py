@@ -10,17 +10,19 @@ from testbed.experiments.desk import Desk
 from testbed.experiments.hands import SupervisorHands
 from testbed.experiments.store import Reports
 from testbed.exporter import broker, ledger, topics
-from testbed.exporter.books import Books
+from testbed.exporter.disks import DiskFigures, parse_places
 from testbed.exporter.settings import ExporterSettings
+from testbed.verify.books import Books
 
 
 async def main(settings: ExporterSettings, service: Service) -> None:
     """Export until the service stops; what it looks at may be away, that is a figure and no fault."""
     broker_figures, topic_figures = broker.BrokerFigures(), topics.TopicFigures()
-    books = Books(settings.ledger_window, settings.ledger_patience)
+    books = Books(settings.ledger_patience)
     ledger_figures = ledger.LedgerFigures(books)
     service.registry.register(broker_figures)
     service.registry.register(topic_figures)
+    service.registry.register(DiskFigures(parse_places(settings.disks)))
     if settings.ledger:
         service.registry.register(ledger_figures)
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from iiot.settings import MqttSettings, ServiceSettings
 from testbed.experiments.places import Places
+from testbed.exporter.disks import parse_places
 
 
 class ExporterSettings(ServiceSettings, MqttSettings, Places):
@@ -21,9 +22,15 @@ class ExporterSettings(ServiceSettings, MqttSettings, Places):
     """s between looks at the topics."""
     ledger: bool = True
     """Follow every record and balance it against the devices' counts: about 8 µs of CPU per record."""
-    ledger_window: float = Field(default=30.0, ge=5, le=3600)
-    """s of traffic that are balanced together."""
     ledger_patience: float = Field(default=300.0, ge=5, le=86_400)
     """s after which a message that is not in Kafka counts as lost."""
     supervisor_dir: Path | None = None
     """State directory of the native engine, whose supervisor breaks parts for experiments; none: nobody."""
+    disks: str = ""
+    """`name=/path` list of directories whose file systems are watched for room."""
+
+    @field_validator("disks")
+    @classmethod
+    def _are_places(cls, text: str) -> str:
+        parse_places(text)
+        return text

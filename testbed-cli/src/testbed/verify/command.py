@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -19,6 +20,9 @@ from testbed.engines.native.engine import NativeEngine
 from testbed.engines.native.ports import Ports
 from testbed.verify import report, window
 from testbed.verify.devices import SimulatorsError, parse_addresses
+from testbed.verify.live import run_watch
+from testbed.verify.plot import as_svg
+from testbed.verify.watch import WatchPlan
 
 EXIT_LOST: Final = 1
 EXIT_USAGE: Final = 2
@@ -39,40 +43,86 @@ class VerifySettings(KafkaSettings):
 
 
 def verify(
-    seconds: Annotated[float, typer.Option(min=0.5, help="Length of the window.")] = 60.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.5, help="Length; 60, or with --watch until Ctrl-C.", show_default=False),
+    ] = None,
     patience: Annotated[
         float, typer.Option(min=0.5, help="Seconds without an arrival until what is missing counts as lost.")
     ] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show all the time how the books stand.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds between looks of --watch.")] = 5.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON; with --watch a line for each look.")
+    ] = False,
     plot: Annotated[bool, typer.Option("--plot", help="Show how the latencies spread as well.")] = False,
+    plot_file: Annotated[
+        Path | None,
+        typer.Option(help="Draw latencies, and what was missing when, into this .svg; -: standard output."),
+    ] = None,
 ) -> None:
     """Account in Kafka for every message that every device sends during a window.
 
     Exit status: 0 everything arrived; 1 something was lost; 2 wrong usage; 3 the testbed is not running;
     4 no device sent anything.
     """
-    console, errors = Console(), Console(stderr=True)
+    to_stdout = str(plot_file) == "-"
+    _check_plot_file(plot_file, as_json=as_json)
+    # What is drawn on standard output stays alone there.
+    console, errors = Console(stderr=to_stdout), Console(stderr=True)
     try:
         engine = _engine()
         if isinstance(engine, DockerEngine):
-            flags = [*["--json"] * as_json, *["--plot"] * plot]
-            options = [f"--seconds={seconds}", f"--patience={patience}", *flags]
-            raise typer.Exit(_in_container(engine, options))
+            flags = [*["--json"] * as_json, *["--plot"] * plot, *["--watch", f"--every={every}"] * watch]
+            length = [f"--seconds={seconds}"] if seconds is not None else []
+            raise typer.Exit(_in_container(engine, [*length, f"--patience={patience}", *flags], plot_file))
         settings = _settings(engine)
-        plan = window.Plan(settings.kafka_brokers, settings.simulators, seconds, patience)
-        result = _measure(plan, errors)
+        where = (settings.kafka_brokers, settings.simulators)
+        if watch:
+            result = run_watch(WatchPlan(*where, every, seconds, patience), console, as_json=as_json)
+        else:
+            result = _measure(window.Plan(*where, seconds or 60.0, patience), errors)
     except IiotError as exc:
         status, hint = _explain(exc)
         errors.print(f"verify: {exc}{hint}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(status) from exc
     if as_json:
-        typer.echo(orjson.dumps(report.as_json(result), option=orjson.OPT_INDENT_2))
+        _print_json(report.as_json(result), in_one_line=watch)
     else:
         console.print(report.as_table(result))
         if plot:
             console.print(report.as_plot(result))
+    if plot_file:
+        _draw(result, plot_file)
     if result.verdict.lost:
         raise typer.Exit(EXIT_LOST)
+
+
+def _check_plot_file(file: Path | None, *, as_json: bool) -> None:
+    if file is None:
+        return
+    if str(file) == "-":
+        if as_json:
+            raise typer.BadParameter("standard output takes the plot or --json, not both")
+    elif file.suffix != ".svg":
+        raise typer.BadParameter(f"--plot-file {file}: must end in .svg, or be -")
+    elif not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"--plot-file {file}: there is no directory {file.absolute().parent}")
+
+
+def _print_json(result: dict[str, Any], *, in_one_line: bool) -> None:
+    if in_one_line:
+        typer.echo(orjson.dumps({"final": True, **result}))
+    else:
+        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+
+
+def _draw(result: window.Result, file: Path) -> None:
+    drawn = as_svg(result)
+    if str(file) == "-":
+        typer.echo(drawn, nl=False)
+    else:
+        file.write_text(drawn, "utf-8")
 
 
 def _engine() -> Engine | None:
@@ -81,10 +131,15 @@ def _engine() -> Engine | None:
     return None if told else choose.in_use()
 
 
-def _in_container(engine: DockerEngine, options: list[str]) -> int:
+def _in_container(engine: DockerEngine, options: list[str], plot_file: Path | None) -> int:
     if not engine.status():
         raise EngineError("no container is running")
-    return engine.run_tool("verify", *options)
+    if plot_file is None or str(plot_file) == "-":
+        return engine.run_tool("verify", *options, *(["--plot-file=-"] if plot_file else []))
+    if "--json" in options:
+        raise typer.BadParameter("with containers --plot-file takes a file without --json, or -")
+    with plot_file.open("wb") as file:
+        return engine.run_tool("verify", *options, "--plot-file=-", stdout=file)
 
 
 def _settings(engine: Engine | None) -> VerifySettings:

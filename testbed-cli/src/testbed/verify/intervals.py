@@ -26,12 +26,13 @@ class IntervalSet:
         floor: the highest settled number.
     """
 
-    __slots__ = ("_firsts", "_lasts", "_max_ranges", "floor", "given_up", "settled")
+    __slots__ = ("_balanced", "_firsts", "_lasts", "_max_ranges", "floor", "given_up", "settled")
 
     def __init__(self, max_ranges: int = MAX_RANGES) -> None:
         self.settled = 0
         self.given_up = 0
         self.floor = -1
+        self._balanced = -1
         self._max_ranges = max_ranges
         self._firsts: list[int] = []
         self._lasts: list[int] = []
@@ -69,11 +70,20 @@ class IntervalSet:
 
     def _settle_oldest(self) -> None:
         first, last = self._firsts.pop(0), self._lasts.pop(0)
-        self.settled += last - first + 1
+        self.settled += max(0, last - max(first - 1, self._balanced))
         self.floor = self._firsts[0] - 1
-        hole = self.floor - last
-        if hole < SESSION_GAP:
-            self.given_up += hole
+        if self.floor - last < SESSION_GAP:
+            self.given_up += max(0, self.floor - max(last, self._balanced))
+
+    def start_anew_behind(self, number: int) -> None:
+        """Count from here on only what lies behind `number`; what was seen stays known."""
+        self._balanced = max(number, self.floor)
+        self.settled = self.given_up = 0
+
+    @property
+    def highest(self) -> int:
+        """The highest number seen; -1 when none was."""
+        return self._lasts[-1] if self._lasts else -1
 
     @property
     def ranges(self) -> Iterator[Range]:

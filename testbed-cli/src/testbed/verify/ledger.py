@@ -1,6 +1,6 @@
 """The ledger itself: what devices sent against what was seen in Kafka. Pure: no sockets, no clock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -8,7 +8,11 @@ from testbed.verify.histogram import Histogram
 from testbed.verify.intervals import SESSION_GAP, IntervalSet, Range, clip, merge, size, subtract
 from testbed.verify.paths import PATH_OF_TOPIC, PATHS, Entry, Path
 
+MISSING_LISTED: Final = 20
 _NEVER: Final = 1 << 62
+
+StreamKey = tuple[str, str]
+"""Device and stream."""
 
 
 class Counter(NamedTuple):
@@ -22,7 +26,7 @@ class Counter(NamedTuple):
 
 @dataclass(slots=True)
 class _Stream:
-    """What a device said about one of its streams; numbers in baseline < n <= cap belong to the window."""
+    """What a device said about one of its streams; numbers in baseline < n <= cap are to be balanced."""
 
     baseline: int
     sessions: dict[int, int]
@@ -46,6 +50,8 @@ class _Track:
     seen: IntervalSet = field(default_factory=IntervalSet)
     highest: dict[str, int] = field(default_factory=dict)
     """By topic: a device's records are in one partition of it."""
+    looked_at: int = -1
+    """The highest number when strangers were looked at last."""
 
 
 @dataclass(slots=True)
@@ -58,6 +64,8 @@ class PathTotals:
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
+    given_up: int = 0
+    """Of what is lost: what nobody waits for any more."""
 
 
 class Missing(NamedTuple):
@@ -84,10 +92,22 @@ class Verdict:
     """Devices that did not answer at the end of the window."""
     paths: dict[str, PathTotals]
     missing: list[Missing]
+    given_up: int = 0
+    """Of what is lost: what nobody waits for any more."""
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Figures that add up over streams."""
+
+    paths: dict[str, PathTotals]
+    sent: int = 0
+    lost: int = 0
+    missing: list[Missing] = field(default_factory=list)
 
 
 class Ledger:
-    """Keeps account of a window that begins with the counters it is made from.
+    """Keeps account of a window that begins with the counters it is made from, and may never end.
 
     A record counts as duplicated when its number was seen before on that path, as reordered when a higher
     number of the device came before it in the same topic (RFC 4737 §3).
@@ -96,11 +116,20 @@ class Ledger:
         delivered: numbers seen for the first time, over all paths; rises while records arrive.
     """
 
-    def __init__(self, start: Iterable[Counter]) -> None:
+    def __init__(self, start: Iterable[Counter], since_us: int = 0) -> None:
+        """Begin.
+
+        Args:
+            start: what devices sent before.
+            since_us: the time in µs since 1970. Of a process that began before and is heard of later,
+                only what it sends from then on counts.
+        """
         self.delivered = 0
-        self._streams: dict[tuple[str, str], _Stream] = {}
+        self._since_us = since_us
+        self._streams: dict[StreamKey, _Stream] = {}
         self._tracks: dict[str, dict[str, _Track]] = {path.name: {} for path in PATHS}
         self._latency = {path.name: Histogram() for path in PATHS}
+        self._balanced = _Sums(self._no_totals())
         self._cap = _NEVER
         self._vanished = 0
         for device, name, first, last in start:
@@ -113,13 +142,27 @@ class Ledger:
             stream.sessions[counter.first] = max(counter.last, stream.sessions.get(counter.first, 0))
 
     def _new_stream(self, counter: Counter) -> _Stream:
-        stream = _Stream(counter.first - 1, {}, self._cap)
+        baseline = counter.first - 1 if counter.first >= self._since_us else counter.last
+        stream = _Stream(baseline, {}, self._cap)
         self._streams[counter.device, counter.stream] = stream
-        for path in PATHS:
-            track = self._tracks[path.name].get(counter.device)
-            if track and path.stream == counter.stream:
+        for path in _paths_of(counter.stream):
+            if track := self._tracks[path.name].get(counter.device):
                 track.known = True
+                track.low = baseline
         return stream
+
+    def sent_so_far(self) -> dict[StreamKey, int]:
+        """The highest number of each stream that its device reported or that was seen of it."""
+        return {
+            key: max(
+                (
+                    stream.baseline,
+                    *stream.sessions.values(),
+                    *(track.seen.highest for _, track in self._tracks_of(key) if track),
+                )
+            )
+            for key, stream in self._streams.items()
+        }
 
     def close(self, counters: Iterable[Counter], now_us: int) -> None:
         """End the window with the devices' last counters.
@@ -132,7 +175,7 @@ class Ledger:
         counters = list(counters)
         self.count(counters)
         self._cap = now_us
-        answered: dict[tuple[str, str], int] = {}
+        answered: dict[StreamKey, int] = {}
         for device, name, _, last in counters:
             answered[device, name] = max(last, answered.get((device, name), 0))
         for key, stream in self._streams.items():
@@ -172,51 +215,110 @@ class Ledger:
         track = _Track(True, stream.baseline, stream.cap) if stream else _Track(False, -1, self._cap)
         return self._tracks[path.name].setdefault(device, track)
 
-    def verdict(self, max_missing: int = 20) -> Verdict:
+    def give_up(self, caps: Mapping[StreamKey, int]) -> None:
+        """Wait no longer for what was sent up to these numbers: what is missing of it is lost for good.
+
+        Numbers below are still recognised when they come again; one that comes late counts for nothing.
+        """
+        for key, cap in caps.items():
+            if (stream := self._streams.get(key)) and cap > stream.baseline:
+                self._balance(self._balanced, key, stream, cap, MISSING_LISTED)
+                stream.baseline = cap
+                stream.sessions = {first: last for first, last in stream.sessions.items() if last > cap}
+                for _, track in self._tracks_of(key):
+                    if track:
+                        track.seen.start_anew_behind(cap)
+
+    def forget(self, keys: Iterable[StreamKey]) -> None:
+        """Give up and drop streams; their figures stay in the sums."""
+        for device, name in keys:
+            self.give_up({(device, name): _NEVER})
+            self._streams.pop((device, name), None)
+            for path in _paths_of(name):
+                if track := self._tracks[path.name].pop(device, None):
+                    _add_repeats(self._balanced.paths[path.name], track)
+
+    def forget_strangers(self) -> None:
+        """Drop what was seen of devices that nobody answers for, if nothing came since the last call."""
+        for tracks in self._tracks.values():
+            strangers = [(device, track) for device, track in tracks.items() if not track.known]
+            for device, track in strangers:
+                if track.looked_at == track.seen.highest:
+                    del tracks[device]
+                track.looked_at = track.seen.highest
+
+    def verdict(self, max_missing: int = MISSING_LISTED) -> Verdict:
         """Balance the books as they stand; at most `max_missing` runs are listed one by one."""
-        paths = {path.name: PathTotals(latency=self._latency[path.name]) for path in PATHS}
-        sent = lost = 0
-        missing: list[Missing] = []
-        for (device, name), stream in self._streams.items():
-            tracks = [(path, self._tracks[path.name].get(device)) for path in PATHS if path.stream == name]
-            expected = _expected(stream, [track for _, track in tracks if track])
-            sent += size(expected)
-            holes: list[Range] = []
-            for path, track in tracks:
-                gaps = _balance(paths[path.name], expected, track)
-                holes += gaps
-                lost += track.seen.given_up if track else 0
-                missing += [Missing(device, path.name, *gap) for gap in gaps[: max_missing - len(missing)]]
-            lost += size(merge(holes))
+        before_now = self._balanced.missing[:max_missing]
+        sums = _Sums(self._no_totals(), self._balanced.sent, self._balanced.lost, before_now)
+        for path in PATHS:
+            totals, before = sums.paths[path.name], self._balanced.paths[path.name]
+            for track in self._tracks[path.name].values():
+                if track.known:
+                    _add_repeats(totals, track)
+            totals.sent, totals.delivered = before.sent, before.delivered
+            totals.lost = totals.given_up = before.lost
+            totals.duplicated += before.duplicated
+            totals.reordered += before.reordered
+        for key, stream in self._streams.items():
+            self._balance(sums, key, stream, stream.cap, max_missing)
         latency = Histogram()
-        for totals in paths.values():
+        for totals in sums.paths.values():
             latency.merge(totals.latency)
         return Verdict(
-            sent=sent,
-            delivered=max(sent - lost, 0),
-            lost=lost,
-            duplicated=sum(totals.duplicated for totals in paths.values()),
-            reordered=sum(totals.reordered for totals in paths.values()),
+            sent=sums.sent,
+            delivered=max(sums.sent - sums.lost, 0),
+            lost=sums.lost,
+            duplicated=sum(totals.duplicated for totals in sums.paths.values()),
+            reordered=sum(totals.reordered for totals in sums.paths.values()),
             latency=latency,
             devices=len({device for device, _ in self._streams}),
             vanished=self._vanished,
-            paths=paths,
-            missing=missing,
+            paths=sums.paths,
+            missing=sums.missing,
+            given_up=self._balanced.lost,
         )
 
+    def _balance(self, sums: _Sums, key: StreamKey, stream: _Stream, cap: int, max_missing: int) -> None:
+        """Add to `sums` what is to be balanced of one stream up to `cap`."""
+        tracks = self._tracks_of(key)
+        expected = _expected(stream, cap, [track for _, track in tracks if track])
+        sums.sent += size(expected)
+        holes: list[Range] = []
+        for path, track in tracks:
+            gaps = _add_numbers(sums.paths[path.name], expected, track)
+            holes += gaps
+            sums.lost += track.seen.given_up if track else 0
+            room = max_missing - len(sums.missing)
+            sums.missing += [Missing(key[0], path.name, *gap) for gap in gaps[:room]]
+        sums.lost += size(merge(holes))
 
-def _expected(stream: _Stream, tracks: Iterable[_Track]) -> list[Range]:
-    """The numbers that the device sent in the window.
+    def _tracks_of(self, key: StreamKey) -> list[tuple[Path, _Track | None]]:
+        device, name = key
+        return [(path, self._tracks[path.name].get(device)) for path in _paths_of(name)]
+
+    def _no_totals(self) -> dict[str, PathTotals]:
+        return {path.name: PathTotals(latency=self._latency[path.name]) for path in PATHS}
+
+
+def _paths_of(stream: str) -> list[Path]:
+    return [path for path in PATHS if path.stream == stream]
+
+
+def _expected(stream: _Stream, cap: int, tracks: Iterable[_Track]) -> list[Range]:
+    """The numbers behind the baseline and up to `cap` that the device sent.
 
     What was seen was sent, so it also tells the end of a process that died after its last answer: runs
     closer than a restart takes are one process.
     """
     said = [session for session in stream.sessions.items() if session[0] <= session[1]]
     seen = [found for track in tracks for found in track.seen.ranges]
-    return merge(clip([*said, *seen], stream.baseline + 1, stream.cap), SESSION_GAP)
+    before = (stream.baseline, stream.baseline)
+    known = merge(clip([before, *said, *seen], stream.baseline, cap), SESSION_GAP)
+    return list(clip(known, stream.baseline + 1, cap))
 
 
-def _balance(totals: PathTotals, expected: list[Range], track: _Track | None) -> list[Range]:
+def _add_numbers(totals: PathTotals, expected: list[Range], track: _Track | None) -> list[Range]:
     if track is None:
         totals.sent += size(expected)
         totals.lost += size(expected)
@@ -225,9 +327,12 @@ def _balance(totals: PathTotals, expected: list[Range], track: _Track | None) ->
     due = list(clip(expected, seen.floor + 1, _NEVER))
     gaps = subtract(due, seen.ranges)
     lost = size(gaps)
-    totals.duplicated += track.duplicated
-    totals.reordered += track.reordered
     totals.lost += lost + seen.given_up
     totals.delivered += size(due) - lost + seen.settled
     totals.sent += size(due) + seen.settled + seen.given_up
     return gaps
+
+
+def _add_repeats(totals: PathTotals, track: _Track) -> None:
+    totals.duplicated += track.duplicated
+    totals.reordered += track.reordered

@@ -16,8 +16,8 @@ def as_json(result: Result) -> dict[str, Any]:
     """The result by stable names; latencies in ms, null when nothing was measured."""
     verdict = result.verdict
     return {
-        **_figures(verdict),
-        "paths": {name: _figures(totals) for name, totals in verdict.paths.items()},
+        **figures(verdict),
+        "paths": {name: figures(totals) for name, totals in verdict.paths.items()},
         "devices": verdict.devices,
         "seconds": round(result.seconds, 3),
         "missing": [missing._asdict() for missing in verdict.missing],
@@ -33,7 +33,7 @@ PLOT_WIDTH: Final = 50
 def as_plot(result: Result) -> RenderableType:
     """The latencies of all paths together as bars, which needs no colours and no terminal."""
     latency = result.verdict.latency
-    below = [latency.up_to(bound) for bound in PLOT_BOUNDS]
+    below = latency.up_to(PLOT_BOUNDS)
     counts = [later - earlier for earlier, later in pairwise((0, *below, latency.count))]
     labels = [*(f"to {bound:,} ms" for bound in PLOT_BOUNDS), "more"]
     filled = [at for at, count in enumerate(counts) if count]
@@ -78,28 +78,38 @@ def as_table(result: Result) -> RenderableType:
     return Group(*lines)
 
 
-def _figures(totals: Verdict | PathTotals) -> dict[str, Any]:
+def figures(totals: Verdict | PathTotals) -> dict[str, Any]:
+    """Counts and latencies by stable names."""
     return {
         "sent": totals.sent,
         "delivered": totals.delivered,
         "lost": totals.lost,
         "duplicated": totals.duplicated,
         "reordered": totals.reordered,
-        "latency_ms": {"p50": totals.latency.quantile(0.5), "p99": totals.latency.quantile(0.99)},
+        "latency_ms": latency_ms(totals.latency),
     }
 
 
+def latency_ms(latency: Histogram) -> dict[str, int | None]:
+    """Median and 99th percentile, in ms."""
+    return {"p50": latency.quantile(0.5), "p99": latency.quantile(0.99)}
+
+
 def _cells(totals: Verdict | PathTotals) -> list[str | Text]:
-    counts: list[str | Text] = [
+    return [*count_cells(totals), *latency_cells(totals.latency)]
+
+
+def count_cells(totals: Verdict | PathTotals) -> list[str | Text]:
+    """Sent, delivered, lost, duplicated, reordered."""
+    return [
         f"{totals.sent:,}",
         f"{totals.delivered:,}",
         Text(f"{totals.lost:,}", style="bold red" if totals.lost else ""),
         Text(f"{totals.duplicated:,}", style="yellow" if totals.duplicated else ""),
         Text(f"{totals.reordered:,}", style="yellow" if totals.reordered else ""),
     ]
-    return [*counts, _ms(totals.latency, 0.5), _ms(totals.latency, 0.99)]
 
 
-def _ms(latency: Histogram, q: float) -> str:
-    value = latency.quantile(q)
-    return "-" if value is None else f"{value:,}"
+def latency_cells(latency: Histogram) -> list[str | Text]:
+    """Median and 99th percentile."""
+    return ["-" if value is None else f"{value:,}" for value in latency_ms(latency).values()]

@@ -72,6 +72,14 @@ class RecordSource:
                 kind, time_ms = message.timestamp()
                 yield Record(topic, value, None if kind == TIMESTAMP_NOT_AVAILABLE else time_ms)
 
+    def is_answering(self) -> bool:
+        """Whether Kafka answers now; waits at most a second."""
+        try:
+            self._consumer.list_topics(self._topics[0], timeout=1.0)
+        except KafkaException:
+            return False
+        return True
+
     def _end_offsets(self) -> Iterator[TopicPartition]:
         # Offsets are asked for, not left at "end": that would be where the first fetch happens to arrive.
         known = self._consumer.list_topics(timeout=ANSWER_TIMEOUT).topics

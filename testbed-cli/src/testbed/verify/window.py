@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -11,6 +11,7 @@ import aiohttp
 
 from iiot.errors import IiotError
 from testbed.verify.devices import Answers, SimulatorsError, read_counters
+from testbed.verify.history import History, Sample
 from testbed.verify.ledger import Ledger, Verdict
 from testbed.verify.paths import PATH_OF_TOPIC, read_record
 from testbed.verify.source import RecordSource
@@ -55,11 +56,18 @@ ProgressHandler = Callable[[Progress], None]
 
 
 class Result(NamedTuple):
-    """The verdict, the length of the window in seconds, and what made it less than certain."""
+    """The verdict, the length of the window in seconds, what made it less than certain, and its course."""
 
     verdict: Verdict
     seconds: float
     problems: list[str]
+    course: Sequence[Sample] = ()
+
+
+def vanished_note(verdict: Verdict) -> list[str]:
+    """A line about devices that did not answer at the end, if there are any."""
+    count = verdict.vanished
+    return [f"{count} devices gave no last count; what was seen of them counts"] if count else []
 
 
 async def measure(plan: Plan, on_progress: ProgressHandler) -> Result:
@@ -89,6 +97,7 @@ class _Window:
         self._session = session
         self._on_progress = on_progress
         self._ledger = Ledger([])
+        self._history = History()
         self._ending = False
 
     async def run(self) -> Result:
@@ -103,16 +112,13 @@ class _Window:
             end = await self._ask_all()
             seconds = time.monotonic() - began
             self._ledger.close(end.counters, time.time_ns() // 1000)
-            verdict = await self._settle()
+            verdict = await self._settle(began)
         finally:
             self._ending = True
             await following  # never cancelled: its thread would go on using a closed consumer
         if not verdict.sent:
             raise NothingSentError(f"{verdict.devices} devices sent nothing in {seconds:.0f} s")
-        problems = list(end.problems)
-        if verdict.vanished:
-            problems.append(f"{verdict.vanished} devices gave no last count; what was seen of them counts")
-        return Result(verdict, seconds, problems)
+        return Result(verdict, seconds, [*end.problems, *vanished_note(verdict)], self._history.samples)
 
     async def _follow(self) -> None:
         while not self._ending:
@@ -130,12 +136,13 @@ class _Window:
                 next_question = now + ASK_EVERY
                 with suppress(SimulatorsError):
                     self._ledger.count((await read_counters(self._session, self._plan.simulators)).counters)
+                self._history.add(now - began, self._ledger.verdict(max_missing=0))
             await asyncio.sleep(min(0.2, max(0.0, began + self._plan.seconds - time.monotonic())))
 
-    async def _settle(self) -> Verdict:
+    async def _settle(self, window_began: float) -> Verdict:
         began = progressed = time.monotonic()
         delivered = self._ledger.delivered
-        while (verdict := self._ledger.verdict()).lost:
+        while (verdict := self._note(window_began)).lost:
             now = time.monotonic()
             if self._ledger.delivered != delivered:
                 delivered, progressed = self._ledger.delivered, now
@@ -143,6 +150,11 @@ class _Window:
                 break
             self._on_progress(Progress("waiting", now - began, delivered))
             await asyncio.sleep(BALANCE_EVERY)
+        return verdict
+
+    def _note(self, began: float) -> Verdict:
+        verdict = self._ledger.verdict()
+        self._history.add(time.monotonic() - began, verdict)
         return verdict
 
     async def _ask_all(self) -> Answers:

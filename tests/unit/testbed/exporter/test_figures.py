@@ -1,10 +1,10 @@
 from prometheus_client import CollectorRegistry
 
 from iiot.kafka_reader import Count
-from testbed.exporter.books import Books
 from testbed.exporter.broker import FRESH, BrokerFigures
 from testbed.exporter.ledger import LedgerFigures
 from testbed.exporter.topics import TopicFigures
+from testbed.verify.books import Books
 
 
 def exported(collector):
@@ -60,7 +60,7 @@ def test_only_topics_of_the_testbed_are_shown():
 
 
 def test_every_path_has_its_figures_from_the_start():
-    value = exported(LedgerFigures(Books(30, 300)))
+    value = exported(LedgerFigures(Books(300)))
     for path in ("sparkplug.data", "lwm2m.bridge", "lwm2m.http", "lwm2m.websocket"):
         assert value("ledger_lost_messages_total", {"path": path}) == 0
         assert value("ledger_outstanding_messages", {"path": path}) == 0

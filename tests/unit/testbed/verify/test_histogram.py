@@ -41,8 +41,15 @@ def test_clocks_that_run_ahead_and_absurd_values_stay_in_range():
     assert filled([1 << 60]).quantile(1) >= (1 << 40) - 1
 
 
-@given(st.lists(st.integers(0, 10**7), max_size=200), st.integers(0, 10**7))
-def test_counts_up_to_a_value_are_right_within_the_error(values, bound):
-    found = filled(values).up_to(bound)
-    assert sum(value <= bound - bound // 64 - 1 for value in values) <= found
-    assert found <= sum(value <= bound for value in values)
+@given(st.lists(st.integers(0, 10**7), max_size=200), st.lists(st.integers(0, 10**7), max_size=5))
+def test_counts_up_to_a_value_are_right_within_the_error(values, bounds):
+    for bound, found in zip(sorted(bounds), filled(values).up_to(sorted(bounds)), strict=True):
+        assert sum(value <= bound - bound // 64 - 1 for value in values) <= found
+        assert found <= sum(value <= bound for value in values)
+
+
+@given(st.lists(st.integers(0, 10**7), max_size=50), st.lists(st.integers(0, 10**7), max_size=50))
+def test_what_came_since_a_copy_is_what_was_added(earlier, later):
+    both = filled([*earlier, *later])
+    since = both.since(filled(earlier))
+    assert (since.buckets, since.count, since.total) == (filled(later).buckets, len(later), sum(later))

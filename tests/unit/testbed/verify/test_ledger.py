@@ -208,3 +208,40 @@ def test_state_does_not_grow_with_messages(devices):
                 ledger.observe(TOPIC["sparkplug.data"], Entry(f"d{index}", number, None), None)
     kept = sum(len(list(track.seen.ranges)) for track in ledger._tracks["sparkplug.data"].values())
     assert kept < 2 * devices
+
+
+ROUNDS = st.lists(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)), max_size=6),
+    min_size=1,
+    max_size=12,
+)
+"""For each message of each round how often it comes on each of the three LwM2M paths."""
+
+
+@settings(max_examples=60)
+@given(ROUNDS, st.sets(st.integers(0, 11)), st.integers(0, 3), st.sets(st.integers(1, 11)))
+def test_giving_up_now_and_then_changes_no_figure(rounds, given_up, lag, restarts):
+    eternal, plain = (Ledger([lwm2m(START - 1)]) for _ in range(2))
+    paths = [path for path in PATHS if path.stream == "lwm2m"]
+    first = number = START
+    marks = []
+    for turn, messages in enumerate(rounds):
+        if turn in restarts:
+            first = number = number + 2 * SESSION_GAP
+        for times in messages:
+            for path, count in zip(paths, times, strict=True):
+                for ledger in (eternal, plain):
+                    feed(ledger, path.name, "d", [number] * count)
+            number += 1
+        for ledger in (eternal, plain):
+            ledger.count([lwm2m(number - 1, first=first)])
+        marks.append(eternal.sent_so_far())
+        if turn in given_up and len(marks) > lag:
+            eternal.give_up(marks[-1 - lag])
+    found, expected = eternal.verdict(), plain.verdict()
+    assert found.given_up <= found.lost
+    for name, path in found.paths.items():
+        same = expected.paths[name]
+        assert (path.sent, path.delivered, path.lost) == (same.sent, same.delivered, same.lost)
+        assert (path.duplicated, path.reordered) == (same.duplicated, same.reordered)
+    assert (found.sent, found.delivered, found.lost) == (expected.sent, expected.delivered, expected.lost)
