@@ -42,13 +42,13 @@ class _Outgoing:
     payload: bytes
     retain: bool
     waiter: asyncio.Future[None] | None
+    properties: bytes
 
 
 class Connection:
     """One network connection, from CONNACK to the closing of the socket; it never reconnects itself.
 
     Attributes:
-    properties: bytes
         session_present: the broker had kept this client's session.
         refused: QoS 1 publishes that the broker refused, usually by its access control.
         max_packet_size: bytes of a packet that the broker takes (MQTT 5); None when it told no limit.
@@ -128,6 +128,10 @@ class Connection:
         """Whether the broker takes less than is written: the socket's buffer is above its high-water mark."""
         return bool(self._transport._protocol._paused)
 
+    @property
+    def _properties(self) -> bytes:
+        return publish_properties() if self._is_v5 else b""
+
     async def subscribe(self, *subscriptions: Subscription) -> None:
         """Send all filters in one SUBSCRIBE and wait for the SUBACK.
 
@@ -135,10 +139,6 @@ class Connection:
             SubscribeRefusedError: the broker refused at least one filter.
             MqttError: the connection closed, or no answer came in time.
         """
-    @property
-    def _properties(self) -> bytes:
-        return publish_properties() if self._is_v5 else b""
-
         self._check_open()
         mid = self.id_generator.next_id()
         waiter: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
@@ -158,12 +158,12 @@ class Connection:
     def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
         """Publish without waiting. QoS 1 beyond the broker's Receive Maximum waits here, in order.
 
+        What is published for a request carries its correlation id, with MQTT 5.
+
         Raises:
             MqttError: the connection is closed.
         """
         self._check_open()
-        What is published for a request carries its correlation id, with MQTT 5.
-
         if qos == 0:
             self._write(encode_publish(topic, payload, 0, retain, None, self._properties))
         else:
