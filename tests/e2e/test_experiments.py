@@ -35,9 +35,7 @@ def test_an_experiment_passes(testbed, arguments, check):
     assert report["verdict"] == "passed"
     assert checks[check]["good"]
     assert report["ledger"]["sent"] > 1000
-    assert {sample["phase"] for sample in report["samples"]} == {"before", "during", "after"} - (
-        {"during"} if arguments[0] == "part-kill" else set()
-    )
+    assert {sample["phase"] for sample in report["samples"]} >= {"before", "after"}
     assert (testbed.directory / "experiments" / "reports" / f"{report['id']}.md").is_file()
 
 

@@ -26,8 +26,10 @@ function show() {
   main.replaceChildren();
   const [title, view] = argument && name in DETAILS ? [argument, DETAILS[name]] : VIEWS[name || "flow"] ?? [];
   for (const link of nav.children) {
-    if (link.dataset.view === (name || "flow")) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view === (name || "flow")) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
   if (!view) return main.append(h("h1", {}, "No such view"), notice(`There is no view “${name}”.`));
   document.title = `${title} – IoT testbed`;

@@ -35,7 +35,7 @@ function runningNote(run) {
 
 function group(kind, found, starts) {
   const chosen = found.filter((one) => one.kind === kind);
-  return card(KINDS[kind], null, chosen.map((one) => experimentNode(one, starts)));
+  return card(KINDS[kind], null, ...chosen.map((one) => experimentNode(one, starts)));
 }
 
 function experimentNode(one, starts) {

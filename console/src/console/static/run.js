@@ -3,7 +3,7 @@
 import { download, enc, get, send, stream } from "/api.js";
 import { chart } from "/chart.js";
 import { VERDICTS } from "/experiments.js";
-import { card, h, notice, number, say, tag } from "/dom.js";
+import { card, h, notice, number, say, tag, whole } from "/dom.js";
 
 const PHASES = ["before", "during", "after"];
 const KEEP = 3600;
@@ -64,7 +64,7 @@ function follow(found, course, problem, signal, ended) {
 
 function makeCourse() {
   const charts = [
-    chart("Messages", "per second", [{ name: "found in Kafka", key: "records", kind: "accent" }, { name: "sent by devices", key: "sent", kind: "spark" }]),
+    chart("Messages", "per second", [{ name: "in Kafka (LwM2M comes three ways)", key: "records", kind: "accent" }, { name: "sent by devices", key: "sent", kind: "spark" }]),
     chart("Device to Kafka", "ms", [{ name: "p50", key: "p50", kind: "accent" }, { name: "p99", key: "p99", kind: "spark" }]),
     chart("On their way", "messages", [{ name: "sent and not in Kafka yet", key: "outstanding", kind: "accent" }]),
     chart("REST", "ms", [{ name: "slowest answer of the LwM2M server", key: "rest_ms", kind: "accent" }]),
@@ -107,7 +107,7 @@ function reportNodes(found) {
   const ledger = ["sent", "delivered", "lost", "duplicated", "reordered"];
   const paths = [...Object.entries(found.paths), ["messages", found.ledger]];
   nodes.push(card("Ledger", null, table(["Path", ...ledger], paths.map(([name, totals]) => [name, ...ledger.map((key) => totals[key])]), 1)));
-  nodes.push(card("Before, during, after", null, table(["", ...PHASES], phaseRows(found), 1), h("p", { class: "soft" }, `Recovered ${found.recovery_seconds === null ? "not while it was watched" : `after ${found.recovery_seconds} s`}; longest silence ${found.longest_silence_seconds} s. Latencies are those of messages sent in the phase.`)));
+  nodes.push(card("Before, during, after", null, table(["", ...PHASES], phaseRows(found), 1), h("p", { class: "soft" }, `Recovered ${found.recovery_seconds === null ? "not while it was watched" : `after ${found.recovery_seconds} s`}; longest silence of a path ${found.longest_silence_seconds} s. Latencies are those of messages sent in the phase.`), prometheusNode(found.prometheus ?? {})));
   for (const [name, rows] of Object.entries(found.tables ?? {})) {
     if (rows.length) nodes.push(card(name, null, table(Object.keys(rows[0]).map((key) => key.replaceAll("_", " ")), rows.map(Object.values), 1)));
   }
@@ -117,15 +117,19 @@ function reportNodes(found) {
   return nodes;
 }
 
+function prometheusNode(figures) {
+  const rows = Object.entries(figures).map(([name, values]) => [name, ...PHASES.map((phase) => show(values[phase]))]);
+  return rows.length ? h("details", { class: "object" }, h("summary", {}, "From Prometheus, over 15 s at least"), table(["", ...PHASES], rows, 1)) : null;
+}
+
 function phaseRows(found) {
   const pair = (quantiles) => `${show(quantiles.p50)} / ${show(quantiles.p99)}`;
   const row = (name, of) => [name, ...PHASES.map((phase) => of(found.phases[phase]))];
   const rows = [row("seconds", (p) => show(p.seconds)), row("records per second", (p) => show(p.records_per_second)), row("device to Kafka p50 / p99, ms", (p) => pair(p.latency_ms)), row("REST p50 / p99, ms", (p) => pair(p.rest_ms)), row("on their way, at most", (p) => show(p.outstanding_at_most))];
-  for (const [name, values] of Object.entries(found.prometheus ?? {})) rows.push([name, ...PHASES.map((phase) => show(values[phase]))]);
   return rows;
 }
 
-const show = (value) => (value === null || value === undefined ? "–" : typeof value === "number" ? number(value) : String(value));
+const show = (value) => (value === null || value === undefined ? "–" : Number.isInteger(value) ? whole(value) : typeof value === "number" ? number(value) : String(value));
 
 function table(heads, rows, numbersFrom = 9) {
   const kind = (index) => (index >= numbersFrom ? "num" : "");

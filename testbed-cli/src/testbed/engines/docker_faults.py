@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,14 +11,14 @@ from testbed.engines.native import paths
 
 SERVICES: Final[Mapping[str, str]] = {"kafka": "redpanda"}
 """Compose services by the part's name, where they differ."""
-_BEGIN: Final = {"kill": ("kill",), "stop": ("stop",), "pause": ("pause",)}
-_END: Final = {"kill": ("start",), "stop": ("start",), "pause": ("unpause",)}
+_END: Final = {"kill": "start", "stop": "start", "pause": "unpause"}
+"""What undoes each kind of fault, which Compose calls by the same word."""
 
 
 def break_part(compose: Sequence[str], kind: str, part: str, seconds: float) -> None:
     """Kill a service's containers, or keep them stopped or frozen for some seconds.
 
-    The end is in the hands of a process of its own, so that it comes also when this one is killed meanwhile.
+    All of it is in the hands of a process of its own, so that its end comes also when this one is killed.
 
     Args:
         compose: the command line of Compose.
@@ -29,21 +30,26 @@ def break_part(compose: Sequence[str], kind: str, part: str, seconds: float) -> 
         EngineError: Compose refuses.
     """
     service = SERVICES.get(part, part)
-    restore = shlex.join((*compose, *_END[kind], service))
+    begin, end = (shlex.join((*compose, word, service)) for word in (kind, _END[kind]))
     wait = 0.0 if kind == "kill" else seconds
-    result = subprocess.run(
-        (*compose, *_BEGIN[kind], service), cwd=paths.root(), capture_output=True, text=True, check=False
-    )
-    if result.returncode != 0:
-        lines = result.stderr.strip().splitlines()
-        raise EngineError(f"docker compose {_BEGIN[kind][0]} {service}: {lines[-1] if lines else 'failed'}")
-    ending = subprocess.Popen(
-        ("sh", "-c", f"sleep {wait:g}; exec {restore}"),
-        cwd=paths.root(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    if ending.wait() != 0:
-        raise EngineError(f"docker compose {_END[kind][0]} {service} failed: see ./testbed status")
+    # What went wrong goes to a file: a pipe would break when its reader is killed.
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            ("sh", "-c", f"if {begin}; then sleep {wait:g}; {end}; else {end}; exit 1; fi"),
+            cwd=paths.root(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            subprocess.run(
+                (*compose, _END[kind], service), cwd=paths.root(), capture_output=True, check=False
+            )
+            raise
+        if status != 0:
+            said.seek(0)
+            lines = said.read().strip().splitlines()
+            raise EngineError(f"docker compose {kind} {service}: {lines[0] if lines else 'failed'}")

@@ -101,7 +101,7 @@ class _Run:
         }
 
     def _tables(self) -> dict[str, Any]:
-        tables = {"Ways into Kafka, messages sent during the experiment": compare_paths(self.recorder.phases)}
+        tables = {"Ways into Kafka, of messages sent during it": compare_paths(self.recorder.phases)}
         if "profiles" in self._lab.figures:
             tables["Profiles"] = self._lab.figures.pop("profiles")
         return tables

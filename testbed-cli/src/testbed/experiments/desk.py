@@ -217,6 +217,8 @@ class Desk:
             return
         if process.stdin is not None:
             process.stdin.close()
+        if process.returncode is None:
+            process.terminate()  # it has reported, or never will by itself
         try:
             async with asyncio.timeout(GRACE):
                 await process.wait()

@@ -6,7 +6,6 @@ It is not the simulator: bare and quick, so that it can also do what a good devi
 import asyncio
 import time
 from collections import Counter as Count
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -211,7 +210,3 @@ class Guest:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-Identities = Callable[[str], MqttSettings]
-"""MQTT settings of a device by its id, with a certificate of its own."""

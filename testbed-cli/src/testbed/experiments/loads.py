@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import quote
 
 from testbed.experiments.lab import ExperimentError, Lab
 from testbed.experiments.model import Choice, Expectation, Experiment, Number, Values
@@ -73,7 +74,7 @@ async def reboots(lab: Lab, values: Values) -> None:
         raise ExperimentError("no device is online to reboot")
     before = {name: (await _node(lab, name))["births"] for name in chosen}
     for name in chosen:
-        await lab.rest("POST", f"{root}/api/clients/{name}/3/0/4")
+        await lab.rest("POST", f"{root}/api/clients/{quote(name, safe='')}/3/0/4")
     lab.tell(f"{len(chosen)} devices were told to reboot")
     began = time.monotonic()
     waiting = set(chosen)
@@ -96,7 +97,7 @@ async def rebirths(lab: Lab, values: Values) -> None:
     nodes = [node["edge_node"] for node in page["nodes"] if node["online"]]
     for _ in range(int(values["rounds"])):
         for name in nodes:
-            await lab.rest("POST", f"{root}/api/nodes/{name}/rebirth", good=(200, 202, 429))
+            await lab.rest("POST", f"{root}/api/nodes/{quote(name, safe='')}/rebirth", good=(200, 202, 429))
         await asyncio.sleep(1)
     lab.calm()
     after = await lab.rest("GET", f"{root}/api/nodes?limit=1000")
@@ -111,7 +112,8 @@ async def rebirths(lab: Lab, values: Values) -> None:
 
 
 async def _node(lab: Lab, name: str) -> dict[str, int]:
-    node: dict[str, int] = await lab.rest("GET", f"{lab.places.sparkplug_host_url}/api/nodes/{name}")
+    url = f"{lab.places.sparkplug_host_url}/api/nodes/{quote(name, safe='')}"
+    node: dict[str, int] = await lab.rest("GET", url)
     return node
 
 

@@ -79,7 +79,7 @@ class Expectation:
     """What has to hold for the verdict `passed`, beside what the experiment checks itself.
 
     Attributes:
-        lost: messages that may be missing from Kafka: a share of what the fleet sends in a second.
+        lost: messages that may be missing from Kafka, as seconds of what arrived before.
         duplicated: whether messages may be in Kafka twice.
         recovers_within: s from the end of the disturbance until traffic is as before; None does not ask.
     """

@@ -1,5 +1,6 @@
 """Faults on parts: killed, stopped for a while, frozen for a while."""
 
+import asyncio
 from typing import Final
 
 from testbed.experiments.lab import FaultKind, Lab
@@ -9,6 +10,8 @@ BROKER: Final = "mosquitto"
 SIMULATOR: Final = "device-simulator"
 SNAPSHOT: Final = 12.0
 """s of traffic that the broker forgets when it is killed: its snapshots are 10 s apart."""
+AFTERMATH: Final = 5.0
+"""s after a kill that still count as during it: in the kill itself there is no time to send anything."""
 START: Final = 60.0
 """s in which a part has to be back: Kafka reads its log first, devices come back with back-off."""
 
@@ -38,6 +41,8 @@ async def _do(lab: Lab, kind: FaultKind, values: Values, seconds: float) -> None
     await lab.fault(kind, part, seconds)
     lab.calm()
     lab.tell(f"{part}: left alone again")
+    if kind == "kill":
+        await asyncio.sleep(AFTERMATH)
 
 
 def _killed(values: Values) -> Expectation:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
-from pydantic_settings import BaseSettings
 
 from iiot import certs
 from iiot.errors import SettingsError
@@ -17,22 +16,11 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
-class SimulatorPlaces(BaseSettings):
-    """Where the devices' own counts are asked for. Mix into settings."""
+class Places(KafkaSettings, ApiSettings):
+    """Environment variables of experiments. Mix into a service's settings."""
 
     simulators: str = "localhost:8083"
     """`host:port` list of those that count; a name stands for all its addresses."""
-
-    @field_validator("simulators")
-    @classmethod
-    def _are_addresses(cls, text: str) -> str:
-        parse_addresses(text)
-        return text
-
-
-class Places(KafkaSettings, ApiSettings, SimulatorPlaces):
-    """Environment variables of experiments. Mix into a service's settings."""
-
     mqtt_host: str = Field(default="localhost", min_length=1)
     broker_tls_port: int = Field(default=8883, ge=0, le=65535)
     """Where the broker shows its certificate, and where an experiment's own devices connect; 0: nowhere."""
@@ -43,6 +31,12 @@ class Places(KafkaSettings, ApiSettings, SimulatorPlaces):
     """The device authority; without it an experiment can have no devices of its own."""
     experiments_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     """Where reports and the certificates of experiments' devices are kept; without it there are none."""
+
+    @field_validator("simulators")
+    @classmethod
+    def _are_addresses(cls, text: str) -> str:
+        parse_addresses(text)
+        return text
 
 
 class Factory:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter as Count
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -36,7 +37,7 @@ class Recorder:
     Attributes:
         samples: all seconds so far.
         phases: latencies by phase.
-        found: problems that make the result less than certain.
+        problems: what makes the result less than certain.
     """
 
     def __init__(self, places: Places, own: Counted, on_sample: Callable[[Sample], None]) -> None:
@@ -49,7 +50,7 @@ class Recorder:
         self._ledger = Ledger([])
         self._source = RecordSource(places.kafka_brokers, list(PATH_OF_TOPIC))
         self._second = Histogram()
-        self._records = 0
+        self._records: Count[str] = Count()
         self._slowest: float | None = None
         self._sent: int | None = None
         self._answers: list[Counter] = []
@@ -74,7 +75,8 @@ class Recorder:
                 self._ledger = Ledger(start.counters)
                 following = asyncio.create_task(self._follow(), name="records")
                 others = [
-                    asyncio.create_task(self._tick(session), name="samples"),
+                    asyncio.create_task(self._tick(), name="samples"),
+                    asyncio.create_task(self._ask(session), name="counts"),
                     asyncio.create_task(self._probe(session), name="rest"),
                 ]
                 try:
@@ -120,7 +122,7 @@ class Recorder:
             # A thread waits for Kafka; everything else belongs to the event loop.
             for record in await asyncio.to_thread(lambda: list(self._source.read(0.1))):
                 entry = read_record(record.topic, record.value)
-                self._records += 1
+                self._records[PATH_OF_TOPIC[record.topic].name] += 1
                 if entry is None:
                     continue
                 self._ledger.observe(record.topic, entry, record.stored_ms)
@@ -128,25 +130,23 @@ class Recorder:
                     self._second.add(record.stored_ms - entry.sent_ms)
                     self.phases.note(PATH_OF_TOPIC[record.topic].name, entry.sent_ms, record.stored_ms)
 
-    async def _tick(self, session: aiohttp.ClientSession) -> None:
+    async def _tick(self) -> None:
         due = began = time.monotonic()
-        asked = 0.0
         while True:
             due += SECOND
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            now = time.monotonic()
-            if now - asked >= (SECOND if len(self._answers) < MANY else 5 * SECOND) - 0.1:
-                asked = now
-                await self._ask(session)
             # Measured, not assumed: a busy machine makes seconds longer.
             elapsed = max(time.monotonic() - began, 0.001)
             began = time.monotonic()
             self._take(elapsed)
 
     async def _ask(self, session: aiohttp.ClientSession) -> None:
-        with suppress(SimulatorsError):
-            self._answers = (await read_counters(session, self._places.simulators)).counters or self._answers
-        self._ledger.count([*self._answers, *self._own()])
+        while True:
+            with suppress(SimulatorsError):
+                found = await read_counters(session, self._places.simulators)
+                self._answers = found.counters or self._answers
+            self._ledger.count([*self._answers, *self._own()])
+            await asyncio.sleep(SECOND if len(self._answers) < MANY else 5 * SECOND)
 
     def _take(self, elapsed: float) -> None:
         counters = [*self._answers, *self._own()]
@@ -156,14 +156,15 @@ class Recorder:
         sample = Sample(
             at=_now(),
             phase=self.phases.current,
-            records=round(self._records / elapsed, 1),
+            records=round(self._records.total() / elapsed, 1),
             sent=None if grown is None else round(grown, 1),
             p50=self._second.quantile(0.5),
             p99=self._second.quantile(0.99),
             outstanding=self._ledger.verdict(max_missing=0).lost,
             rest_ms=None if self._slowest is None else round(self._slowest, 2),
+            paths={name: round(count / elapsed, 1) for name, count in self._records.items()},
         )
-        self._records, self._second, self._slowest = 0, Histogram(), None
+        self._records, self._second, self._slowest = Count(), Histogram(), None
         self.samples.append(sample)
         self._on_sample(sample)
 

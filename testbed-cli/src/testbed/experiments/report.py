@@ -128,7 +128,7 @@ def _phase_lines(report: Mapping[str, Any]) -> list[str]:
     ]
     for name, values in report.get("prometheus", {}).items():
         rows.append((name, *(_text(values.get(phase)) for phase in PHASES)))
-    ends = [f"Recovered after {_text(report['recovery_seconds'])} s; longest silence "]
+    ends = [f"Recovered after {_text(report['recovery_seconds'])} s; longest silence of a path "]
     ends[0] += f"{report['longest_silence_seconds']} s."
     return ["## Before, during, after", "", *_table(heads, rows), *ends, ""]
 

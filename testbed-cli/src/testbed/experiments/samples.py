@@ -10,6 +10,8 @@ from testbed.verify.paths import PATHS
 
 CALM: Final = 3
 """Seconds in a row in which traffic has to be as before to count as recovered."""
+BUSY: Final = 3.0
+"""Records per second from which on a path may not be silent for a second."""
 RATE_SHARE: Final = 0.8
 """Share of the rate before the disturbance that counts as before."""
 
@@ -20,11 +22,12 @@ class Sample:
 
     Attributes:
         at: UTC ms at its end.
-        records: records per second found in Kafka, by path and in all.
+        records: records per second found in Kafka, on all paths together.
         sent: messages per second counted by the devices; None while a count is missing.
         p50, p99: ms from device to Kafka of what arrived in this second; None when nothing did.
         outstanding: messages counted by devices and not in Kafka yet.
         rest_ms: the LwM2M server's slowest answer to a small question in this second; None: none.
+        paths: records per second by path.
     """
 
     at: int
@@ -35,6 +38,7 @@ class Sample:
     p99: int | None
     outstanding: int
     rest_ms: float | None = None
+    paths: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For the page and the report."""
@@ -87,20 +91,32 @@ def mean_rate(samples: Iterable[Sample], phase: str) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def longest_silence(samples: Iterable[Sample]) -> int:
-    """The longest run of seconds without a record, from the disturbance on."""
-    longest = silent = 0
-    for sample in samples:
-        silent = silent + 1 if sample.phase != PHASES[0] and not sample.records else 0
-        longest = max(longest, silent)
+def busy_paths(samples: Sequence[Sample]) -> list[str]:
+    """The paths on which so much came before that a second without a record means something."""
+    before = [sample.paths for sample in samples if sample.phase == PHASES[0]]
+    sums: dict[str, float] = {}
+    for paths in before:
+        for name, rate in paths.items():
+            sums[name] = sums.get(name, 0.0) + rate
+    return [name for name, rate in sums.items() if rate >= BUSY * len(before)]
+
+
+def longest_silence(samples: Sequence[Sample]) -> int:
+    """The longest run of seconds without a record on one of the busy paths, from the disturbance on."""
+    longest = 0
+    for name in busy_paths(samples):
+        silent = 0
+        for sample in samples:
+            silent = silent + 1 if sample.phase != PHASES[0] and not sample.paths.get(name) else 0
+            longest = max(longest, silent)
     return longest
 
 
 def recovery(samples: Sequence[Sample], disturbed_until: int) -> float | None:
     """Seconds from the end of the disturbance until traffic is as before for `CALM` seconds.
 
-    As before means: at least 80 % of the records per second, and no more than a second's worth of
-    messages on their way beyond what was outstanding then.
+    As before means: at least 80 % of the records per second, none of the busy paths silent, and no more
+    than a second's worth of messages on their way beyond what was outstanding then.
 
     Args:
         samples: of the whole run so far, in order.
@@ -113,11 +129,15 @@ def recovery(samples: Sequence[Sample], disturbed_until: int) -> float | None:
     if not rate:
         return None
     usual = max((sample.outstanding for sample in samples if sample.phase == PHASES[0]), default=0)
+    busy = busy_paths(samples)
     after = [sample for sample in samples if sample.at > disturbed_until]
     for index, first in enumerate(after):
         run = after[index : index + CALM]
         calm = all(
-            sample.records >= RATE_SHARE * rate and sample.outstanding <= usual + rate for sample in run
+            sample.records >= RATE_SHARE * rate
+            and sample.outstanding <= usual + rate
+            and all(sample.paths.get(name) for name in busy)
+            for sample in run
         )
         if len(run) == CALM and calm:
             return max(0.0, (first.at - disturbed_until) / 1000 - 1)

@@ -8,7 +8,16 @@ def course(*rates, outstanding=None, before=3):
     """Samples one second apart; the first `before` are undisturbed."""
     waiting = outstanding or [0] * len(rates)
     return [
-        Sample(1000 * (at + 1), "before" if at < before else "during", rate, rate, 5, 9, waiting[at])
+        Sample(
+            1000 * (at + 1),
+            "before" if at < before else "during",
+            rate,
+            rate,
+            5,
+            9,
+            waiting[at],
+            paths={"lwm2m.http": rate, "lwm2m.bridge": 100.0, "idle": 0.1},
+        )
         for at, rate in enumerate(rates)
     ]
 
@@ -35,6 +44,17 @@ def test_without_traffic_before_nothing_can_be_said():
 
 def test_silence_counts_from_the_disturbance_on():
     assert longest_silence(course(0, 0, 100, 0, 0, 0, 5, 0)) == 3
+
+
+def test_one_silent_path_is_no_recovery_whatever_comes_on_the_others():
+    samples = course(*[100] * 9)
+    for sample in samples[3:6]:
+        sample.paths["lwm2m.http"] = 0.0
+    assert recovery(samples, disturbed_until=3000) == 3.0
+    assert longest_silence(samples) == 3
+    for sample in samples[3:]:
+        sample.paths["idle"] = 0.0
+    assert recovery(samples, disturbed_until=3000) == 3.0
 
 
 @given(st.lists(st.floats(0, 1e6), max_size=40), st.integers(0, 50_000))
