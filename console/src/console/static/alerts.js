@@ -22,13 +22,17 @@ function show(parent, found, empty) {
   parent.replaceChildren(...found.map(alertNode));
 }
 
+function when({ status, startsAt, endsAt }) {
+  return status === "resolved" && endsAt ? `began ${ago(Date.parse(startsAt))}, ended ${ago(Date.parse(endsAt))}` : `since ${ago(Date.parse(startsAt))}`;
+}
+
 function alertNode(alert) {
   const { alertname, severity, ...labels } = alert.labels;
   const { summary, description, runbook_url: runbook } = alert.annotations ?? {};
   const isBad = alert.status === "firing";
   const link = runbook && /^https?:/.test(runbook) ? h("a", { href: runbook, rel: "noreferrer" }, "Runbook") : runbook ? h("span", { class: "soft" }, `Runbook: ${runbook}`) : null;
   return h("article", { class: "object" },
-    h("p", { class: "row" }, tag(alert.status, isBad ? "bad" : alert.status === "resolved" ? "good" : "warn"), h("b", {}, alertname ?? "alert"), severity ? tag(severity) : null, h("span", { class: "soft" }, `since ${ago(Date.parse(alert.startsAt))}`), link),
+    h("p", { class: "row" }, tag(alert.status, isBad ? "bad" : alert.status === "resolved" ? "good" : "warn"), h("b", {}, alertname ?? "alert"), severity ? tag(severity) : null, h("span", { class: "soft" }, when(alert)), link),
     summary ? h("p", {}, summary) : null,
     description ? h("p", { class: "soft" }, description) : null,
     h("p", { class: "mono soft" }, Object.entries(labels).map(([name, value]) => `${name}=${value}`).join(" ")));

@@ -16,6 +16,9 @@ const ORDERS = {
   gaps: ["Sequence gaps", (a, b) => (b.sparkplug?.gaps ?? 0) - (a.sparkplug?.gaps ?? 0)],
 };
 
+/** A device of an experiment that has ended: the Sparkplug host remembers it, and there may be hundreds. */
+const isLeftBehind = (d) => d.id.startsWith("experiment-") && !d.lwm2m && d.sparkplug?.online === false;
+
 const seen = (device) => Math.max(Date.parse(device.lwm2m?.lastUpdate ?? "") || 0, device.sparkplug?.seen_at ?? 0);
 
 export function devices(main, signal) {
@@ -26,6 +29,8 @@ export function devices(main, signal) {
   const options = (choices) => Object.entries(choices).map(([value, [text]]) => h("option", { value }, text));
   const filter = h("select", { "aria-label": "Filter" }, options(FILTERS));
   const order = h("select", { "aria-label": "Order" }, options(ORDERS));
+  const old = h("input", { type: "checkbox" });
+  const oldLabel = h("label", { class: "check", hidden: true }, old, h("span", {}));
   const list = new List({
     label: "Devices",
     columns: [
@@ -44,12 +49,16 @@ export function devices(main, signal) {
   });
   const refresh = () => {
     const word = search.value.trim().toLowerCase();
-    const rows = all.filter((d) => d.id.toLowerCase().includes(word) && FILTERS[filter.value][1](d)).sort(ORDERS[order.value][1]);
+    const kept = old.checked ? all : all.filter((d) => !isLeftBehind(d));
+    const left = all.filter(isLeftBehind).length;
+    oldLabel.hidden = !left;
+    oldLabel.lastChild.textContent = `${number(left)} of ended experiments`;
+    const rows = kept.filter((d) => d.id.toLowerCase().includes(word) && FILTERS[filter.value][1](d)).sort(ORDERS[order.value][1]);
     list.set(rows);
-    shown.textContent = rows.length === all.length ? `${number(all.length)} devices` : `${number(rows.length)} of ${number(all.length)} devices`;
+    shown.textContent = rows.length === kept.length ? `${number(kept.length)} devices` : `${number(rows.length)} of ${number(kept.length)} devices`;
   };
-  for (const input of [search, filter, order]) input.addEventListener("input", refresh);
-  main.append(h("h1", {}, "Devices"), problem, h("div", { class: "row" }, search, filter, order, shown), list.element);
+  for (const input of [search, filter, order, old]) input.addEventListener("input", refresh);
+  main.append(h("h1", {}, "Devices"), problem, h("div", { class: "row" }, search, filter, order, oldLabel, shown), list.element);
   poll(3000, signal, async () => {
     const found = await get("/api/devices", signal);
     all = found.devices;
