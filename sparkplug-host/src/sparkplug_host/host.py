@@ -46,6 +46,7 @@ class HostApplication:
         self._metrics = Metrics(service.registry, self.state)
         self._presence = HostPresence(settings.sparkplug_host_id)
         self._connection: Connection | None = None
+        self._introduced: Connection | None = None
         self._set_epoch()
 
     async def run(self) -> None:
@@ -107,21 +108,24 @@ class HostApplication:
         filters = (self._presence.topic, f"{NAMESPACE}/#")
         await self._read_certificates(connection)
         await connection.subscribe(*(Subscription(topic_filter) for topic_filter in filters))
-        await connection.publish_acked(self._presence.topic, self._presence.birth(), retain=True)
-        self._publish_legacy(connection, b"ONLINE")
-        self._connection = connection
+        if self._presence.is_outranked():
+            self._log.warning("state_in_the_future", topic=self._presence.topic)
+            return  # edge nodes would ignore a birth of this session; the next one begins behind that time
         try:
-            while not self._stopping.is_set() and not self._presence.outranked:
+            self._introduced = connection  # a late will may come before the birth is acknowledged
+            await connection.publish_acked(self._presence.topic, self._presence.birth(), retain=True)
+            self._publish_legacy(connection, b"ONLINE")
+            self._connection = connection
+            while not self._stopping.is_set() and not self._presence.is_outranked():
                 self._set_epoch()
                 self._act(self.state.tick(_monotonic()))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), TICK)
         finally:
-            self._connection = None  # from here on the own death is no late will to answer
-        if self._presence.outranked:
-            self._log.warning(
-                "state_in_the_future", topic=self._presence.topic, reason="the clock was set back"
-            )
+            # From here on the own death is no late will to answer.
+            self._connection = self._introduced = None
+        if self._presence.is_outranked():
+            self._log.warning("state_in_the_future", topic=self._presence.topic)
         self._publish_legacy(connection, b"OFFLINE")
         await connection.publish_acked(self._presence.topic, self._presence.death(_utc()), retain=True)
 
@@ -184,8 +188,8 @@ class HostApplication:
         if message.topic != self._presence.topic:
             return
         answer = self._presence.on_own_state(message.payload, retained=message.retain)
-        if answer is not None and self._connection is not None:
-            self._connection.publish(message.topic, answer, qos=1, retain=True)
+        if answer is not None and self._introduced is not None and not message.retain:
+            self._introduced.publish(message.topic, answer, qos=1, retain=True)
 
     def _act(self, outputs: list[Output]) -> None:
         self.events.outputs(outputs)

@@ -46,7 +46,7 @@ def host(service):
 
 @pytest.fixture
 def wire(host):
-    host._connection = Wire()
+    host._connection = host._introduced = Wire()
     return host._connection
 
 
@@ -85,6 +85,22 @@ def test_a_late_will_of_the_own_past_is_corrected_at_once(host, wire):
     deliver(host, STATE, payload)
     deliver(host, "spBv1.0/STATE/other", late)
     assert len(wire.published) == 1
+
+
+def test_a_stored_state_is_not_answered_but_a_later_one_makes_the_host_come_back_behind_it(host, wire):
+    host._presence.will(5)
+    deliver(host, STATE, b'{"online":false,"timestamp":4}', retain=True)
+    assert not host._presence.is_outranked()
+    deliver(host, STATE, b'{"online":false,"timestamp":9}', retain=True)
+    assert host._presence.is_outranked()
+    assert wire.published == []
+    assert decode_state(host._presence.will(6)).timestamp == 10
+
+
+def test_edge_nodes_of_other_groups_are_passed_over(host):
+    for message in births():
+        deliver(host, message.topic.replace("/IIoT/", "/Other/"), message.payload)
+    assert host.state.nodes == {}
 
 
 def test_the_own_death_is_not_answered(host):

@@ -82,7 +82,7 @@ class EventRing:
         Ids are the same in both, so a client may go from one to the other.
         """
         ring = EventRing(self._size, self._clock)
-        ring.latest = ring._lost = self.latest  # noqa: SLF001 - one of this class
+        ring.latest = ring._lost = self.latest
         self._parts.append((ring, wanted))
         return ring
 
@@ -93,12 +93,23 @@ class EventRing:
         timestamp = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
         body = {"id": number, "type": kind, "endpoint": endpoint, "timestamp": timestamp, "data": data}
         event = Event(number, kind, endpoint, orjson.dumps(body))
-        self._keep(event)
+        self.note(event, keep=True)
         for ring, wanted in self._parts:
-            ring.latest = number
-            if wanted(kind):
-                ring._keep(event)  # noqa: SLF001 - one of this class
+            ring.note(event, keep=wanted(kind))
         return number
+
+    def note(self, event: Event, *, keep: bool) -> None:
+        """Take in an event that has its id already; without `keep` only the id counts."""
+        self.latest = event.id
+        if not keep:
+            return
+        self._events.append(event)
+        if len(self._events) > self._size * 1.25:  # seldom, because it moves the whole list
+            surplus = len(self._events) - self._size
+            self._lost = self._events[surplus - 1].id
+            del self._events[:surplus]
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     async def read(self, after: int, limit: int) -> Batch:
         """The events behind `after`, at most `limit`; a cursor ahead of them all starts at the oldest."""
@@ -111,13 +122,3 @@ class EventRing:
     async def changed(self) -> None:
         """Wait until there is a new event."""
         await self._changed.wait()
-
-    def _keep(self, event: Event) -> None:
-        self._events.append(event)
-        self.latest = event.id
-        if len(self._events) > self._size * 1.25:  # seldom, because it moves the whole list
-            surplus = len(self._events) - self._size
-            self._lost = self._events[surplus - 1].id
-            del self._events[:surplus]
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()

@@ -68,8 +68,7 @@ class HostPresence:
         """What is published before a clean DISCONNECT, `now` in UTC ms."""
         return encode_state(State(online=False, timestamp=max(now, self._connected_at)))
 
-    @property
-    def outranked(self) -> bool:
+    def is_outranked(self) -> bool:
         """Whether edge nodes ignore this session, for they know a later STATE: a new CONNECT is needed."""
         return self._foreign >= self._connected_at
 
@@ -82,7 +81,7 @@ class HostPresence:
         """Answer a message on the own topic: the birth again, if it says offline; else None.
 
         The late will of an earlier session is what this repairs. When that one, or the STATE that was
-        `retained`, is later than this session, the clock was set back: then the host is `outranked`.
+        `retained`, is later than this session, the clock was set back: then `is_outranked`.
         """
         try:
             state = decode_state(data)

@@ -71,10 +71,10 @@ def test_a_later_state_on_the_own_topic_calls_for_a_new_session_behind_it(state,
     presence = HostPresence("scada")
     presence.will(100)
     presence.on_own_state(encode_state(state), retained=retained)
-    assert presence.outranked is outranked
+    assert presence.is_outranked() is outranked
     presence.will(200)
     assert decode_state(presence.birth()) == State(True, 5001 if outranked else 200)
-    assert not presence.outranked
+    assert not presence.is_outranked()
 
 
 def test_a_primary_host_has_its_own_time_on_each_server():
