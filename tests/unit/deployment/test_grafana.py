@@ -85,6 +85,53 @@ def test_every_figure_has_a_unit(dashboard):
             assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
 
 
+# Identifiers in Grafana's registry of units (@grafana/data, valueFormats/categories, of the pinned version).
+UNITS = {"short", "none", "percentunit", "s", "bytes", "Bps", "reqps", "mps", "eps", "recps"}
+KINDS = {"stat", "timeseries", "bargauge", "heatmap", "state-timeline", "table"}
+
+
+def test_units_and_kinds_of_panels_are_those_that_grafana_knows(dashboard):
+    for panel in panels_of(dashboard):
+        assert panel["fieldConfig"]["defaults"].get("unit", "none") in UNITS, panel["title"]
+        assert panel["type"] in KINDS, panel["title"]
+
+
+def test_what_is_counted_by_the_second_says_what_it_counts(dashboard):
+    named = {"http_requests": "reqps", "lwm2m_events_total": "eps", "_bytes": "Bps"}
+    for panel in panels_of(dashboard):
+        for target in panel["targets"]:
+            [metric] = re.findall(r"^sum(?: by \([^)]*\))? \(rate\((\w+)", target["expr"])[:1] or [""]
+            wanted = next((unit for name, unit in named.items() if name in metric), None)
+            if wanted and panel["type"] in ("stat", "timeseries") and "/" not in target["expr"]:
+                assert panel["fieldConfig"]["defaults"]["unit"] == wanted, panel["title"]
+
+
+def test_legends_name_labels_that_the_query_gives(dashboard):
+    for panel in panels_of(dashboard):
+        for target in panel["targets"]:
+            wanted = set(re.findall(r"{{(\w+)}}", target.get("legendFormat", "")))
+            grouped = re.search(r"\bby \(([^)]*)\)", target["expr"])
+            if wanted and grouped:
+                assert wanted <= {label.strip() for label in grouped[1].split(",")}, target["expr"]
+            elif wanted:
+                assert not re.match(r"(sum|min|max|count)\b", target["expr"]), target["expr"]
+
+
+def test_several_lines_of_a_graph_can_be_told_apart(dashboard):
+    for panel in panels_of(dashboard):
+        legends = [target.get("legendFormat", "") for target in panel["targets"]]
+        assert len(set(legends)) == len(legends), panel["title"]
+        assert len(legends) == 1 or all(legends), panel["title"]
+
+
+def test_thresholds_grow_and_begin_at_the_bottom(dashboard):
+    for panel in panels_of(dashboard):
+        steps = panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])
+        values = [step.get("value") for step in steps]
+        assert values[1:] == sorted(values[1:]), panel["title"]
+        assert not values or values[0] is None, panel["title"]
+
+
 def test_nobody_can_change_them_in_the_browser(dashboard):
     assert dashboard["editable"] is False
     [provider] = yaml.safe_load((GRAFANA / "provisioning/dashboards/testbed.yml").read_text())["providers"]

@@ -63,7 +63,7 @@ def _traffic(board: Board) -> None:
     board.graph(
         "Messages by type", "Messages a second that the chosen fleets send",
         {"{{protocol}} {{type}}": rate("simulator_messages_sent_total", "protocol, type", fleet=FLEET)},
-        unit="reqps", stack=True,
+        unit="mps", stack=True,
     )  # fmt: skip
     board.graph(
         "LwM2M commands", "Commands in the window by operation and result",

@@ -31,7 +31,7 @@ def _now(board: Board) -> None:
     board.number("Sparkplug online", "Devices that are born", total("sparkplug_devices_online"))
     board.number(
         "In Kafka", "Records a second written to all telemetry topics; each LwM2M message makes three",
-        rate("kafka_topic_appended_total"), unit="reqps",
+        rate("kafka_topic_appended_total"), unit="recps",
     )  # fmt: skip
     board.number(
         "Outstanding", "Messages that devices counted and that are not in Kafka yet, over all paths",
@@ -56,7 +56,7 @@ def _now(board: Board) -> None:
             "8 Connect delivers": rate("kafka_topic_appended_total", topic=CONNECT),
             "9 all records in Kafka": rate("kafka_topic_appended_total"),
         },
-        unit="reqps",
+        unit="mps",
     )  # fmt: skip
     board.graph(
         "Waiting at each hop",
@@ -76,7 +76,7 @@ def _devices_to_broker(board: Board) -> None:
     board.graph(
         "Devices send", "Messages a second by protocol, as the simulators count them",
         {"{{protocol}}": rate("simulator_messages_sent_total", "protocol", fleet=FLEET)},
-        unit="reqps", stack=True,
+        unit="mps", stack=True,
     )  # fmt: skip
     board.graph(
         "Broker", "PUBLISH messages a second; dropped means that a client's queue was full",
@@ -85,7 +85,7 @@ def _devices_to_broker(board: Board) -> None:
             "sent": rate("mosquitto_publish_sent_total"),
             "dropped": rate("mosquitto_publish_dropped_total"),
         },
-        unit="reqps",
+        unit="mps",
     )  # fmt: skip
     board.graph(
         "Simulators behind schedule",
@@ -109,11 +109,11 @@ def _consumers(board: Board) -> None:
     board.row("Broker to LwM2M server, Sparkplug host and bridge")
     board.graph(
         "LwM2M server", "Messages of devices a second by operation",
-        {"{{operation}}": rate("lwm2m_messages_total", "operation")}, unit="reqps", width=8,
+        {"{{operation}}": rate("lwm2m_messages_total", "operation")}, unit="mps", width=8,
     )  # fmt: skip
     board.graph(
         "Sparkplug host", "Messages a second by type",
-        {"{{type}}": rate("sparkplug_messages_total", "type")}, unit="reqps", width=8,
+        {"{{type}}": rate("sparkplug_messages_total", "type")}, unit="mps", width=8,
     )  # fmt: skip
     board.graph(
         "Bridge", "Messages a second by route; received and delivered run together",
@@ -121,7 +121,7 @@ def _consumers(board: Board) -> None:
             "{{route}} received": rate("bridge_received_total", "route"),
             "{{route}} delivered": rate("bridge_delivered_total", "route"),
         },
-        unit="reqps", width=8,
+        unit="mps", width=8,
     )  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def _connect(board: Board) -> None:
     board.graph(
         "Events", "Events a second: made by the server, and read by Redpanda Connect on both paths",
         {"made": rate("lwm2m_events_total"), "read": rate("input_received", job="redpanda-connect")},
-        unit="reqps",
+        unit="eps",
     )  # fmt: skip
     board.graph(
         "Cursor lag", "Events that a consumer has not taken yet",
@@ -143,7 +143,7 @@ def _kafka(board: Board) -> None:
     board.row("Into Kafka")
     board.graph(
         "Records by topic", "Records a second written to each topic",
-        {"{{topic}}": rate("kafka_topic_appended_total", "topic", topic=r".+[^q]")}, unit="reqps",
+        {"{{topic}}": rate("kafka_topic_appended_total", "topic", topic=r".+[^q]")}, unit="recps",
     )  # fmt: skip
     board.graph(
         "Dead letters by topic", "Messages that could not be used, by the topic that keeps them",

@@ -89,6 +89,17 @@ def _resources(board: Board) -> None:
         unit="s",
     )  # fmt: skip
 
+    board.graph(
+        "Room on disk", "Bytes left where the parts keep their data; below 1 GB DiskLow fires",
+        {"{{data}}": "disk_free_bytes"}, unit="bytes",
+        steps=((None, "red"), (1e9, "yellow"), (5e9, "green")),
+    )  # fmt: skip
+    board.graph(
+        "Events kept", "Bytes of events that the LwM2M server keeps, on disk and in memory",
+        {"on disk": total("lwm2m_events_disk_bytes"), "in memory": total("lwm2m_events_memory_bytes")},
+        unit="bytes",
+    )  # fmt: skip
+
 
 def _quality(board: Board) -> None:
     board.row("Answers")

@@ -21,7 +21,7 @@ def overview() -> Board:
     )
     board.row("Now")
     board.number(
-        "Events made", "Events a second that the server appends", rate("lwm2m_events_total"), unit="reqps"
+        "Events made", "Events a second that the server appends", rate("lwm2m_events_total"), unit="eps"
     )
     board.number(
         "Requests", "HTTP requests a second to the server's API",
@@ -51,7 +51,7 @@ def overview() -> Board:
         "Events from server to Kafka",
         "Events a second made by the server, and records in the HTTP path's topic",
         {"made": rate("lwm2m_events_total"), "in Kafka": rate("kafka_topic_appended_total", topic=TOPIC)},
-        unit="reqps",
+        unit="eps",
     )  # fmt: skip
     board.graph(
         "Requests by route", "HTTP requests a second",
@@ -174,6 +174,6 @@ def analysis() -> Board:
             "delivered": rate("output_sent", job="redpanda-connect", label="kafka|"),
             "refused": rate("output_error", job="redpanda-connect", label="kafka|"),
         },
-        unit="reqps",
+        unit="eps",
     )  # fmt: skip
     return board

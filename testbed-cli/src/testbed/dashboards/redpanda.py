@@ -1,12 +1,13 @@
 """Redpanda: what arrives on both paths, over which connections, and what went wrong."""
 
-from testbed.dashboards.board import NONE_ALLOWED, Board, more, percentiles, rate, total
+from testbed.dashboards.board import NONE_ALLOWED, Board, more, p, percentiles, rate, total
 
 TOPICS = r".+[^q]"
 DEAD = r".+\\.dlq"
 HTTP_AND_WEBSOCKET = "iot.telemetry.lwm2m.(http|websocket)"
 BRIDGED = "iot.telemetry.(sparkplug.data|lwm2m.registration|lwm2m.updates)"
 WEBSOCKET = "iot.telemetry.lwm2m.websocket"
+_REDPANDA_ANSWERS = p(0.95, "redpanda_kafka_request_latency_seconds")
 
 
 def build() -> Board:
@@ -19,11 +20,11 @@ def build() -> Board:
     board.row("Now")
     board.number(
         "Connector path", "Records a second by Redpanda Connect, HTTP and WebSocket together",
-        rate("kafka_topic_appended_total", topic=HTTP_AND_WEBSOCKET), unit="reqps",
+        rate("kafka_topic_appended_total", topic=HTTP_AND_WEBSOCKET), unit="recps",
     )  # fmt: skip
     board.number(
         "Bridge path", "Records a second by the MQTT bridge",
-        rate("kafka_topic_appended_total", topic=BRIDGED), unit="reqps",
+        rate("kafka_topic_appended_total", topic=BRIDGED), unit="recps",
     )  # fmt: skip
     board.number("Records ever", "Records ever written to all topics", total("kafka_topic_appended_total"))
     board.number("Records kept", "Records that the topics hold now", total("kafka_topic_retained_records"))
@@ -37,6 +38,7 @@ def build() -> Board:
     )  # fmt: skip
     _messages(board)
     _connections(board)
+    _room(board)
     _activity(board)
     return board
 
@@ -49,11 +51,11 @@ def _messages(board: Board) -> None:
             "Redpanda Connect": rate("kafka_topic_appended_total", topic=HTTP_AND_WEBSOCKET),
             "MQTT bridge": rate("kafka_topic_appended_total", topic=BRIDGED),
         },
-        unit="reqps", stack=True,
+        unit="recps", stack=True,
     )  # fmt: skip
     board.graph(
         "Rate by topic", "Records a second",
-        {"{{topic}}": rate("kafka_topic_appended_total", "topic", topic=TOPICS)}, unit="reqps",
+        {"{{topic}}": rate("kafka_topic_appended_total", "topic", topic=TOPICS)}, unit="recps",
     )  # fmt: skip
     board.graph(
         "Total messages", "Records ever written, by topic",
@@ -109,6 +111,21 @@ def _connections(board: Board) -> None:
     )  # fmt: skip
 
 
+def _room(board: Board) -> None:
+    board.row("Kafka itself")
+    board.graph(
+        "Answer time of the Kafka API",
+        "95th percentile of Redpanda's requests; where it is not Redpanda, the time to tell all offsets",
+        {"answers": f"{_REDPANDA_ANSWERS} or max(kafka_answer_seconds)"}, unit="s",
+        steps=((None, "green"), (1, "red")),
+    )  # fmt: skip
+    board.graph(
+        "Room for data", "Bytes left on the file systems that hold records, queues and events",
+        {"{{data}}": "disk_free_bytes"}, unit="bytes",
+        steps=((None, "red"), (1e9, "yellow"), (5e9, "green")),
+    )  # fmt: skip
+
+
 def _activity(board: Board) -> None:
     board.row("Device activity")
     board.graph(
@@ -119,13 +136,13 @@ def _activity(board: Board) -> None:
         },
     )  # fmt: skip
     board.graph(
-        "Telemetry data rate", "Sparkplug data messages a second in Kafka, and their bytes",
-        {"records": rate("kafka_topic_appended_total", topic="iot.telemetry.sparkplug.data")}, unit="reqps",
+        "Telemetry data rate", "Sparkplug data messages a second that reach Kafka",
+        {"records": rate("kafka_topic_appended_total", topic="iot.telemetry.sparkplug.data")}, unit="recps",
     )  # fmt: skip
     board.graph(
         "WebSocket events", "Events a second made by the server, and records written by the WebSocket path",
         {"made": rate("lwm2m_events_total"), "in Kafka": rate("kafka_topic_appended_total", topic=WEBSOCKET)},
-        unit="reqps",
+        unit="eps",
     )  # fmt: skip
     board.graph(
         "WebSocket clients", "Clients of /ws/events, and connections closed in the window by reason",
