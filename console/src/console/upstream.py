@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 from yarl import URL
 
+from iiot import correlation
 from iiot.errors import IiotError
 from iiot.telemetry import problem
 
@@ -120,6 +121,7 @@ class Upstreams:
         """
         url = URL(f"{self.urls[part]}{path}?{request.rel_url.raw_query_string}", encoded=True)
         headers = {name: request.headers[name] for name in _SENT_ON if name in request.headers}
+        headers[correlation.HEADER] = correlation.current()
         timeout = aiohttp.ClientTimeout(total=_wanted_timeout(request, self._timeout))
         try:
             async with self._pool.request(
