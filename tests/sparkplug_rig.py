@@ -38,6 +38,11 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 PROTOCOLS = {"5": paho.MQTTv5, "3.1.1": paho.MQTTv311}
 
 
+def patiently(probe, what):
+    """Wait for what takes seconds, or much longer where machines that run the tests are shared."""
+    return wait_until(probe, what, seconds=60)
+
+
 class Clock:
     """The clock of a process, which may be set while it runs: s by which it is wrong."""
 
@@ -84,7 +89,7 @@ class Service:
             self.process.wait()
         else:
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(10) == 0
+            assert self.process.wait(20) == 0
 
 
 @contextmanager
@@ -111,7 +116,7 @@ def running(module, broker, directory, *, clock=None, **settings):
         return service.get("/api/health")
 
     try:
-        wait_until(answers, module, 20)
+        patiently(answers, module)
         yield service
     finally:
         process.kill()
@@ -171,7 +176,7 @@ class Watcher:
         self.is_connected = False
         self._client.connect("127.0.0.1", broker.plain_port)
         self._client.loop_start()
-        wait_until(lambda: self.is_connected, "the watcher subscribes")
+        patiently(lambda: self.is_connected, "the watcher subscribes")
 
     def _set_connected(self, connected):
         self.is_connected = connected
@@ -189,10 +194,8 @@ class Watcher:
     def states(self, since=0):
         return [message.state for message in self.seen[since:] if message.topic == self._state]
 
-    def wait(self, verb, count=1, since=0, seconds=20):
-        return wait_until(
-            lambda: len(found := self.of(verb, since)) >= count and found, f"{count} {verb}", seconds
-        )
+    def wait(self, verb, count=1, since=0):
+        return patiently(lambda: len(found := self.of(verb, since)) >= count and found, f"{count} {verb}")
 
     def say_state(self, online, timestamp, host_id=None):
         topic = self._state if host_id is None else f"spBv1.0/STATE/{host_id}"

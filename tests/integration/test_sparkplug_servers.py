@@ -8,8 +8,7 @@ import pytest
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric
 from own_broker import open_mosquitto
-from sparkplug_rig import running_host, running_simulator, watching
-from support import wait_until
+from sparkplug_rig import patiently, running_host, running_simulator, watching
 
 NEXT_SERVER = Metric("Node Control/Next Server", True, DataType.BOOLEAN)
 REBIRTH = Metric("Node Control/Rebirth", True, DataType.BOOLEAN)
@@ -63,12 +62,12 @@ def test_a_device_walks_its_servers_by_command_and_when_one_is_gone(broker, stac
     assert bd_seqs(first.of("NBIRTH", since)) == [2]
     server.start()
     since = len(second.seen)
-    wait_until(lambda: second.is_connected, "the watcher is back at the second broker")
+    patiently(lambda: second.is_connected, "the watcher is back at the second broker")
     first.command(device, NEXT_SERVER)
     second.wait("DDATA", 5, since)
     assert bd_seqs([m for m in second.of("NBIRTH", since) if not m.retain]) == [3]
     simulator.stop()
-    wait_until(lambda: set(bd_seqs(second.of("NDEATH", since))) == {3}, "the last word")
+    patiently(lambda: set(bd_seqs(second.of("NDEATH", since))) == {3}, "the last word")
 
 
 PROFILE = """
@@ -93,7 +92,7 @@ def test_devices_follow_their_primary_host_from_server_to_server(broker, stack, 
     host = {"SPARKPLUG_GROUP": group, "SPARKPLUG_HOST_ID": host_id}
     one = stack.enter_context(running_host(broker, tmp_path, **host))
     two = stack.enter_context(running_host(other, tmp_path, **host))
-    wait_until(lambda: first.states() and second.states(), "both hosts say that they are online")
+    patiently(lambda: first.states() and second.states(), "both hosts say that they are online")
     stack.enter_context(
         running_simulator(
             broker,
@@ -106,20 +105,20 @@ def test_devices_follow_their_primary_host_from_server_to_server(broker, stack, 
         )
     )
     first.wait("DDATA", 5)
-    wait_until(lambda: len(first.of("NBIRTH")) == 3, "three births")
+    patiently(lambda: len(first.of("NBIRTH")) == 3, "three births")
     one.stop()
-    wait_until(lambda: len(second.of("NBIRTH")) == 3, "all of them go to the second server")
+    patiently(lambda: len(second.of("NBIRTH")) == 3, "all of them go to the second server")
     assert {message.topic for message in first.of("NDEATH")} == {
         message.topic.replace("NBIRTH", "NDEATH") for message in second.of("NBIRTH")
     }
     since = len(first.seen)
     back = stack.enter_context(running_host(broker, tmp_path, **host))
     two.stop(kill=True)
-    wait_until(lambda: len(first.of("NBIRTH", since)) == 3, "all of them come back")
+    patiently(lambda: len(first.of("NBIRTH", since)) == 3, "all of them come back")
     for message in first.of("NBIRTH", since):
         before = [m for m in second.of("NBIRTH") if m.topic == message.topic]
         assert message.values["bdSeq"] > before[-1].values["bdSeq"]
-    wait_until(lambda: back.get("/api/nodes?online=true")["total"] == 3, "the host sees them", 20)
+    patiently(lambda: back.get("/api/nodes?online=true")["total"] == 3, "the host sees them")
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
@@ -137,7 +136,7 @@ def test_a_device_waits_for_its_primary_host_and_keeps_what_it_measures(
     simulator = stack.enter_context(
         running_simulator(broker, tmp_path, PROFILE=str(profile), **fleet_settings)
     )
-    wait_until(lambda: device in broker.log.read_text(), "the device is connected")
+    patiently(lambda: device in broker.log.read_text(), "the device is connected")
     watcher.say_state(True, 999)  # older than the death that the broker keeps
     watcher.say_state(True, 2000, host_id=f"{host_id}-other")
     with running_host(broker, tmp_path, **host) as primary:
@@ -147,7 +146,7 @@ def test_a_device_waits_for_its_primary_host_and_keeps_what_it_measures(
         born_at = watcher.states()[-1]["timestamp"]
 
         watcher.say_state(False, born_at - 1)
-        wait_until(lambda: watcher.states()[-1] == {"online": True, "timestamp": born_at}, "the host insists")
+        patiently(lambda: watcher.states()[-1] == {"online": True, "timestamp": born_at}, "the host insists")
         watcher.command(device, REBIRTH)
         births = watcher.wait("NBIRTH", 2)
         assert len(set(bd_seqs(births))) == 1
@@ -159,16 +158,16 @@ def test_a_device_waits_for_its_primary_host_and_keeps_what_it_measures(
         assert bd_seqs([death]) == bd_seqs(births[-1:])
     gone_at = watcher.states()[-1]["timestamp"]
     since = len(watcher.seen)
-    wait_until(lambda: simulator.metric("simulator_samples_stored") >= 10, "the device keeps samples")
+    patiently(lambda: simulator.metric("simulator_samples_stored") >= 10, "the device keeps samples")
     assert [m for m in watcher.seen[since:] if m.verb in ("NBIRTH", "DBIRTH", "DDATA")] == []
     with running_host(broker, tmp_path, **host) as primary:
         birth = watcher.wait("NBIRTH", since=since)[0]
         assert birth.values["bdSeq"] > births[-1].values["bdSeq"]
-        history = wait_until(lambda: len(found := historical(watcher, since)) >= 10 and found, "the history")
+        history = patiently(lambda: len(found := historical(watcher, since)) >= 10 and found, "the history")
         assert all(gone_at - 200 <= before <= after for before, after in pairwise(history))
         seqs = [m.content.seq for m in watcher.seen[since:] if m.verb in ("NBIRTH", "DBIRTH", "DDATA")]
         assert seqs == [i % 256 for i in range(len(seqs))]
-        wait_until(lambda: primary.get("/api/nodes?online=true")["total"] == 1, "the host sees the device")
+        patiently(lambda: primary.get("/api/nodes?online=true")["total"] == 1, "the host sees the device")
         assert primary.get(f"/api/nodes/{device}")["gaps"] == 0
         since = len(watcher.seen)
         primary.stop(kill=True)  # its will says offline with the time of its birth

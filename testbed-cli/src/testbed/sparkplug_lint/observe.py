@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from iiot.errors import DecodeError, IiotError, MqttError
+from iiot.errors import DecodeError, IiotError, MqttError, SubscribeRefusedError
 from iiot.mqtt import Connection, ConnectOptions, Message, Subscription
 from iiot.sparkplug.lint.events import (
     Cut,
@@ -20,7 +20,7 @@ from iiot.sparkplug.lint.events import (
     encode_vantage,
 )
 from iiot.sparkplug.lint.linter import Linter
-from iiot.sparkplug.topic import NAMESPACE
+from iiot.sparkplug.topic import CERTIFICATES, NAMESPACE
 
 TURN = 0.5
 """Seconds between two reports of progress, and two attempts to reach the broker again."""
@@ -45,7 +45,12 @@ class Plan:
     def subscriptions(self) -> list[Subscription]:
         """STATE first, so that hosts are known before their commands come; no two filters overlap."""
         topics = [f"{NAMESPACE}/STATE/#", f"{NAMESPACE}/{self.group}/#"] if self.group else [f"{NAMESPACE}/#"]
-        return [Subscription(name, qos=1, retain_as_published=True) for name in [*topics, "STATE/#"]]
+        return [_subscription(name) for name in [*topics, "STATE/#"]]
+
+    @property
+    def certificates(self) -> Subscription:
+        """Births that a Sparkplug-aware broker stores."""
+        return _subscription(f"{CERTIFICATES}{NAMESPACE}/{self.group or '+'}/#")
 
     @property
     def vantage(self) -> Vantage:
@@ -143,4 +148,10 @@ def now_ms() -> int:
 async def _open(plan: Plan, on_message: Callable[[Message], None]) -> Connection:
     connection = await Connection.open(plan.options, on_message)
     await connection.subscribe(*plan.subscriptions)
+    with suppress(SubscribeRefusedError):  # a broker that stores none may refuse
+        await connection.subscribe(plan.certificates)
     return connection
+
+
+def _subscription(topic_filter: str) -> Subscription:
+    return Subscription(topic_filter, qos=1, retain_as_published=True)

@@ -2,24 +2,15 @@
 
 from typing import Final
 
-_BROKER: Final = "about the MQTT server itself"
+_NO_MQTT: Final = "a message that is seen shows that the server keeps it: without it there is no MQTT"
 _STATE_OF_HOST: Final = "about what a host keeps inside; its REST view tells"
-_CONFIGURED: Final = (
-    "only for edge nodes that are configured to wait for a primary host, which no message tells"
-)
 _ALLOWED: Final = "allows something and forbids nothing"
 _SEVERAL: Final = "about several MQTT servers, and one observer sees one"
 
 NOT_JUDGED: Final[dict[str, str]] = {
     name: reason
     for reason, names in {
-        _BROKER: (
-            "conformance-mqtt-qos0 conformance-mqtt-qos1 conformance-mqtt-will-messages"
-            " conformance-mqtt-retained conformance-mqtt-aware-basic conformance-mqtt-aware-store"
-            " conformance-mqtt-aware-nbirth-mqtt-topic conformance-mqtt-aware-nbirth-mqtt-retain"
-            " conformance-mqtt-aware-dbirth-mqtt-topic conformance-mqtt-aware-dbirth-mqtt-retain"
-            " conformance-mqtt-aware-ndeath-timestamp message-flow-edge-node-birth-publish-connect"
-        ),
+        _NO_MQTT: ("conformance-mqtt-qos0 message-flow-edge-node-birth-publish-connect"),
         _STATE_OF_HOST: (
             "operational-behavior-edge-node-termination-host-action-ndeath-node-offline"
             " operational-behavior-edge-node-termination-host-action-ndeath-node-tags-stale"
@@ -27,8 +18,7 @@ NOT_JUDGED: Final[dict[str, str]] = {
             " operational-behavior-edge-node-termination-host-action-ndeath-devices-tags-stale"
             " operational-behavior-edge-node-termination-host-action-ddeath-devices-offline"
             " operational-behavior-edge-node-termination-host-action-ddeath-devices-tags-stale"
-            " operational-behavior-host-reordering-param operational-behavior-host-reordering-start"
-            " operational-behavior-host-reordering-rebirth operational-behavior-host-reordering-success"
+            " operational-behavior-host-reordering-param operational-behavior-host-reordering-success"
         ),
         _ALLOWED: (
             "payloads-name-cmd-requirement payloads-template-definition-parameters-default"
@@ -45,7 +35,8 @@ NOT_JUDGED: Final[dict[str, str]] = {
             " operational-behavior-primary-application-state-with-multiple-servers-walk"
         ),
         "the link between edge node and device is not on the broker": "operational-behavior-device-ddeath",
-        "two devices under one id look like one device": "topic-structure-namespace-unique-device-id",
+        "the sum of the other assertions about the server": "conformance-mqtt-aware-basic",
+        "the will may hold a timestamp of the edge node's own": "conformance-mqtt-aware-ndeath-timestamp",
     }.items()
     for name in names.split()
 }

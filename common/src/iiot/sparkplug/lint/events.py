@@ -25,11 +25,14 @@ class Vantage:
             then the first message with QoS 0 proves it (Mosquitto can be told to raise QoS).
         begins_with_stored: the broker handed over its retained messages first, so that a host without
             STATE has none.
+        maximum_qos, retain_available: what the broker says of itself in CONNACK (MQTT 5).
     """
 
     retain_as_published: bool = False
     qos_as_published: bool | None = None
     begins_with_stored: bool = False
+    maximum_qos: int = 2
+    retain_available: bool = True
 
 
 @dataclass(frozen=True, slots=True)

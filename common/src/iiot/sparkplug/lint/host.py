@@ -23,12 +23,14 @@ class HostWatch:
 
     Attributes:
         online: what its latest STATE said; None while there was none.
+        since: when it said so for the first time.
         messages: STATE messages seen.
     """
 
     def __init__(self, host_id: str, findings: Findings, timers: Timers) -> None:
         self.subject = Subject(Kind.HOST, name=host_id)
         self.online: bool | None = None
+        self.since = 0
         self.messages = 0
         self._findings = findings
         self._timers = timers
@@ -59,6 +61,8 @@ class HostWatch:
             self._birth(state)
         else:
             self._death(state, event, stored=stored)
+        if self.online is not state.online:
+            self.since = event.time
         self.online = state.online
 
     def _check_delivery(self, event: Publish, variant: str, *, retain_known: bool) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from iiot.errors import DecodeError
+from iiot.sparkplug.lint.broker import BrokerWatch
 from iiot.sparkplug.lint.commands import check_command
 from iiot.sparkplug.lint.connections import ConnectionWatch
 from iiot.sparkplug.lint.events import Connect, Cut, Disconnect, Event, Publish, Subscribe, Vantage
@@ -18,13 +19,15 @@ from iiot.sparkplug.lint.timers import Timers
 from iiot.sparkplug.lint.times import CLOCKS_AGREE, MINUTE, describe_wrong_unit, is_zone_offset
 from iiot.sparkplug.lint.topics import check_topic
 from iiot.sparkplug.payload import read_message
-from iiot.sparkplug.topic import MessageType, StateTopic, Topic, parse_topic
+from iiot.sparkplug.topic import CERTIFICATES, MessageType, StateTopic, Topic, parse_topic
 
 if TYPE_CHECKING:
     from iiot._pb.sparkplug_b_pb2 import Payload as Pb
     from iiot.sparkplug.lint.content import Note
 
 _UNKNOWN_HOST: Final = "(unknown)"
+HOST_PATIENCE: Final = 120_000
+"""ms in which a host asks for a rebirth after a gap: its reorder time-out, and limits of its requests."""
 _UNTIMED: Final = (MessageType.NDEATH,)
 _OUT_OF_SEQUENCE: Final = (MessageType.NDEATH, *COMMANDS)
 
@@ -53,6 +56,7 @@ class Linter:
         self.last = 0
         self._findings = Findings()
         self._timers = Timers()
+        self._broker = BrokerWatch(self._findings, self._timers, self.vantage)
         self._connections = ConnectionWatch(self._findings)
         self._primary = None
         if primary_host is not None:
@@ -75,10 +79,12 @@ class Linter:
                 self._publish(event)
             case Connect():
                 self._connections.connected(event)
+                self._broker.connected(event)
             case Subscribe():
                 self._connections.subscribed(event)
             case Disconnect():
                 self._connections.disconnected(event)
+                self._broker.disconnected(event)
             case Cut():
                 self._cut()
 
@@ -91,9 +97,11 @@ class Linter:
         return self._findings.results(with_qos=self.sees_qos)
 
     def _advance(self, event: Event) -> None:
-        self.first = event.time if self.first is None else self.first
+        begins, self.first = self.first is None, event.time if self.first is None else self.first
         self.last = max(self.last, event.time)
         self._findings.event, self._findings.now = None, self.last
+        if begins:
+            self._broker.begin()
         self._timers.run(self.last)
         self._findings.event = event
 
@@ -101,6 +109,7 @@ class Linter:
         self.cuts += 1
         self._timers.clear()
         self._connections.reset()
+        self._broker.reset()
         if self._primary is not None:
             self._primary.reset()
         for node in self.nodes.values():
@@ -109,6 +118,10 @@ class Linter:
             host.reset()
 
     def _publish(self, event: Publish) -> None:
+        if event.topic.startswith(CERTIFICATES):
+            self._broker.offered(event)
+            return
+        self._broker.published(event)
         try:
             topic = parse_topic(event.topic)
         except DecodeError:
@@ -167,7 +180,7 @@ class Linter:
         return Subject(Kind.DEVICE, topic.group, topic.edge_node, topic.device)
 
     def _new_node(self, topic: Topic) -> NodeWatch:
-        node = NodeWatch(topic.group, topic.edge_node, self._findings, self._timers)
+        node = NodeWatch(topic.group, topic.edge_node, self._findings, self._timers, self._missed)
         self.nodes[topic.group, topic.edge_node] = node
         self._check_case("group", "", topic.group, node.subject)
         self._check_case("edge_node", topic.group, topic.edge_node, node.subject)
@@ -177,6 +190,17 @@ class Linter:
         first = self._ids.setdefault((what, scope), {}).setdefault(name.casefold(), name)
         if first != name:
             self._findings.report("id-case", subject, f"{first!r} and {name!r}")
+
+    def _missed(self, node: NodeWatch, event: Publish) -> None:
+        """Messages are missing for good: a host that orders messages asks for a rebirth."""
+        check = partial(self._check_asked, node, node.round, event)
+        self._timers.at(event.time + HOST_PATIENCE, check)
+
+    def _check_asked(self, node: NodeWatch, missed_in: int, event: Publish) -> None:
+        online = [host for host in self.hosts.values() if host.online]
+        if len(online) == 1 and online[0].since < event.time and node.round == missed_in and not node.asked:
+            detail = f"no rebirth request to {node.subject.group}/{node.subject.name} within 2 min"
+            self._findings.report("gap-not-asked", online[0].subject, detail, event=event)
 
     def _command(self, topic: Topic, payload: Pb, node: NodeWatch | None, note: Note, event: Publish) -> None:
         states = [host.online for host in self.hosts.values()]

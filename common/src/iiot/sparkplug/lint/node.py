@@ -13,6 +13,8 @@ from iiot.sparkplug.sequence import FAILED_CONNECTS, distance, follows
 from iiot.sparkplug.topic import MessageType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iiot._pb.sparkplug_b_pb2 import Payload as Pb
     from iiot.sparkplug.lint.content import Note
     from iiot.sparkplug.lint.events import Publish
@@ -40,9 +42,20 @@ class NodeWatch:
         devices: by device id.
         messages: how many were seen.
         bd_seq: of the latest session that is known.
+        round: changes with each NBIRTH and NDEATH.
+
+    Args:
+        missed: told the message before which others are missing for good.
     """
 
-    def __init__(self, group: str, edge_node: str, findings: Findings, timers: Timers) -> None:
+    def __init__(
+        self,
+        group: str,
+        edge_node: str,
+        findings: Findings,
+        timers: Timers,
+        missed: Callable[[NodeWatch, Publish], None],
+    ) -> None:
         self.subject = Subject(Kind.EDGE_NODE, group, edge_node)
         self.alive: bool | None = None
         self.unit = UnitWatch()
@@ -52,13 +65,14 @@ class NodeWatch:
         self.second_publisher = False
         self._findings = findings
         self._timers = timers
+        self._missed = missed
         self._order = SequenceWatch()
         self._definitions: dict[str, Definition] | None = None
         self._aliases: dict[int, tuple[str, str]] = {}
         self._first_data: MessageType | None = None
         self._awaited: set[str] = set()
         self._seen_born: set[str] = set()
-        self._round = 0
+        self.round = 0
         self._asked: int | None = None
         self._went_on = False
         self._death_by_request = False
@@ -73,7 +87,12 @@ class NodeWatch:
         self._order = SequenceWatch()
         self._aliases, self._awaited, self._seen_born, self._first_data = {}, set(), set(), None
         self._odd_death, self._replaced = None, {}
-        self._round += 1
+        self.round += 1
+
+    @property
+    def asked(self) -> bool:
+        """Whether a rebirth was asked for, and did not come yet."""
+        return self._asked is not None
 
     def of_device(self, device: str) -> Subject:
         """The subject for one of the devices."""
@@ -120,9 +139,9 @@ class NodeWatch:
             self._order.stop()
         self._definitions = definitions_of(payload)
         self._learn(MessageType.NBIRTH, None, self.unit, payload)
-        self._round += 1
+        self.round += 1
         if self._awaited:
-            self._timers.at(event.time + REBIRTH_PATIENCE, partial(self._check_complete, self._round))
+            self._timers.at(event.time + REBIRTH_PATIENCE, partial(self._check_complete, self.round))
 
     def _check_bd_seq(self, before: int, now: int, event: Publish) -> None:
         if self.alive and before == now:
@@ -183,7 +202,7 @@ class NodeWatch:
         for unit in (self.unit, *self.devices.values()):
             unit.born, unit.announced = False, False
         self._awaited, self._seen_born = set(), set()
-        self._round += 1
+        self.round += 1
 
     # Within a session
 
@@ -222,6 +241,7 @@ class NodeWatch:
             self._order.gaps.remove(gap)
             if gap.missing and not self.second_publisher:
                 self._findings.report("seq-order", self.subject, gap.detail, gap.verb, gap.event)
+                self._missed(self, gap.event)
 
     def _device_birth(self, device: str, unit: UnitWatch, payload: Pb) -> None:
         subject = self.of_device(device)
@@ -233,6 +253,9 @@ class NodeWatch:
                 self._findings.report("dbirth-late", subject, f"after the first {self._first_data}")
         self._awaited.discard(device)
         self._seen_born.add(device)
+        if unit.takes_turns(payload):
+            detail = "births with two sets of metrics take turns, without DDEATH between"
+            self._findings.report("device-not-unique", subject, detail)
         self._learn(MessageType.DBIRTH, device, unit, payload)
 
     def _data(
@@ -273,7 +296,7 @@ class NodeWatch:
             check_instances(payload, self._definitions, verb in BIRTHS, note)
 
     def _check_complete(self, born_in: int) -> None:
-        if self._round == born_in and self._awaited:
+        if self.round == born_in and self._awaited:
             missing = sorted(self._awaited)[:5]
             self._findings.report("rebirth-unanswered", self.subject, f"no DBIRTH of {missing} within 10 s")
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from iiot.sparkplug.lint.broker_rules import BROKER_RULES
 from iiot.sparkplug.lint.content_rules import CONTENT_RULES
 from iiot.sparkplug.lint.message_rules import DELIVERY_RULES, METRIC_RULES, TOPIC_RULES
 from iiot.sparkplug.lint.rule import Rule
@@ -25,6 +26,7 @@ RULES: Final[dict[str, Rule]] = {
         COMMAND_RULES,
         HOST_RULES,
         CONNECTION_RULES,
+        BROKER_RULES,
     )
     for rule in group
 }

@@ -26,6 +26,11 @@ SESSION_RULES: Final[tuple[Rule, ...]] = (
         "Two publishers use one group and edge node id; give each its own.",
         _DUPLICATE_NODE,
     ),
+    should(
+        "device-not-unique",
+        "Two devices of one edge node seem to use one device id; give each its own.",
+        "topic-structure-namespace-unique-device-id",
+    ),
     must(
         "before-nbirth",
         "Send the NBIRTH first on every connection, then all DBIRTHs, then data.",
@@ -226,6 +231,11 @@ HOST_RULES: Final[tuple[Rule, ...]] = (
         "host-topic-phid-death-payload-timestamp-disconnect-clean"
         " host-topic-phid-death-payload-timestamp-disconnect-with-no-disconnect-packet"
         " operational-behavior-host-application-termination",
+    ),
+    should(
+        "gap-not-asked",
+        "When missing messages do not come within the reorder time-out, ask the edge node for a rebirth.",
+        "operational-behavior-host-reordering-rebirth operational-behavior-host-reordering-start",
     ),
     must(
         "host-not-unique",

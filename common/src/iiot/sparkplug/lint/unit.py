@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from iiot.sparkplug.topic import MessageType
 
 _DEEPEST = 8
+_TURNS = 3
 _TYPES_FOLDER = "_types_/"
 
 
@@ -43,13 +44,29 @@ class UnitWatch:
         announced: its birth was seen in this session, so that its metrics are known.
     """
 
-    __slots__ = ("_by_alias", "_metrics", "announced", "born")
+    __slots__ = ("_before", "_by_alias", "_metrics", "_turns", "announced", "born")
 
     def __init__(self, *, born: bool | None = None) -> None:
         self.born = born
         self.announced = False
         self._metrics: dict[str, _Known] = {}
         self._by_alias: dict[int, str] = {}
+        self._before: frozenset[str] = frozenset()
+        self._turns = 0
+
+    def takes_turns(self, payload: Pb) -> bool:
+        """Whether this birth goes back to the metrics of the one before the last, and not for the first time.
+
+        One device whose metrics change goes on to new ones.
+        """
+        names = frozenset(metric.name for metric in payload.metrics)
+        current = frozenset(self._metrics)
+        if not (self.born and self.announced) or names == current:
+            self._before, self._turns = frozenset(), 0
+            return False
+        self._turns = self._turns + 1 if names == self._before else 0
+        self._before = current
+        return self._turns >= _TURNS
 
     def learn(self, payload: Pb) -> None:
         """A birth was seen."""

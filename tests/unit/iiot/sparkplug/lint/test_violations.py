@@ -716,6 +716,64 @@ def _(traffic):
     traffic.disconnect(reason=0)
 
 
+@breaks("server-qos", vantage=Vantage(maximum_qos=0))
+def _(traffic):
+    traffic.nbirth()
+
+
+@breaks("server-retain", vantage=Vantage(retain_available=False))
+def _(traffic):
+    traffic.nbirth()
+
+
+@breaks("server-will")
+def _(traffic):
+    traffic.connect_edge()
+    own_subscriptions(traffic)
+    traffic.nbirth(client="node")
+    traffic.disconnect(reason=None)
+
+
+STORED = "$sparkplug/certificates/"
+
+
+@breaks("certificate-topic")
+def _(traffic):
+    traffic.publish(f"{STORED}spBv1.0/group/NDATA/node", b"", retain=True)
+
+
+@breaks("certificate-missing")
+def _(traffic):
+    traffic.births()
+    offered = traffic.events[0]
+    traffic.publish(STORED + offered.topic, offered.payload, retain=True)
+    traffic.dbirth(device="other")
+
+
+@breaks("certificate-not-retained")
+def _(traffic):
+    traffic.nbirth()
+    traffic.publish(STORED + traffic.events[0].topic, traffic.events[0].payload)
+
+
+@breaks("gap-not-asked", also=["seq-order"])
+def _(traffic):
+    traffic.host_birth()
+    traffic.births()
+    traffic.next_seq()
+    traffic.ddata()
+    traffic.wait(130)
+    traffic.ddata()
+
+
+@breaks("device-not-unique")
+def _(traffic):
+    traffic.births()
+    for turn in range(6):
+        name = "Level" if turn % 2 else "Flow"
+        traffic.dbirth(lambda payload, name=name: setattr(payload.metrics[0], "name", name))
+
+
 def test_publishers_that_throw_each_other_out_are_told():
     traffic = Traffic()
     for bd_seq in (5, 90, 6, 91, 7):
