@@ -58,8 +58,9 @@ buckets fit what is measured.
 Two parts speak no Prometheus of their own. The **exporter** (`testbed-exporter`, port 8089) speaks for
 them: Mosquitto's `$SYS`, read on the plain listener, which grants anyone on its network that and needs no
 identity; the offsets of the Kafka topics, without a consumer group, so Redpanda and Apache Kafka look
-alike; and the ledger that `./testbed verify` keeps for a window, kept all the time. In containers Redpanda
-is scraped as well, with its own names (`redpanda_…` at `/public_metrics`).
+alike; and the ledger that `./testbed verify` keeps for a window, kept all the time. It also tells how much
+room is left on the disks that data lies on. In containers Redpanda is scraped as well, with its own names
+(`redpanda_…` at `/public_metrics`).
 """
 NOTES: Final = {
     "redpanda-connect": "Names are the engine's own: in containers it has more, labelled `label` and `path`."
