@@ -1,41 +1,19 @@
 """Faults on either side of the bridge under load: nothing lost, order kept per device, memory flat."""
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
 
 from bridge_rig import Bridge, Device, Fleet, Reader, judge, running_bridge
-from own_broker import Server, own_mosquitto
+from own_broker import own_mosquitto
+from own_kafka import own_kafka
 from support import free_port, wait_until
 from tcp_proxy import TcpProxy
-from testbed.engines.native import kafka as kafka_process
-from testbed.engines.native import paths
 
 RECEIVE_MAXIMUM = 500
-ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def own_kafka(directory, advertised="127.0.0.1"):
-    port = free_port()
-    directory.mkdir()
-    command = kafka_process.prepare(
-        directory,
-        kafka_process.libraries(paths.cache()),
-        port=port,
-        controller_port=free_port(),
-        advertised=advertised,
-    )
-    server = Server(command, directory, [port])
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}", server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
@@ -119,7 +97,7 @@ def test_the_broker_restarted_under_load(kafka, unique, tmp_path):
 
 
 def load_through_faults(bridge, proxy, fleet):
-    """Reset, stall, reset the connections of a proxy while messages flow; the number of resets."""
+    """Reset, stall, slow and reset the connections of a proxy while messages flow."""
 
     def flow():
         before = bridge.metrics()["bridge_delivered_total"]
@@ -130,6 +108,11 @@ def load_through_faults(bridge, proxy, fleet):
         proxy.reset()
         flow()
         proxy.stall()
+        time.sleep(3)
+        proxy.resume()
+        flow()
+        # Less than the load needs, so that it piles up on the side of the sender.
+        proxy.slow(bytes_per_second=60_000, delay=0.1)
         time.sleep(3)
         proxy.resume()
         flow()
