@@ -55,7 +55,7 @@ export function devices(main, signal) {
     oldLabel.lastChild.textContent = `${number(left)} of ended experiments`;
     const rows = kept.filter((d) => d.id.toLowerCase().includes(word) && FILTERS[filter.value][1](d)).sort(ORDERS[order.value][1]);
     list.set(rows);
-    shown.textContent = rows.length === kept.length ? `${number(kept.length)} devices` : `${number(rows.length)} of ${number(kept.length)} devices`;
+    shown.textContent = rows.length === kept.length ? `${number(kept.length)} device${kept.length === 1 ? "" : "s"}` : `${number(rows.length)} of ${number(kept.length)} devices`;
   };
   for (const input of [search, filter, order, old]) input.addEventListener("input", refresh);
   main.append(h("h1", {}, "Devices"), problem, h("div", { class: "row" }, search, filter, order, oldLabel, shown), list.element);

@@ -11,15 +11,18 @@ const KEEP = 3600;
 export function run(main, signal, id) {
   const head = h("div", {});
   const problem = h("div", {});
+  const verdict = h("div", {});
   const body = h("div", { class: "stack" });
   const course = makeCourse();
-  main.append(head, problem, body, course.element);
+  main.append(head, problem, verdict, course.element, body);
   const load = async () => {
     const found = await get(`/api/experiments/runs/${enc(id)}`, signal);
     head.replaceChildren(...heading(found, problem));
     if (found.verdict === null) return follow(found, course, problem, signal, load);
     course.finish(found);
-    body.replaceChildren(...reportNodes(found));
+    const [first, ...rest] = reportNodes(found);
+    verdict.replaceChildren(...(first ? [first] : []));
+    body.replaceChildren(...rest);
   };
   load().catch((error) => signal.aborted || problem.replaceChildren(notice(error.status === 404 ? `There is no run ${id}.` : `No report: ${error.message}`, "bad")));
 }

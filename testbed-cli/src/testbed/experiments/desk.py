@@ -115,8 +115,8 @@ class Desk:
         run = self.current(run_id)
         run.aborted = True
         self._end_faults(run)
-        if run.process is not None and run.process.returncode is None:
-            run.process.terminate()
+        if run.process is not None:
+            self._dismiss(run.process)
         return run
 
     def current(self, run_id: str) -> Run:
@@ -165,7 +165,9 @@ class Desk:
             problem = f"It could not be started or followed: {exc}"
         finally:
             await self._clean_up(run)
-        return {"verdict": "aborted" if run.aborted else "error", "reason": problem}
+        if run.aborted:
+            return {"verdict": "aborted", "reason": "It was aborted."}
+        return {"verdict": "error", "reason": problem}
 
     async def _converse(self, run: Run) -> dict[str, Any] | None:
         """Give the job to a process and listen until its report."""
@@ -178,7 +180,7 @@ class Desk:
         )
         self._write(run, {"id": run.id, "name": run.experiment.name, "parameters": dict(run.values)})
         if run.aborted:
-            process.terminate()
+            self._dismiss(process)
         assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
         async for line in process.stdout:
             event = orjson.loads(line)
@@ -204,7 +206,7 @@ class Desk:
         self._write(run, {"fault": fault, "error": error})
 
     def _write(self, run: Run, line: Mapping[str, Any]) -> None:
-        if run.process is not None and run.process.stdin is not None:
+        if run.process is not None and run.process.stdin is not None and not run.process.stdin.is_closing():
             with suppress(ConnectionError):
                 run.process.stdin.write(orjson.dumps(line) + b"\n")
 
@@ -225,6 +227,17 @@ class Desk:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+    def _dismiss(self, process: asyncio.subprocess.Process) -> None:
+        """Have a run's process clean up and report; the end of its input says so, at any time of its life."""
+        if process.stdin is not None:
+            process.stdin.close()
+
+        def kill() -> None:
+            if process.returncode is None:
+                process.kill()
+
+        asyncio.get_running_loop().call_later(GRACE, kill)
 
     def _end_faults(self, run: Run) -> None:
         for task in run.faults.values():

@@ -32,9 +32,9 @@ MODE
 MODES = {
     "quick": 'say(type="report", report={"id": job["id"], "title": "t", "verdict": "passed", **job})',
     "fault": 'say(type="fault", fault=1, kind="stop", part="kafka", seconds=5)\n'
-    "answer = sys.stdin.readline()\n"
+    "answer = sys.stdin.readline() or end()\n"
     'say(type="report", report={"id": job["id"], "title": "t", "verdict": "passed", "answer": answer})',
-    "forever": "time.sleep(60)",
+    "forever": "sys.stdin.read(); end()",
     "crash": "sys.exit(3)",
     "noise": 'print("not JSON", flush=True); time.sleep(60)',
 }
