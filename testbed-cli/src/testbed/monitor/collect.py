@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
@@ -10,6 +11,8 @@ import aiohttp
 
 from iiot.errors import KafkaError
 from iiot.kafka_reader import Record, TopicReader
+from testbed.monitor.alerts import AlertLine, read_alerts
+from testbed.monitor.bridge import Latencies, bridge_figures
 from testbed.monitor.checks import (
     check_broker,
     check_connect,
@@ -18,8 +21,18 @@ from testbed.monitor.checks import (
     check_service,
     check_websocket,
 )
+from testbed.monitor.devices import DeviceList, read_devices
 from testbed.monitor.figures import NO_ANSWER, Figures, query, read_figures
-from testbed.monitor.model import Check, Histories, Rates, RouteLine, Snapshot, TopicLine, in_order
+from testbed.monitor.model import (
+    Changes,
+    Check,
+    Histories,
+    Rates,
+    RouteLine,
+    Snapshot,
+    TopicLine,
+    in_order,
+)
 from testbed.monitor.places import Places
 
 BRIDGE: Final = "mqtt-redpanda-bridge"
@@ -36,6 +49,8 @@ class Collector:
         self._session: aiohttp.ClientSession | None = None
         self._rates = Rates(window=5)
         self._histories = Histories()
+        self._latencies = Latencies()
+        self._changes = Changes()
 
     async def __aenter__(self) -> Self:
         """Open the HTTP client."""
@@ -53,9 +68,7 @@ class Collector:
 
     async def snapshot(self) -> Snapshot:
         """Everything as it is now."""
-        session, places = self._session, self._places
-        if session is None:
-            raise RuntimeError("not entered")
+        session, places = self._opened, self._places
         prometheus = places.prometheus_url
         bridge, server, kafka, broker, services, connect = await asyncio.gather(
             read_figures(session, places.bridge_url, prometheus, BRIDGE, "bridge_"),
@@ -75,18 +88,37 @@ class Collector:
             check_link("Bridge to Kafka", bridge, "bridge_kafka_connected"),
             check_websocket(server),
         )
+        now = datetime.now().astimezone()
+        checks = (broker, kafka[0], *services, *connect, *links)
         return Snapshot(
-            at=datetime.now().astimezone(),
-            checks=(broker, kafka[0], *services, *connect, *links),
+            at=now,
+            checks=tuple(self._changes.note(check, now) for check in checks),
             topics=kafka[1],
             routes=await self._routes(session, bridge),
+            figures=bridge_figures(bridge, self._latencies, time.monotonic()) if bridge else (),
         )
 
-    async def newest(self, topic: str, limit: int) -> list[Record]:
-        """The newest records of a topic, the newest first; none while Kafka is away."""
+    async def devices(self, name_part: str) -> DeviceList:
+        """The devices whose name contains this."""
+        return await read_devices(self._opened, self._places, name_part)
+
+    async def alerts(self) -> list[AlertLine] | None:
+        """What Prometheus alerts; None while it does not answer."""
+        return await read_alerts(self._opened, self._places.prometheus_url)
+
+    @property
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("not entered")
+        return self._session
+
+    async def newest(self, topics: Sequence[str], limit: int) -> list[Record]:
+        """The newest records of each topic, the newest of all first; none while Kafka is away."""
+        if not topics:
+            return []
         async with self._kafka:
             try:
-                return await asyncio.to_thread(self._topics.newest, topic, limit)
+                return await asyncio.to_thread(self._topics.newest_of, topics, limit)
             except (KafkaError, KeyError):
                 return []
 
@@ -102,8 +134,10 @@ class Collector:
         now = time.monotonic()
         lines = []
         for name in in_order(list(counts)):
-            rate = self._rates.observe(name, counts[name].ends, now)
-            lines.append(TopicLine(name, counts[name].records, rate, self._histories.add(name, rate)))
+            count = counts[name]
+            rate = self._rates.observe(name, count.ends, now)
+            history = self._histories.add(name, rate)
+            lines.append(TopicLine(name, count.records, rate, history, count.ends))
         detail = f"answers in {(time.perf_counter() - began) * 1000:.0f} ms"
         return Check("Kafka", "up", detail), tuple(lines)
 
@@ -114,6 +148,7 @@ class Collector:
         delivered_rates = await self._route_rates(session, figures, "bridge_delivered_total")
         lines = []
         for route in sorted(figures.values("bridge_received_total", "route")):
+            rate = received_rates.get(route)
             received, delivered, dead, in_flight = (
                 figures.total(name, route=route) or 0.0
                 for name in (
@@ -130,8 +165,9 @@ class Collector:
                     int(delivered),
                     int(dead),
                     int(in_flight),
-                    received_rates.get(route),
+                    rate,
                     delivered_rates.get(route),
+                    self._histories.add(f"route {route}", rate),
                 )
             )
         return tuple(lines)

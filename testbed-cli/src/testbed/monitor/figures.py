@@ -43,6 +43,8 @@ async def read_figures(
 ) -> Figures | None:
     """Figures of a part, None when neither it nor Prometheus tells.
 
+    Of a part that is one of several (`{prefix}members`) Prometheus tells all, where it answers.
+
     Args:
         session: the HTTP client.
         url: the part's own address.
@@ -50,18 +52,20 @@ async def read_figures(
         job: name of the part's scrape job.
         prefix: what the metrics' names begin with.
     """
+    direct: Figures | None = None
     try:
         text = await _get_text(session, f"{url}/metrics")
-        samples = tuple(sample for sample in parse(text) if sample.name.startswith(prefix))
-        return Figures(samples, 1, "http")
+        direct = Figures(tuple(one for one in parse(text) if one.name.startswith(prefix)), 1, "http")
     except NO_ANSWER:
         pass
+    if direct is not None and direct.total(f"{prefix}members") in (None, 1):
+        return direct
     try:
         up = await query(session, prometheus, f'up{{job="{job}"}} == 1')
         found = await query(session, prometheus, f'{{job="{job}",__name__=~"{prefix}.+"}}')
     except NO_ANSWER:
-        return None
-    return Figures(tuple(found), len(up), "prometheus") if up else None
+        return direct
+    return Figures(tuple(found), len(up), "prometheus") if up else direct
 
 
 async def query(session: aiohttp.ClientSession, prometheus: str, expression: str) -> list[Sample]:

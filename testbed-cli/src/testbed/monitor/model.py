@@ -15,21 +15,23 @@ State = Literal["up", "down", "unknown"]
 
 
 class Check(NamedTuple):
-    """Whether a connection or service works, and in words how it is."""
+    """Whether a connection or service works, in words how it is, and since when it is in this state."""
 
     name: str
     state: State
     detail: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TopicLine:
-    """A Kafka topic: records in it, arrivals per second, and how those developed."""
+    """A Kafka topic: records in it, arrivals per second and how those developed, records ever written."""
 
     name: str
     records: int
     rate: float | None
     history: tuple[float, ...] = ()
+    ever: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,15 @@ class RouteLine:
     in_flight: int
     received_rate: float | None
     delivered_rate: float | None
+    history: tuple[float, ...] = ()
+
+
+class Figure(NamedTuple):
+    """A figure of the bridge: its name, its value in words, and whether it should worry."""
+
+    name: str
+    value: str
+    worrying: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class Snapshot:
     checks: tuple[Check, ...] = ()
     topics: tuple[TopicLine, ...] = ()
     routes: tuple[RouteLine, ...] = ()
+    figures: tuple[Figure, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -81,17 +93,32 @@ class Rates:
 
 
 class Histories:
-    """The last rates of each topic."""
+    """The last rates of each topic or route."""
 
     def __init__(self) -> None:
         self._rates: dict[str, deque[float]] = {}
 
-    def add(self, topic: str, rate: float | None) -> tuple[float, ...]:
+    def add(self, name: str, rate: float | None) -> tuple[float, ...]:
         """Append a rate and return all that are kept, the newest last."""
-        rates = self._rates.setdefault(topic, deque(maxlen=HISTORY))
+        rates = self._rates.setdefault(name, deque(maxlen=HISTORY))
         if rate is not None:
             rates.append(rate)
         return tuple(rates)
+
+
+class Changes:
+    """Since when each check has been in its state."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[State, datetime]] = {}
+
+    def note(self, check: Check, now: datetime) -> Check:
+        """The check with its time."""
+        state, since = self._since.get(check.name, (check.state, now))
+        if state != check.state:
+            since = now
+        self._since[check.name] = check.state, since
+        return check._replace(since=since)
 
 
 def in_order(topics: list[str]) -> list[str]:

@@ -1,18 +1,25 @@
 """Records in words: a line for the list, and the whole of one."""
 
+import base64
+import binascii
 from typing import Any
 
 import orjson
 
+from iiot.errors import DecodeError
 from iiot.kafka_reader import Record
+from iiot.sparkplug.metric_json import value_to_json
+from iiot.sparkplug.payload import decode_payload
+from testbed.text import printable
 
 
-def summary(value: bytes) -> str:
-    """What a record says, on one line of printable text."""
+def summary(value: bytes, topic: str = "") -> str:
+    """What a record says, on one line of printable text; protobuf is read in topics that may hold it."""
     try:
         record = orjson.loads(value)
     except ValueError:
-        return _opaque(value)
+        decoded = _sparkplug(value) if "sparkplug" in topic else None
+        return _opaque(value) if decoded is None else printable(f"protobuf  {_metrics(decoded['metrics'])}")
     try:
         text = _known(record) or _compact(record)
     except (KeyError, TypeError, AttributeError):
@@ -20,26 +27,62 @@ def summary(value: bytes) -> str:
     return printable(text)
 
 
-def printable(text: str) -> str:
-    """`text` without what would move the cursor or change colours: messages come from anyone."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def details(record: Record) -> str:
-    """Position, the value with JSON indented, and the headers."""
+    """Position, the value decoded and indented, what a dead letter held, and the headers."""
     place = f"{record.topic}  partition {record.partition}  offset {record.offset}"
     headers = [f"{name}: {value.decode(errors='replace')}" for name, value in record.headers]
-    try:
-        value = orjson.dumps(orjson.loads(record.value), option=orjson.OPT_INDENT_2).decode()
-    except ValueError:
-        value = _opaque(record.value)
-    lines = [place, *value.split("\n"), "", *headers]
+    lines = [place, *_decoded(record).split("\n"), "", *headers]
     return "\n".join(map(printable, lines))
+
+
+def _decoded(record: Record) -> str:
+    try:
+        value = orjson.loads(record.value)
+    except ValueError:
+        decoded = _sparkplug(record.value) if "sparkplug" in record.topic else None
+        return _opaque(record.value) if decoded is None else _indented(decoded)
+    return _indented(value) + _letter(value)
+
+
+def _letter(value: Any) -> str:
+    """What is in a dead letter, in words as far as it can be read."""
+    if not isinstance(value, dict) or not isinstance(value.get("payload_base64"), str):
+        return ""
+    try:
+        payload = base64.b64decode(value["payload_base64"], validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    decoded = _sparkplug(payload) if str(value.get("topic")).startswith("spBv1.0/") else None
+    return f"\n\nthe message: {_opaque(payload) if decoded is None else _indented(decoded)}"
+
+
+def _sparkplug(payload: bytes) -> dict[str, Any] | None:
+    try:
+        decoded = decode_payload(payload)
+        metrics = [
+            {
+                "name": metric.name if metric.name is not None else f"alias {metric.alias}",
+                "value": value_to_json(metric.value),
+                "timestamp": metric.timestamp,
+            }
+            for metric in decoded.metrics
+        ]
+    except (DecodeError, TypeError, ValueError):
+        return None
+    return {"timestamp": decoded.timestamp, "seq": decoded.seq, "metrics": metrics}
+
+
+def _metrics(metrics: list[Any]) -> str:
+    return "  ".join(f"{metric['name']}={_short(metric.get('value'))}" for metric in metrics)
+
+
+def _indented(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
 
 
 def _known(record: Any) -> str | None:
     if "metrics" in record:
-        values = "  ".join(f"{metric['name']}={_short(metric.get('value'))}" for metric in record["metrics"])
+        values = _metrics(record["metrics"])
         device = f" {record['device']}" if record.get("device") else ""
         return f"{record['message_type']}{device}  {values}"
     if "operation" in record and "payload" in record:
@@ -68,7 +111,7 @@ def _short(value: Any) -> str:
 
 
 def _compact(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, default=str).decode()
 
 
 def _opaque(value: bytes) -> str:

@@ -1,15 +1,16 @@
 """Snapshots as text: the same pieces for the live view and for plain output."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from testbed.monitor.model import Check, RouteLine, Snapshot, TopicLine
+from testbed.monitor.model import Check, RouteLine, Snapshot, State, TopicLine
 
-_STYLES: Final = {"up": "green", "down": "bold red", "unknown": "yellow"}
+STYLES: Final = {"up": "green", "down": "bold red", "unknown": "yellow"}
 _PREFIX: Final = "iot.telemetry."
 
 
@@ -23,6 +24,22 @@ def rate(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f}"
 
 
+def ago(moment: datetime | None, now: datetime) -> str:
+    """How long something is past, in one unit."""
+    if moment is None:
+        return "-"
+    seconds = max(0, (now - moment).total_seconds())
+    for limit, size, unit in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds // 86_400:,.0f} d"
+
+
+def mark(state: State) -> Text:
+    """A sign for a state, which can be told without colours."""
+    return Text("●" if state == "up" else "✖" if state == "down" else "?", STYLES[state])
+
+
 def checks(found: Sequence[Check], columns: int = 2) -> RenderableType:
     """A mark, a name and how it is, for each connection, in columns that are read downwards."""
     grid = Table.grid(padding=(0, 1), expand=True)
@@ -34,8 +51,8 @@ def checks(found: Sequence[Check], columns: int = 2) -> RenderableType:
     for row in range(height):
         cells: list[Text] = []
         for check in found[row::height]:
-            style = _STYLES[check.state]
-            cells += [Text("●" if check.state == "up" else "✖", style), Text(check.name)]
+            style = STYLES[check.state]
+            cells += [mark(check.state), Text(check.name)]
             cells.append(Text(check.detail, "dim" if check.state == "up" else style))
         grid.add_row(*cells)
     return grid
