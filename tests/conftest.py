@@ -27,6 +27,18 @@ settings.load_profile("testbed")
 SERVERS: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--long", action="store_true", help="faults as long and as often as in docs/reliability.md"
+    )
+
+
+@pytest.fixture
+def long(request) -> bool:
+    """Whether faults are to last as long, and come as often, as in docs/reliability.md."""
+    return request.config.getoption("--long")
+
+
 @pytest.fixture(scope="session")
 def mosquitto(tmp_path_factory) -> Iterator[Broker]:
     """The broker with the shipped configuration and certificates of its own."""
