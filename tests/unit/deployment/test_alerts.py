@@ -33,6 +33,7 @@ HEALTHY = {
     "mosquitto_publish_dropped_total": "0x{n}",
     'ledger_up{job="testbed-exporter"}': "1x{n}",
     'ledger_outstanding_messages{path="lwm2m.http"}': "4x{n}",
+    'ledger_sent_messages_total{path="lwm2m.http"}': "0+50x{n}",
     'ledger_lost_messages_total{path="lwm2m.http"}': "0x{n}",
     'ledger_duplicated_messages_total{path="lwm2m.http"}': "0x{n}",
     'kafka_up{job="testbed-exporter"}': "1x{n}",
@@ -42,8 +43,15 @@ HEALTHY = {
     'kafka_topic_appended_total{topic="iot.telemetry.sparkplug.data.dlq"}': "3x{n}",
     'bridge_mqtt_connected{job="mqtt-redpanda-bridge"}': "1x{n}",
     'bridge_kafka_connected{job="mqtt-redpanda-bridge"}': "1x{n}",
-    'bridge_in_flight{route="sparkplug"}': "40x{n}",
-    'bridge_delivered_total{route="sparkplug"}': "0+950x{n}",
+    **{
+        f'bridge_{name}{{job="mqtt-redpanda-bridge", instance="{instance}", route="sparkplug"}}': value
+        for instance in ("a", "b")
+        for name, value in {
+            "in_flight": "40x{n}",
+            "delivered_total": "0+475x{n}",
+            "dead_lettered_total": "3x{n}",
+        }.items()
+    },
     "bridge_sessions_lost_total": "0x{n}",
     'bridge_delivery_seconds_bucket{le="0.1"}': "0+950x{n}",
     'bridge_delivery_seconds_bucket{le="1"}': "0+950x{n}",
@@ -56,6 +64,7 @@ HEALTHY = {
     'lwm2m_messages_total{operation="send", outcome="accepted"}': "0+50x{n}",
     'lwm2m_messages_total{operation="send", outcome="refused"}': "4x{n}",
     'lwm2m_active_devices{job="lwm2m-server"}': "10x{n}",
+    'lwm2m_registrations{job="lwm2m-server"}': "10x{n}",
     'lwm2m_http_requests_total{job="lwm2m-server", route="/api/events", status="200"}': "0+25x{n}",
     'lwm2m_http_requests_total{job="lwm2m-server", route="/api/events", status="500"}': "0x{n}",
     **{
@@ -71,10 +80,13 @@ HEALTHY = {
     },
     'sparkplug_mqtt_connected{job="sparkplug-host"}': "1x{n}",
     "sparkplug_devices_online": "10x{n}",
+    'sparkplug_messages_total{type="DDATA"}': "0+950x{n}",
     "sparkplug_sequence_gaps_total": "0x{n}",
     "sparkplug_rebirth_requests_total": "0+1x{n}",
-    "simulator_devices": "10x{n}",
-    "simulator_devices_connected": "10x{n}",
+    'simulator_devices{fleet="1"}': "10x{n}",
+    'simulator_devices_connected{fleet="1"}': "10x{n}",
+    'disk_free_bytes{data="state"}': "6e10x{n}",
+    'disk_size_bytes{data="state"}': "1e11x{n}",
     "simulator_messages_skipped_total": "0x{n}",
 }
 
@@ -96,6 +108,17 @@ class Case:
 HTTP_LAG = 'lwm2m_events_consumer_lag{job="lwm2m-server", instance="a", consumer="lwm2m-http-source"}'
 OWN_LAG = 'lwm2m_events_consumer_lag{job="lwm2m-server", instance="a", consumer="mine"}'
 SPARKPLUG = 'kafka_topic_appended_total{topic="iot.telemetry.sparkplug.data"}'
+IN_FLIGHT, DELIVERED, DEAD = (
+    f'bridge_{name}{{job="mqtt-redpanda-bridge", instance="a", route="sparkplug"}}'
+    for name in ("in_flight", "delivered_total", "dead_lettered_total")
+)
+OTHER_IN_FLIGHT, OTHER_DELIVERED = (series.replace('"a"', '"b"') for series in (IN_FLIGHT, DELIVERED))
+DATA = 'sparkplug_messages_total{type="DDATA"}'
+EXPIRED = 'lwm2m_events_total{job="lwm2m-server", instance="a", type="expired"}'
+ERRORS = 'lwm2m_http_requests_total{job="lwm2m-server", route="/api/events", status="500"}'
+REQUESTS = 'lwm2m_http_requests_total{job="lwm2m-server", route="/api/events", status="200"}'
+CONNECTED = 'simulator_devices_connected{fleet="1"}'
+FREE = 'disk_free_bytes{data="state"}'
 API = 'lwm2m_http_request_duration_seconds_bucket{{job="lwm2m-server", route="/api/events", le="{}"}}'
 
 CASES = [
@@ -104,14 +127,15 @@ CASES = [
         "idle: nobody there, nothing sent",
         {
             "sparkplug_devices_online": "0x240",
-            "simulator_devices": "0x240",
-            "simulator_devices_connected": "0x240",
+            'simulator_devices{fleet="1"}': "0x240",
+            CONNECTED: "0x240",
+            DATA: "7x240",
             "lwm2m_active_devices" + '{job="lwm2m-server"}': "0x240",
             SPARKPLUG: "7x240",
             'kafka_topic_appended_total{topic="iot.telemetry.lwm2m.http"}': "7x240",
             'kafka_topic_appended_total{topic="iot.telemetry.lwm2m.websocket"}': "7x240",
-            'bridge_delivered_total{route="sparkplug"}': "7x240",
-            'bridge_in_flight{route="sparkplug"}': "0x240",
+            **dict.fromkeys((DELIVERED, OTHER_DELIVERED), "7x240"),
+            **dict.fromkeys((IN_FLIGHT, OTHER_IN_FLIGHT), "0x240"),
             'lwm2m_events_total{job="lwm2m-server", instance="a", type="send"}': "7x240",
             'lwm2m_messages_total{operation="send", outcome="accepted"}': "7x240",
             HTTP_LAG: "0x240",
@@ -154,7 +178,7 @@ CASES = [
             'bridge_kafka_connected{job="mqtt-redpanda-bridge"}': "1x60 0x180",
             'kafka_up{job="testbed-exporter"}': "1x60 0x180",
             SPARKPLUG: "0+950x60 stale",
-            'bridge_delivered_total{route="sparkplug"}': "0+950x60 57000x180",
+            **dict.fromkeys((DELIVERED, OTHER_DELIVERED), "0+475x60 28500x180"),
         },
         {4: set(), 9: {"KafkaUnreachable", "BridgeStuck"}},
     ),
@@ -170,6 +194,39 @@ CASES = [
         "devices are online and their data goes nowhere",
         {SPARKPLUG: "0+950x60 57000x180"},
         {5: set(), 9: {"NoDataInKafka"}},
+    ),
+    Case(
+        "devices that speak every five minutes",
+        {DATA: "0+0x30 10x59 20x60 30x60 40x31", SPARKPLUG: "0+0x30 10x59 20x60 30x60 40x31"},
+        {6: set(), 12: set(), 19: set()},
+    ),
+    Case(
+        "devices fall silent for ever",
+        {DATA: "0+950x24 22800x216", SPARKPLUG: "0+950x24 22800x216"},
+        {5: set(), 16: set(), 19: {"NoDataInKafka"}},
+    ),
+    Case(
+        "all of Kafka's counters start anew",
+        {
+            SPARKPLUG: "0+950x60 0+950x180",
+            'kafka_topic_appended_total{topic="iot.telemetry.sparkplug.data.dlq"}': "3x60 0x180",
+        },
+        {5.1: set(), 6: set(), 9: set()},
+    ),
+    Case(
+        "one of two bridges is stuck",
+        {DELIVERED: "0+475x60 28500x180", SPARKPLUG: "0+950x60 57000+475x180"},
+        {5: set(), 9: {"BridgeStuck"}},
+    ),
+    Case(
+        "a bridge gets nothing but what it cannot deliver",
+        {DELIVERED: "0+475x60 28500x180", DEAD: "3x60 3+5x180"},
+        {5: set(), 9: set()},
+    ),
+    Case(
+        "a bridge was killed and counts from 0",
+        {DELIVERED: "0+475x60 0+475x180", DEAD: "3x60 0x180"},
+        {5.1: set(), 6: set(), 9: set()},
     ),
     Case(
         "loss, seen by the ledger",
@@ -190,6 +247,14 @@ CASES = [
         "much on its way, but no more than before",
         {'ledger_outstanding_messages{path="lwm2m.http"}': "5000x240"},
         {9: set()},
+    ),
+    Case(
+        "a large load has much on its way, now a little more and now a little less",
+        {
+            'ledger_outstanding_messages{path="lwm2m.http"}': "2000+5x60 2300-5x60 2000+5x60 2300-5x57",
+            'ledger_sent_messages_total{path="lwm2m.http"}': "0+25000x240",
+        },
+        {4: set(), 9: set(), 14: set(), 19: set()},
     ),
     Case(
         "the broker lost the bridge's session",
@@ -244,8 +309,18 @@ CASES = [
     Case(
         "devices do not come back",
         {
-            "simulator_devices_connected": "10x60 5x180",
+            CONNECTED: "10x60 5x180",
             'lwm2m_active_devices{job="lwm2m-server"}': "10x60 5x180",
+        },
+        {5: set(), 9: {"FleetDisconnected"}},
+    ),
+    Case(
+        "one small fleet of many is away",
+        {
+            'simulator_devices{fleet="2"}': "500x240",
+            'simulator_devices_connected{fleet="2"}': "500x240",
+            CONNECTED: "10x60 0x180",
+            'lwm2m_active_devices{job="lwm2m-server"}': "510x60 500x180",
         },
         {5: set(), 9: {"FleetDisconnected"}},
     ),
@@ -258,6 +333,11 @@ CASES = [
         "registrations expire",
         {'lwm2m_events_total{job="lwm2m-server", instance="a", type="expired"}': "2x60 22x180"},
         {4: set(), 6: {"RegistrationsExpiring"}, 12: set()},
+    ),
+    Case(
+        "a few of ten thousand registrations expire",
+        {EXPIRED: "2x60 22x180", 'lwm2m_registrations{job="lwm2m-server"}': "10000x240"},
+        {6: set(), 12: set()},
     ),
     Case(
         "Sparkplug messages are missing",
@@ -285,6 +365,16 @@ CASES = [
         {4: set(), 9: {"ApiErrors"}},
     ),
     Case(
+        "one error where hardly anybody asks",
+        {ERRORS: "0x60 1x180", REQUESTS: "0x240"},
+        {6: set(), 9: set()},
+    ),
+    Case(
+        "a service that says that it is not healthy",
+        {ERRORS.replace("/api/events", "/api/health").replace("500", "503"): "0+1x240"},
+        {9: set()},
+    ),
+    Case(
         "the API is slow",
         {API.format("0.01"): "0x240", API.format("0.5"): "0x240"},
         {1: set(), 9: {"SlowApi"}},
@@ -293,6 +383,21 @@ CASES = [
         "open files run out",
         {'process_open_fds{job="lwm2m-server", instance="a"}': "40x60 1000x180"},
         {5: set(), 9: {"OpenFilesNearLimit"}},
+    ),
+    Case(
+        "the disk fills up",
+        {FREE: "6e10x30 2e10-8e7x210"},
+        {2: set(), 9: set(), 17: {"DiskFilling"}},
+    ),
+    Case(
+        "the disk is full",
+        {FREE: "6e10x60 9e8x180"},
+        {4: set(), 6: {"DiskLow"}},
+    ),
+    Case(
+        "a large disk has little left, and no less than before",
+        {FREE: "3e9x240"},
+        {19: set()},
     ),
     Case(
         "a service's certificate ends",

@@ -1,6 +1,7 @@
 """The docker engine against a stand-in for the docker program that answers as Compose does."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
@@ -42,6 +43,7 @@ case "$*" in
   "compose ps "*) cat {tmp_path}/ps.json ;;
   "compose run "*"--entrypoint cat tools /certs/devices/mine/"*) echo "content of $*" ;;
   "compose run "*"tools certs issue --json mine") cat {tmp_path}/issued.json ;;
+  "compose logs "*) echo "$*" >{tmp_path}/logs; cat {tmp_path}/lines ;;
   "compose up "*) echo "$*" >{tmp_path}/up ;;
   *) echo "unexpected: $*" >&2; exit 1 ;;
 esac
@@ -93,3 +95,62 @@ def test_a_daemon_that_does_not_answer_is_one_line(program, state):
     (program / "ps.json").unlink()
     with pytest.raises(EngineError, match="docker compose ps"):
         docker.DockerEngine().status()
+
+
+LINES = """\
+lwm2m-mosquitto     | 2026-11-25T09:00:02.000000002Z 2026-11-25T09:00:02: New client | with a bar
+device-simulator-1  | 2026-11-25T09:00:01.5Z {"event":"ready"}
+device-simulator-2  | 2026-11-25T09:00:03Z
+what Compose says itself
+"""
+
+
+def logs(program, part=None, **options):
+    (program / "lines").write_text(LINES)
+    replicas = [
+        {**CONTAINERS[0], "Name": f"iot-testbed-device-simulator-{n}", "Service": "device-simulator"}
+        for n in (1, 2)
+    ]
+    (program / "ps.json").write_text(json.dumps([*CONTAINERS, *replicas]))
+    chosen = {"follow": False, "lines": None, "since": None} | options
+    return [(line.part, line.text) for line in docker.DockerEngine().logs(part, **chosen)]
+
+
+def test_logs_of_containers_come_in_the_order_of_their_times(program, state):
+    assert logs(program) == [
+        ("", "what Compose says itself"),
+        ("device-simulator-1", '{"event":"ready"}'),
+        ("lwm2m-mosquitto", "2026-11-25T09:00:02: New client | with a bar"),
+        ("device-simulator-2", ""),
+    ]
+    assert (program / "logs").read_text() == "compose logs --no-color --timestamps --tail=all\n"
+
+
+def test_what_is_wanted_of_the_logs_is_asked_of_compose(program, state):
+    since = datetime(2026, 11, 25, 9, tzinfo=UTC)
+    logs(program, "device-simulator", follow=True, lines=5, since=since)
+    assert (program / "logs").read_text() == (
+        "compose logs --no-color --timestamps --tail=5 --since=2026-11-25T09:00:00+00:00 --follow"
+        " device-simulator\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "service"),
+    [("lwm2m-mosquitto", "mosquitto"), ("mosquitto", "mosquitto"), ("device-simulator", "device-simulator")],
+)
+def test_a_part_is_named_by_its_service_or_its_container(program, state, part, service):
+    assert logs(program, part)
+    assert (program / "logs").read_text().endswith(f" {service}\n")
+
+
+def test_one_of_several_containers_can_be_named(program, state):
+    assert logs(program, "iot-testbed-device-simulator-1") == [
+        ("", "what Compose says itself"),
+        ("device-simulator-1", '{"event":"ready"}'),
+    ]
+
+
+def test_an_unknown_part_is_refused_with_those_that_there_are(program, state):
+    with pytest.raises(EngineError, match=r"no log of nothing; logs: .*lwm2m-mosquitto, mosquitto"):
+        logs(program, "nothing")

@@ -195,7 +195,7 @@ def _succeeds(*command: str, timeout: float = ANSWER_TIMEOUT) -> bool:
 
 def _log_line(text: str) -> LogLine:
     """A line with Compose's prefix: container, without the project's name, and time."""
-    found = re.fullmatch(r"(\S+) +\| (\S+) (.*)", text.rstrip("\r\n"))
+    found = re.fullmatch(r"(\S+) +\| (\S+) ?(.*)", text.rstrip("\r\n"))
     if found is None:
         return LogLine("", text.rstrip("\r\n"), 0.0)
     part, date, rest = found.groups()
