@@ -35,10 +35,10 @@ from lwm2m_server.leshan_events import LeshanSource
 from lwm2m_server.metrics import Metrics
 from lwm2m_server.observations import OBSERVATION, Observations
 from lwm2m_server.oma_channel import OmaChannel
-from lwm2m_server.operations import REQUEST, Operations
+from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registry
 from lwm2m_server.replay import replay
-from lwm2m_server.request_queue import Outcome
+from lwm2m_server.request_queue import REQUEST, Outcome
 from lwm2m_server.settings import Settings
 from lwm2m_server.store import Store, StoreError
 from lwm2m_server.transport import Transport

@@ -8,6 +8,7 @@ from iiot.lwm2m import json_profile
 from iiot.lwm2m.json_profile import Topic
 from iiot.lwm2m.message import Code, Downlink, Operation, Refusal, Response
 from iiot.mqtt import Message, Subscription
+from lwm2m_server.answer_check import unintelligible
 from lwm2m_server.channel import Metrics, check_size, drop, sendable
 from lwm2m_server.operations import Operations
 from lwm2m_server.uplink import Uplink
@@ -81,14 +82,14 @@ class JsonChannel:
         except InvalidValueError as error:
             large = error.field == "payload"
             code = Code.REQUEST_ENTITY_TOO_LARGE if large else Code.BAD_REQUEST
-            self._refuse(topic, message, code, Refusal.of(error))
+            self._refuse(topic, message, code, error, Refusal.of(error))
         except DecodeError as error:
             if topic.kind not in _OPERATIONS and topic.kind != "resp":
                 drop(self._metrics, message, "topic")
                 return
             snippet = message.payload[:60].decode("utf-8", "replace")
             reason = Refusal("payload", snippet, f"a JSON object ({error})")
-            self._refuse(topic, message, Code.BAD_REQUEST, reason)
+            self._refuse(topic, message, Code.BAD_REQUEST, error, reason)
         else:
             if isinstance(decoded, Response):
                 self._uplink.heard(topic.endpoint)
@@ -98,9 +99,9 @@ class JsonChannel:
                 reply = self._replier(topic.endpoint)
                 self._uplink.handle(topic.endpoint, decoded, self.name, reply, message.ack)
 
-    def _refuse(self, topic: Topic, message: Message, code: Code, reason: Refusal) -> None:
+    def _refuse(self, topic: Topic, message: Message, code: Code, error: IiotError, reason: Refusal) -> None:
         if topic.kind == "resp":
-            self._operations.refuse(topic.endpoint, topic.token, f"unintelligible response: {reason}")
+            self._operations.handle(topic.endpoint, unintelligible(topic.endpoint, topic.token, error))
             message.ack()
             return
         reply = self._replier(topic.endpoint)

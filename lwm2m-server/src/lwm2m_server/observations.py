@@ -174,4 +174,5 @@ class Observations:
     def _refuse(self, endpoint: str, token: str) -> None:
         if (endpoint, token) not in self._cancelling and len(self._cancelling) < MAX_PER_DEVICE:
             self._cancelling.add((endpoint, token))
-            self._operations.submit(endpoint, Command(token=token, operation=Operation.CANCEL_OBSERVE))
+            # A device that does not answer this must not hold up what others ask of it.
+            self._operations.tell(endpoint, Command(token=token, operation=Operation.CANCEL_OBSERVE))

@@ -7,7 +7,7 @@ from typing import Final
 
 from iiot.errors import DecodeError, IiotError, InvalidValueError
 from iiot.lwm2m import content, oma_profile
-from iiot.lwm2m.content import Format, link
+from iiot.lwm2m.content import SINGLE, Format, link
 from iiot.lwm2m.message import (
     Code,
     Command,
@@ -27,6 +27,7 @@ from iiot.lwm2m.oma_keys import Up
 from iiot.lwm2m.oma_profile import BOOTSTRAP, MANAGEMENT, Topic
 from iiot.lwm2m.path import ROOT, Path
 from iiot.mqtt import Message, Subscription
+from lwm2m_server.answer_check import unintelligible
 from lwm2m_server.channel import Metrics, check_size, drop, sendable
 from lwm2m_server.operations import Operations
 from lwm2m_server.uplink import DeviceMessage, Uplink
@@ -142,10 +143,9 @@ class OmaChannel:
             return
         repeated = self._replays.answer(message.topic, payload, now)
         if repeated is not None:
-            self._metrics.foreign("repeated")
             if repeated:
                 self._emit(message.topic, repeated)
-            message.ack()
+            drop(self._metrics, message, "repeated")
             return
         try:
             check_size(payload)
@@ -175,8 +175,7 @@ class OmaChannel:
             try:
                 response = self._read(response, command)
             except IiotError as error:
-                self._operations.refuse(endpoint, response.token, f"unintelligible response: {error}")
-                return
+                response = unintelligible(endpoint, response.token, error)
         self._operations.handle(endpoint, response)
 
     def _read(self, response: Response, command: Command) -> Response:
@@ -185,8 +184,9 @@ class OmaChannel:
             return response
         if command.operation in _LINKS:
             return replace(response, links=link.decode(utf8(body.payload)).links)
-        if command.operation in _VALUES and body.payload:
-            path = command.path or ROOT
+        path = command.path or ROOT
+        # Nothing at all is an object without instances, or an empty text.
+        if command.operation in _VALUES and (body.payload or (body.format in SINGLE and path.is_value)):
             return replace(response, records=content.decode(body, path, self._definitions))
         return response
 
@@ -213,16 +213,14 @@ class OmaChannel:
             drop(self._metrics, message, "undecodable")
             return
         if body.is_response:
-            self._operations.refuse(topic.endpoint, body.token, f"unintelligible response: {error}")
+            self._operations.handle(topic.endpoint, unintelligible(topic.endpoint, body.token, error))
             message.ack()
             return
         code, reason = _code(error, operation, body), _reason(error)
         if operation is None:
-            self._metrics.foreign("operation")
-            self._publish(
-                *self.encode(topic.endpoint, Response(token=body.token, code=code, error=str(error)))
-            )
-            message.ack()
+            answer = Response(token=body.token, code=code, error=str(error))
+            self._emit(str(topic), oma_profile.encode_downlink(answer, extensions=self._extensions))
+            drop(self._metrics, message, "operation")
             return
         reply = self._replier(topic.endpoint, message)
         self._uplink.refuse(topic.endpoint, operation, code, reason, reply, message.ack, token=body.token)

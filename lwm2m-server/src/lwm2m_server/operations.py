@@ -12,14 +12,17 @@ from typing import Final
 
 from iiot import correlation
 from iiot.errors import IiotError, InvalidValueError, MqttError
-from iiot.lwm2m.message import Code, Command, Record, Response
+from iiot.lwm2m.message import Code, Command, Response
 from iiot.lwm2m.model import Definitions
 from iiot.telemetry import get_logger
+from lwm2m_server.answer_check import checked
 from lwm2m_server.answers import answer
 from lwm2m_server.registry import Registration, Registry
 from lwm2m_server.request_queue import (
     MAX_ATTEMPTS,
+    MAX_PENDING,
     MAX_QUEUED,
+    REQUEST,
     Delayed,
     Events,
     Failure,
@@ -32,12 +35,8 @@ from lwm2m_server.request_queue import (
 )
 from lwm2m_server.sparing import SparingLog
 
-MAX_PENDING: Final = 20_000
-"""Requests without an answer at most, over all devices."""
 ANSWER_SECONDS: Final = 30.0
 """How long an answer is expected when nobody waits for it."""
-REQUEST: Final = "request"
-"""Kind of the stored documents."""
 
 _sparing = SparingLog(get_logger("lwm2m_server.operations"), time.monotonic)
 
@@ -84,8 +83,7 @@ class Operations:
         self._in_flight: dict[str, Job] = {}
         self._by_token: dict[tuple[str, str], Job] = {}
         self._count = 0
-        # Even numbers from a random start: a rebooted device never takes a new token for an old one, and on
-        # the OMA profile's shared topic the device's own tokens can be odd (facts of the binding: echo).
+        # Even numbers from a random start: neither an old token nor, on the OMA topic, a device's odd one.
         self._token = secrets.randbits(40) * 2
 
     @property
@@ -150,6 +148,19 @@ class Operations:
         self._queues.setdefault(endpoint, deque()).append(job)
         self.pump(endpoint)
 
+    def tell(self, endpoint: str, command: Command) -> None:
+        """Send a command past the queue: nobody waits for its answer, and nothing waits behind it."""
+        registration = self._registry.get(endpoint)
+        if registration is None or (endpoint, command.token) in self._by_token:
+            return
+        job = self._job(endpoint, command, self._ttl, bounded=False)
+        self._by_token[job.key] = job
+        job.deadline = time.monotonic() + ANSWER_SECONDS
+        try:
+            self._send(endpoint, registration.profile, job.command)
+        except (MqttError, InvalidValueError):
+            self._finish(job, Failure.TIMEOUT)
+
     async def exchange(
         self,
         endpoint: str,
@@ -189,13 +200,8 @@ class Operations:
             self._metrics.unmatched_response()
             _sparing.warning("response_unmatched", endpoint=endpoint, token=response.token[:40])
             return
-        typed = replace(response, records=tuple(map(self._typed, response.records)))
-        self._finish(job, typed)
+        self._finish(job, checked(endpoint, job.command, response, self._definitions))
         self.pump(endpoint)
-
-    def refuse(self, endpoint: str, token: str, reason: str) -> None:
-        """A response came that cannot be understood: whoever waits for it learns why."""
-        self.handle(endpoint, Response(token=token, code=Code.INTERNAL_SERVER_ERROR, error=reason))
 
     def pump(self, endpoint: str) -> None:
         """Send what waits for a device, if it can be reached and nothing is in flight."""
@@ -207,6 +213,7 @@ class Operations:
             job = queue.popleft()
             if job.waiter is None or not job.waiter.done():
                 self._in_flight[endpoint] = self._by_token[job.key] = job
+                job.deadline = time.monotonic() + ANSWER_SECONDS
                 if job.delayed and job.once:
                     # Noted before it leaves, so that a restart does not send it again.
                     job.sent = True
@@ -233,11 +240,13 @@ class Operations:
 
     def tick(self, now: float) -> None:
         """Give up what nobody answered, and what waited too long. `now` in monotonic s."""
-        for job in [*self._in_flight.values()]:
-            if job.waiter is None and now >= job.deadline:
-                self._registry.sleep(job.endpoint)
-                self._retry(job)
-                self.pump(job.endpoint)
+        for job in [job for job in self._by_token.values() if job.waiter is None and now >= job.deadline]:
+            if self._in_flight.get(job.endpoint) is not job:
+                self._finish(job, Failure.TIMEOUT)  # nothing waits behind it, see `tell`
+                continue
+            self._registry.sleep(job.endpoint)
+            self._retry(job)
+            self.pump(job.endpoint)
         wall = self._wall_ms()
         for queue in [*self._queues.values()]:
             for job in [job for job in queue if job.waiter is None and job.expires <= wall]:
@@ -284,9 +293,8 @@ class Operations:
             raise UnavailableError(f"{MAX_QUEUED} requests already wait for {endpoint}")
         self._count += 1
         number, now = self.next_token(), self._wall_ms()
-        return Job(
-            number, endpoint, replace(command, token=command.token or number), now, now + round(ttl * 1000)
-        )
+        told = replace(command, token=command.token or number)
+        return Job(number, endpoint, told, now, now + round(ttl * 1000))
 
     async def _delay(self, registration: Registration, job: Job) -> Delayed:
         try:
@@ -308,8 +316,7 @@ class Operations:
         if self._in_flight.get(job.endpoint) is not job:
             return True  # cancelled meanwhile
         registration = self._registry.get(job.endpoint)
-        now = time.monotonic()
-        job.attempts, job.deadline = job.attempts + 1, now + ANSWER_SECONDS
+        job.attempts, job.deadline = job.attempts + 1, time.monotonic() + ANSWER_SECONDS
         try:
             if registration is not None:
                 with correlation.bound(job.correlation_id):
@@ -358,8 +365,7 @@ class Operations:
     def _fail(self, job: Job, error: IiotError) -> None:
         waiter = job.waiter
         if waiter is None:
-            code = Code.BAD_REQUEST
-            self._finish(job, Response(token=job.command.token, code=code, error=str(error)))
+            self._finish(job, Response(token=job.command.token, code=Code.BAD_REQUEST, error=str(error)))
             return
         self._withdraw(job)
         if not waiter.done():
@@ -389,11 +395,3 @@ class Operations:
         if not job.over:
             job.over = True
             self._count -= 1
-
-    def _typed(self, record: Record) -> Record:
-        if record.value is None:
-            return record
-        try:
-            return replace(record, value=self._definitions.check(record.path, record.value))
-        except InvalidValueError:
-            return record  # what the device says is shown as it says it

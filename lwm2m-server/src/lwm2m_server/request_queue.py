@@ -14,6 +14,10 @@ from iiot.lwm2m.message import Command, Operation, Response
 from iiot.telemetry import get_logger
 from lwm2m_server import stored_command
 
+REQUEST: Final = "request"
+"""Kind of the stored documents."""
+MAX_PENDING: Final = 20_000
+"""Requests without an answer at most, over all devices."""
 MAX_QUEUED: Final = 100
 """Requests that wait for one device at most."""
 MAX_ATTEMPTS: Final = 3

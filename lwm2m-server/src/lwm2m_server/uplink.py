@@ -121,6 +121,7 @@ class Uplink:
         seq = message.seq
         if seq is not None and not self._duplicates.is_new(endpoint, seq):
             self._metrics.message(operation, "duplicate")
+            _sparing.warning("message_repeated", endpoint=endpoint, operation=operation, seq=seq)
             self._answer(operation, message.token, reply)
             done()
             return

@@ -138,6 +138,25 @@ async def test_reads_are_decoded_from_whatever_format_the_device_chose(registere
     assert sent[4] == 11544
 
 
+async def test_no_bytes_are_an_empty_text_or_an_object_without_instances(registered):
+    path = Path.of(3303, 0, 5750)
+    _, response = await ask(registered, {18: 205, 19: 0, 7: b""}, operation=Operation.READ, path=path)
+    assert response.records == (Record(path, ""),)
+    _, response = await ask(
+        registered, {18: 205, 19: 112, 7: b""}, operation=Operation.READ, path=Path.of(3306)
+    )
+    assert (response.code, response.records) == (Code.CONTENT, ())
+    _, response = await ask(registered, {18: 205, 19: 0, 7: b""}, operation=Operation.READ, path=BATTERY)
+    assert response.code == Code.INTERNAL_SERVER_ERROR
+
+
+def test_a_strange_request_on_the_bootstrap_topic_is_answered_there(registered):
+    registered.says(cbor2.dumps({1: 7, 2: 115}), "lwm2m/bs/d1")
+    assert registered.published[0][0] == "lwm2m/bs/d1"
+    assert registered.take()[0][18] == 501
+    assert registered.counts[-1] == "operation"
+
+
 async def test_an_answer_in_the_wrong_format_ends_the_waiting(registered):
     for answer in ({18: 205, 19: 112, 7: b"\xff"}, {18: 205, 19: 9999, 7: b"x"}, {18: 299}):
         _, response = await ask(registered, answer, operation=Operation.READ, path=BATTERY)

@@ -1,10 +1,13 @@
 import asyncio
+import time
 
 import pytest
 
+from iiot.errors import DecodeError
 from iiot.lwm2m.message import Attributes, Code, Command, ObjectLink, Operation, Record, Register, Response
 from iiot.lwm2m.path import Path
 from lwm2m_bench import Bench
+from lwm2m_server.answer_check import unintelligible
 from lwm2m_server.request_queue import (
     Delayed,
     Job,
@@ -56,9 +59,9 @@ async def delayed(bench, command=READ, **options):
 
 async def test_an_answer_reaches_the_one_who_asked_in_the_right_type(bench):
     task = await asking(bench)
-    bench.answers(code=Code.CONTENT, records=(Record(BATTERY, 85.0), Record(Path.of(3, 0, 0), 5)))
+    bench.answers(code=Code.CONTENT, records=(Record(BATTERY, 85.0),))
     response = await task
-    assert [type(r.value) for r in response.records] == [int, int]
+    assert [type(r.value) for r in response.records] == [int]
     assert bench.counts[-1] == ("read", "2.05")
     assert bench.operations.pending == 0
 
@@ -86,9 +89,61 @@ async def test_late_double_and_foreign_answers_are_counted_and_dropped(bench):
 
 async def test_an_unintelligible_answer_ends_the_waiting(bench):
     task = await asking(bench)
-    bench.operations.refuse("d1", bench.sent[-1].token, "not JSON")
+    bench.operations.handle("d1", unintelligible("d1", bench.sent[-1].token, DecodeError("not JSON")))
     response = await task
-    assert (response.code, response.error) == (Code.INTERNAL_SERVER_ERROR, "not JSON")
+    assert response.code is Code.INTERNAL_SERVER_ERROR
+    assert response.error == "unintelligible response: not JSON"
+
+
+@pytest.mark.parametrize(
+    ("command", "records", "why"),
+    [
+        (READ, (Record(Path.of(9, 0, 1), 5),), "path: got '/9/0/1'"),
+        (READ, (Record(READ.path, "warm"),), "a 64-bit integer"),
+        (READ, (), "values: got None"),
+        (
+            Command(operation=Operation.READ_COMPOSITE, paths=(Path.of(3), Path.of(3303))),
+            (Record(Path.of(1, 0, 1), 5),),
+            "at or below /3, /3303",
+        ),
+    ],
+)
+async def test_an_answer_to_something_else_is_unintelligible(bench, command, records, why):
+    task = await asking(bench, command)
+    bench.answers(code=Code.CONTENT, records=records)
+    response = await task
+    assert response.code is Code.INTERNAL_SERVER_ERROR
+    assert why in response.error
+
+
+@pytest.mark.parametrize(
+    ("path", "records"),
+    [
+        (Path.of(3306), ()),
+        (Path.of(3, 0, 6), ()),
+        (Path.of(9999, 0, 1), ()),
+        (Path.of(3303, 0), (Record(Path.of(3303, 0, 5700), 1e9),)),
+        (Path.of(3, 0, 6), (Record(Path.of(3, 0, 6, 1), 1),)),
+    ],
+)
+async def test_answers_that_are_taken(bench, path, records):
+    task = await asking(bench, Command(operation=Operation.READ, path=path))
+    bench.answers(code=Code.CONTENT, records=records)
+    assert await task == Response(token=bench.sent[-1].token, code=Code.CONTENT, records=records)
+
+
+async def test_what_is_told_past_the_queue_holds_nothing_up_and_is_given_up(bench):
+    cancel = Command(token="7", operation=Operation.CANCEL_OBSERVE)
+    bench.operations.tell("d1", cancel)
+    bench.operations.tell("d1", cancel)
+    bench.operations.tell("nobody", cancel)
+    task = await asking(bench)
+    assert [command.operation for command in bench.sent] == ["cancel-observe", "read"]
+    bench.answers(code=Code.CONTENT, records=(Record(BATTERY, 85),))
+    assert (await task).code is Code.CONTENT
+    assert bench.operations.pending == 1
+    bench.operations.tick(time.monotonic() + 60)
+    assert bench.operations.pending == 0
 
 
 async def test_unknown_and_unreachable(bench, monkeypatch):
@@ -110,7 +165,7 @@ async def test_one_request_at_a_time_in_order(bench):
     await asyncio.sleep(0)
     assert [job.command.operation for job in bench.operations.queue("d1")] == ["read", "execute"]
     assert len(bench.sent) == 1
-    bench.answers(code=Code.CONTENT)
+    bench.answers(code=Code.CONTENT, records=(Record(BATTERY, 85),))
     await eventually(lambda: len(bench.sent) == 2, "the second leaves")
     bench.answers(code=Code.CHANGED)
     assert [(await task).code for task in (first, second)] == [Code.CONTENT, Code.CHANGED]

@@ -193,9 +193,11 @@ class Campaigns:
             elif told is not None and max(told[2:]) > seen:
                 seen = max(told[2:])
                 progress.state, progress.result = told[:2]
-                action = decide(progress.step, progress.state, progress.result, loop.time() - acted)
-                if action in (Action.SUCCEED, Action.FAIL):
-                    action = await self._confirmed(endpoint, progress)
+                since = loop.time() - acted
+                action = decide(progress.step, progress.state, progress.result, since)
+                begins = progress.step in (Step.PENDING, Step.TRANSFERRING)
+                if action in (Action.SUCCEED, Action.FAIL) or (action is Action.TRANSFER and not begins):
+                    action = await self._confirmed(endpoint, progress, since)
                 if action is not Action.WAIT:
                     acted, asked, seen = loop.time(), loop.time() - ASK_EVERY + 1, self._wall_ms()
                     with suppress(
@@ -215,7 +217,7 @@ class Campaigns:
             return None
         return state, result, at, when
 
-    async def _confirmed(self, endpoint: str, progress: Progress) -> Action:
+    async def _confirmed(self, endpoint: str, progress: Progress, since: float) -> Action:
         """The end as the device tells it when asked: notifications of state and result come one by one."""
         started = self._wall_ms()
         await self._ask(endpoint)
@@ -223,7 +225,7 @@ class Campaigns:
         if told is None or min(told[2:]) < started:
             return Action.WAIT
         progress.state, progress.result = told[:2]
-        return decide(progress.step, progress.state, progress.result, 0.0)
+        return decide(progress.step, progress.state, progress.result, since)
 
     async def _ask(self, endpoint: str) -> None:
         """Read state and result, when the device can be reached; what it says comes by its values."""

@@ -50,7 +50,7 @@ RESULTS: Final = {
     7: "invalid URI", 8: "the update failed", 9: "unsupported protocol", 10: "cancelled", 11: "deferred",
 }  # fmt: skip
 """Resource 5."""
-_SUCCESS, _DEFERRED = 1, 11
+_NOTHING, _SUCCESS, _DEFERRED = 0, 1, 11
 
 
 def decide(step: Step, state: int, result: int, since: float) -> Action:
@@ -69,7 +69,9 @@ def decide(step: Step, state: int, result: int, since: float) -> Action:
         if step is Step.TRANSFERRING:
             return Action.TRANSFER
         # While downloading: a device may update by itself once it has the package (resource 14).
-        return _end(result)
+        ends = _end(result)
+        forgotten = ends is Action.WAIT and result == _NOTHING and since >= RETRY_AFTER
+        return Action.TRANSFER if forgotten else ends  # it restarted, and knows of no update
     if state == State.DOWNLOADED:
         if step is not Step.UPDATING:
             return Action.UPDATE

@@ -108,7 +108,10 @@ def _encode_single(form: Format, records: Sequence[Record], definitions: Definit
         if not isinstance(value, bytes):
             raise InvalidValueError(str(path), value, "an opaque value, for format 42")
         return value
-    return cbor.encode(value, str(path)) if form is Format.CBOR else text.encode(value).encode()
+    if form is Format.TEXT:
+        return text.encode(value).encode()
+    known = definitions.resource(path)
+    return cbor.encode(value, str(path), is_time=known is not None and known.type is Type.TIME)
 
 
 def _decode_single(form: Format, payload: bytes, path: Path, definitions: Definitions) -> Value:

@@ -74,10 +74,11 @@ def plain(value: Value, field: str) -> bool | int | float | str | bytes:
     return value
 
 
-def encode(value: Value, field: str = "value") -> bytes:
-    """A value as CBOR.
+def encode(value: Value, field: str = "value", *, is_time: bool = False) -> bytes:
+    """A value as CBOR; a time is tagged as seconds since 1970 (tag 1), as others expect it.
 
     Raises:
         InvalidValueError: see `plain`.
     """
-    return cbor2.dumps(plain(value, field))
+    item = plain(value, field)
+    return cbor2.dumps(cbor2.CBORTag(1, item) if is_time else item)

@@ -84,8 +84,7 @@ def _encode_value(record: Record, definitions: Definitions) -> bytes:
         case float():
             return _float(value)
         case int():
-            known = definitions.resource(record.path)
-            return _integer(value, signed=known is None or known.type is not Type.UNSIGNED)
+            return _integer(value)
         case str():
             return value.encode()
         case ObjectLink():
@@ -102,13 +101,14 @@ def _float(value: float) -> bytes:
     return short if struct.unpack("!f", short)[0] == value else struct.pack("!d", value)
 
 
-def _integer(value: int, *, signed: bool) -> bytes:
+def _integer(value: int) -> bytes:
+    # Unsigned ones, too, get a leading 0 bit where there is room: peers exist that read them as signed.
     for size in (1, 2, 4):
         try:
-            return value.to_bytes(size, signed=signed)
+            return value.to_bytes(size, signed=True)
         except OverflowError:
             continue
-    return value.to_bytes(8, signed=signed and value < 2**63)
+    return value.to_bytes(8, signed=value < 2**63)
 
 
 def _entries(payload: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -75,7 +75,10 @@ def test_plain_text_that_must_fail(kind, written):
 
 def test_single_values_in_cbor_and_octets():
     assert one(Format.CBOR, bytes.fromhex("fb403719999999999a"), "/3303/0/5700") == 23.1
-    assert one(Format.CBOR, bytes.fromhex("c11a5182428f"), "/3/0/13") == 1367491215
+    for time in ("c11a5182428f", "1a5182428f", "c074323031332d30352d30325431303a34303a31355a"):
+        assert one(Format.CBOR, bytes.fromhex(time), "/3/0/13") == 1367491215
+    now = records({"/3/0/13": 1367491215})
+    assert encode(Format.CBOR, now, Path.of(3, 0, 13), DEFINITIONS).hex() == "c11a5182428f"
     assert encode(
         Format.CBOR, records({"/1/0/10": ObjectLink(66, 0)}), Path.of(1, 0, 10), DEFINITIONS
     ).hex() == ("6436363a30")

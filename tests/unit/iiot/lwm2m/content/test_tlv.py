@@ -152,3 +152,15 @@ def test_a_new_instance_whose_id_the_device_picks_is_not_named():
     new = (Record(content_path((3306, 65535, 5850)), True),)
     assert tlv.encode(new, Path.of(3306), DEFINITIONS).hex() == "e116da01"
     assert tlv.decode(bytes.fromhex("e116da01"), content_path((3306, 65535)), DEFINITIONS) == new
+
+
+@pytest.mark.parametrize(
+    ("value", "hexadecimal"),
+    [(0, "c11100"), (127, "c1117f"), (255, "c21100ff"), (2**63 - 1, "c811087fffffffffffffff"),
+     (2**64 - 1, "c81108ffffffffffffffff")],
+)  # fmt: skip
+def test_unsigned_numbers_read_the_same_with_and_without_a_sign(value, hexadecimal):
+    number = (Record(Path.of(1, 0, 17), value),)
+    assert tlv.encode(number, Path.of(1, 0), DEFINITIONS).hex() == hexadecimal
+    assert tlv.decode(bytes.fromhex(hexadecimal), Path.of(1, 0), DEFINITIONS) == number
+    assert decode("c111ff", "/1/0") == records({"/1/0/17": 255})
