@@ -1,12 +1,7 @@
 """`./testbed bench`: measure a part under load."""
 
-import os
-import platform
-import signal
-import sys
 from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -14,12 +9,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from iiot.errors import IiotError
+from testbed.bench.events import events
+from testbed.bench.host import host
 from testbed.bench.load import STAMP, Load
 from testbed.bench.measure import Run, measure, median
+from testbed.bench.options import in_good_order
+from testbed.bench.profiles import profiles
+from testbed.bench.read import read
+from testbed.bench.registrations import registrations
+from testbed.bench.report import machine
 from testbed.bench.rig import running_rig
 
 app = typer.Typer(help="Measure a part under load, with everything on this machine.", no_args_is_help=True)
+for _command in (events, read, registrations, profiles, host):
+    app.command()(_command)
 
 
 class Form(StrEnum):
@@ -27,11 +30,6 @@ class Form(StrEnum):
 
     RAW = "raw"
     SPARKPLUG = "sparkplug"
-
-
-@app.callback()
-def _bench() -> None:
-    pass
 
 
 @app.command()
@@ -61,9 +59,6 @@ def bridge(
     Every message is acknowledged to the broker only after Kafka's delivery report. Exit status 1 when a
     message that was sent did not arrive.
     """
-    # As Ctrl-C does: by itself SIGTERM would end this process and leave the parts running.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    errors = Console(stderr=True)
     options = {
         "format": form.value,
         "payload": payload if form is Form.RAW else None,
@@ -76,20 +71,14 @@ def bridge(
         "warmup": warmup,
     }
     measured: list[Run] = []
-    try:
-        with (
-            errors.status("starting broker, Kafka and bridge") as status,
-            running_rig(
-                form=form.value, partitions=partitions, receive_maximum=receive_maximum, tls=tls
-            ) as rig,
-        ):
-            load = Load(rig.mqtt_port, form.value, payload, topics, qos, rate)
-            for number in range(runs):
-                status.update(f"run {number + 1} of {runs}")
-                measured.append(measure(rig, load, partitions=partitions, warmup=warmup, seconds=seconds))
-    except IiotError as exc:
-        errors.print(f"bench: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(3) from exc
+    with (
+        in_good_order("starting broker, Kafka and bridge") as say,
+        running_rig(form=form.value, partitions=partitions, receive_maximum=receive_maximum, tls=tls) as rig,
+    ):
+        load = Load(rig.mqtt_port, form.value, payload, topics, qos, rate)
+        for number in range(runs):
+            say(f"run {number + 1} of {runs}")
+            measured.append(measure(rig, load, partitions=partitions, warmup=warmup, seconds=seconds))
     result = {"options": options, "machine": machine(), "median": median(measured), "runs": measured}
     if as_json:
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
@@ -97,19 +86,6 @@ def bridge(
         Console().print(_table(measured))
     if any(run.missing for run in measured):
         raise typer.Exit(1)
-
-
-def machine() -> dict[str, Any]:
-    """The machine that the figures belong to."""
-    text = Path("/proc/cpuinfo").read_text()
-    models = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
-    return {
-        "cpu": models[0] if models else "unknown",
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load_average": [round(value, 2) for value in os.getloadavg()],
-    }
 
 
 def _table(runs: list[Run]) -> Table:

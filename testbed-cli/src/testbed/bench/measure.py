@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -15,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from iiot.topics import SPARKPLUG_DATA
 from testbed.bench.load import STAMP, Load
 from testbed.bench.rig import RAW_TOPIC, Rig
+from testbed.bench.usage import cpu_of, microseconds_per, resident_bytes
 from testbed.verify.histogram import Histogram
 
 STEP: Final = 0.02
@@ -65,10 +65,10 @@ def measure(rig: Rig, load: Load, *, partitions: int, warmup: float, seconds: fl
     try:
         generator.keep_up(topic, begin, warmup)
         first, offsets, started = topic.count(), topic.offsets(), time.monotonic()
-        before = {name: _cpu_seconds(pid) for name, pid in pids.items()}
+        before = cpu_of(pids)
         generator.keep_up(topic, begin, seconds)
         last, elapsed = topic.count(), time.monotonic() - started
-        after = {name: _cpu_seconds(pid) for name, pid in pids.items()}
+        after = cpu_of(pids)
     finally:
         sent = generator.stop()
     messages = last - first
@@ -78,8 +78,8 @@ def measure(rig: Rig, load: Load, *, partitions: int, warmup: float, seconds: fl
         seconds=round(elapsed, 3),
         messages=messages,
         rate=round(messages / elapsed, 1),
-        cpu_us={name: round((after[name] - before[name]) / max(messages, 1) * 1e6, 2) for name in pids},
-        bridge_rss_mb=round(_resident_bytes(rig.pids["bridge"]) / 1e6, 1),
+        cpu_us=microseconds_per(messages, before, after),
+        bridge_rss_mb=round(resident_bytes(rig.pids["bridge"]) / 1e6, 1),
         latency_ms={
             "p50": latencies.quantile(0.5),
             "p99": latencies.quantile(0.99),
@@ -190,12 +190,3 @@ def _sent_ms(value: bytes, form: str) -> int:
         return int(STAMP.unpack_from(value)[0])
     at = value.index(b'"timestamp":') + 12
     return int(value[at : at + 13])
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
