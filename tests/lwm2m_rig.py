@@ -22,7 +22,7 @@ from iiot.service import Service
 from iiot.settings import load
 from lwm2m_server.__main__ import Server, open_server
 from lwm2m_server.settings import Settings
-from support import Broker, eventually
+from support import Broker, eventually, free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -257,3 +257,19 @@ def spawn_server(mosquitto, database, port, log, **changes):
     command = [sys.executable, "-m", "lwm2m_server"]
     with log.open("ab") as output:
         return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+
+def spawn_simulator(mosquitto, directory, **settings):
+    """A simulator of one device in a process of its own; it keeps its state in `directory`."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "MQTT_PORT": str(mosquitto.tls_port),
+        "DEVICE_CA_DIR": str(mosquitto.certs / "device-ca"),
+        "STATE_DIR": str(directory / "state"),
+        "HTTP_PORT": str(free_port()),
+        "DEVICE_COUNT": "1",
+        "TELEMETRY_INTERVAL": "0.2",
+    }
+    command = [sys.executable, "-m", "device_simulator"]
+    with (directory / "simulator.log").open("ab") as log:
+        return subprocess.Popen(command, env=environment | settings, stdout=log, stderr=log)

@@ -5,8 +5,9 @@ import signal
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 
-from lwm2m_rig import Device, device, spawn_server
+from lwm2m_rig import Device, device, running_server, spawn_server, spawn_simulator
 from support import eventually, free_port
 
 
@@ -114,3 +115,62 @@ async def test_observations_requests_and_a_campaign_survive_a_kill(mosquitto, tm
 
             (event,) = await eventually(answered, "the queued request is answered")
             assert event["data"]["response"]["status"] == "CHANGED(204)"
+
+
+@pytest.mark.parametrize(("profile", "method"), [("json", "push"), ("oma", "pull")])
+async def test_a_device_killed_while_it_downloads_is_observed_and_updated_when_it_is_back(
+    mosquitto, tmp_path, profile, method
+):
+    settings = {"LWM2M_PROFILE": profile, "FLEET_ID": f"kill{profile}"}
+    name = f"device-temp-kill{profile}-001"
+    async with running_server(mosquitto, tmp_path / "server.db", firmware_https_port=0) as server:
+        process = spawn_simulator(mosquitto, tmp_path, **settings)
+        try:
+            base = f"/api/clients/{name}"
+
+            async def online():
+                status, body = await server.get(base)
+                return status == 200 and body["online"] and body
+
+            first = await eventually(online, "it registers", 30)
+            period = f"{base}/3303/0/5700/attributes?pmin=0&pmax=1"
+            assert (await server.call("PUT", period))[0] == 200
+            assert (await server.call("POST", f"{base}/3303/0/5700/observe"))[0] == 200
+            _, package = await server.call("POST", "/api/firmware/packages", data=b"new firmware")
+            request = {"package": package["id"], "endpoints": [name], "method": method, "timeout": 120}
+            _, campaign = await server.call("POST", "/api/firmware/campaigns", json=request)
+            url = f"/api/firmware/campaigns/{campaign['id']}"
+
+            async def step(*wanted):
+                progress = (await server.get(url))[1]["devices"][name]
+                assert progress["step"] in wanted, progress
+                return progress
+
+            await eventually(lambda: step("downloading"), "it downloads", 30)
+            process.kill()
+            await asyncio.to_thread(process.wait, 5)
+            process = spawn_simulator(mosquitto, tmp_path, **settings)
+
+            async def back():
+                now = await online()
+                return now and now["registrationId"] != first["registrationId"]
+
+            await eventually(back, "it registers again", 30)
+            # New attributes, since a device keeps none over a restart; the observation is made by the server.
+            assert (await server.call("PUT", period))[0] == 200
+            _, before = await server.get(f"{base}/observations")
+
+            async def notified():
+                _, now = await server.get(f"{base}/observations")
+                count = {known["token"]: known["notifications"] for known in now}
+                token = next(known["token"] for known in before if known["path"] == "/3303/0/5700")
+                return count[token] > next(k["notifications"] for k in before if k["token"] == token)
+
+            await eventually(notified, "it notifies again", 30)
+            progress = await eventually(lambda: step("succeeded", "failed"), "the campaign ends", 90)
+            assert progress["step"] == "succeeded", progress
+            _, body = await server.get(f"{base}/3/0/3")
+            assert body["content"]["value"] == package["id"][:8]
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.wait, 15)

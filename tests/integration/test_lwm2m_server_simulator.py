@@ -1,37 +1,22 @@
 """Server and simulator together, in both profiles: what each promises about the other."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from contextlib import asynccontextmanager
 
 import pytest
 
-from lwm2m_rig import running_server
-from support import eventually, free_port
+from lwm2m_rig import running_server, spawn_simulator
+from support import eventually
 
 
 @asynccontextmanager
 async def simulator(mosquitto, directory, **settings):
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "MQTT_PORT": str(mosquitto.tls_port),
-        "DEVICE_CA_DIR": str(mosquitto.certs / "device-ca"),
-        "STATE_DIR": str(directory / "state"),
-        "HTTP_PORT": str(free_port()),
-        "DEVICE_COUNT": "1",
-        "TELEMETRY_INTERVAL": "0.2",
-    }
-    with (directory / "simulator.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-            [sys.executable, "-m", "device_simulator"], env=environment | settings, stdout=log, stderr=log
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            await asyncio.to_thread(process.wait, 15)
+    process = spawn_simulator(mosquitto, directory, **settings)
+    try:
+        yield
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, 15)
 
 
 async def only(server):

@@ -27,8 +27,10 @@ def obliging(token, command):
     path = command.get("path", "/")
     node = path if path.count("/") > 3 else "/3/0/9"
     match command["operation"]:
-        case "read" | "read-composite" | "observe" | "observe-composite" | "cancel-observation":
+        case "read" | "observe":
             return {"code": "2.05", "values": {node: 85}}
+        case "read-composite" | "observe-composite" | "cancel-observe":
+            return {"code": "2.05", "values": {}}
         case "discover":
             return {"code": "2.05", "links": [{"path": path}]}
         case "create":
