@@ -48,6 +48,26 @@ def test_a_short_run_at_a_fixed_rate(options, tmp_path):
     assert 0 < run["latency_ms"]["p50"] <= run["latency_ms"]["p99"]
 
 
+def test_another_bridge_on_the_same_load(tmp_path):
+    source_paths = os.pathsep.join(path for path in sys.path if path.endswith("/src"))
+    short = ["--rate=300", "--seconds=1", "--warmup=0.5", "--runs=1", "--topics=5", "--partitions=2"]
+    result = subprocess.run(
+        [sys.executable, "-m", "testbed", "bench", "bridges", "--json", "--only=paho-mqtt", *short],
+        env={**os.environ, "PYTHONPATH": source_paths},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    figures = report["bridges"]["paho-mqtt"]
+    assert (report["absent"], figures["missing"]) == ([], 0)
+    assert figures["rate"] > 150
+    assert figures["promise"].startswith("acknowledged after Kafka")
+
+
 def test_sigterm_leaves_nothing_running(tmp_path):
     source_paths = os.pathsep.join(path for path in sys.path if path.endswith("/src"))
     environment = {**os.environ, "PYTHONPATH": source_paths, "TMPDIR": str(tmp_path)}

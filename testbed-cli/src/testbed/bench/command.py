@@ -19,9 +19,10 @@ from testbed.bench.read import read
 from testbed.bench.registrations import registrations
 from testbed.bench.report import machine
 from testbed.bench.rig import running_rig
+from testbed.bench.rivals import bridges
 
 app = typer.Typer(help="Measure a part under load, with everything on this machine.", no_args_is_help=True)
-for _command in (events, read, registrations, profiles, host):
+for _command in (bridges, events, read, registrations, profiles, host):
     app.command()(_command)
 
 
