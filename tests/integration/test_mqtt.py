@@ -222,6 +222,24 @@ class TestMessages:
             with pytest.raises(SubscribeRefusedError, match=r"refused to subscribe spBv1\.0/#$"):
                 await connection.subscribe(Subscription("lwm2m/#"), Subscription("spBv1.0/#"))
 
+    @both_versions
+    async def test_unsubscribed_filters_bring_nothing_more(self, service, device, unique, version):
+        received, topic = [], f"lwm2m/{device().client_id}/send"
+        async with connected(
+            service(version), lambda message: received.append(message.payload)
+        ) as connection:
+            await connection.subscribe(Subscription(topic), Subscription("lwm2m/+/send"))
+            await connection.unsubscribe("lwm2m/+/send", "never/subscribed")
+            async with connected(device(version)) as sender:
+                await sender.publish_acked(topic, b"1")
+                await connection.unsubscribe(topic)
+                await sender.publish_acked(topic, b"2")
+            await connection.subscribe(Subscription(topic))
+            async with connected(device(version)) as sender:
+                await sender.publish_acked(topic, b"3")
+            await eventually(lambda: received[-1:] == [b"3"], "the last message")
+        assert received == [b"1", b"3"]
+
     async def test_all_filters_go_into_one_subscribe(self):
         def grant(broker, packet):
             if packet.kind == SUBSCRIBE:

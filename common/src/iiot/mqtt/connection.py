@@ -24,7 +24,13 @@ from iiot.mqtt.properties import correlation_id, publish_properties
 from iiot.mqtt.protocol import open_transport
 from iiot.mqtt.reasons import REASON_WITH_WILL, reason_text
 from iiot.mqtt.tls import tls_context
-from iiot.mqtt.wire import encode_publish, encode_subscribe, parse_properties, skip_properties
+from iiot.mqtt.wire import (
+    encode_publish,
+    encode_subscribe,
+    encode_unsubscribe,
+    parse_properties,
+    skip_properties,
+)
 from iiot.telemetry import get_logger
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -81,6 +87,7 @@ class Connection:
             MQTTCommands.PUBLISH: self._handle_publish,
             MQTTCommands.PUBACK: self._handle_puback,
             MQTTCommands.SUBACK: self._handle_suback,
+            MQTTCommands.UNSUBACK: self._handle_suback,
             MQTTCommands.DISCONNECT: self._handle_disconnect,
         }
 
@@ -139,21 +146,18 @@ class Connection:
             SubscribeRefusedError: the broker refused at least one filter.
             MqttError: the connection closed, or no answer came in time.
         """
-        self._check_open()
-        mid = self.id_generator.next_id()
-        waiter: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
-        self._subacks[mid] = waiter
-        self._write(encode_subscribe(mid, subscriptions, self._is_v5))
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                codes = await waiter
-        except TimeoutError as exc:
-            raise MqttError(f"no SUBACK within {CONNECT_TIMEOUT:g} s") from exc
-        finally:
-            self._subacks.pop(mid, None)
+        codes = await self._ask(lambda mid: encode_subscribe(mid, subscriptions, self._is_v5), "SUBACK")
         refused = [s.topic_filter for s, code in zip(subscriptions, codes, strict=False) if code >= _FAILURE]
         if refused:
             raise SubscribeRefusedError(f"the broker refused to subscribe {', '.join(refused)}")
+
+    async def unsubscribe(self, *filters: str) -> None:
+        """Send all filters in one UNSUBSCRIBE and wait for the UNSUBACK; unknown ones are no error.
+
+        Raises:
+            MqttError: the connection closed, or no answer came in time.
+        """
+        await self._ask(lambda mid: encode_unsubscribe(mid, filters, self._is_v5), "UNSUBACK")
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
         """Publish without waiting. QoS 1 beyond the broker's Receive Maximum waits here, in order.
@@ -346,9 +350,24 @@ class Connection:
         if outgoing.waiter is not None and not outgoing.waiter.done():
             outgoing.waiter.set_exception(MqttError(f"publish to {outgoing.topic} refused: {reason}"))
 
+    async def _ask(self, packet: Callable[[int], bytes], answer: str) -> tuple[int, ...]:
+        """Send a packet that is answered with its packet id and a code for each filter."""
+        self._check_open()
+        mid = self.id_generator.next_id()
+        waiter: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
+        self._subacks[mid] = waiter
+        self._write(packet(mid))
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                return await waiter
+        except TimeoutError as exc:
+            raise MqttError(f"no {answer} within {CONNECT_TIMEOUT:g} s") from exc
+        finally:
+            self._subacks.pop(mid, None)
+
     def _handle_suback(self, _: int, data: bytes) -> None:
         mid = data[0] << 8 | data[1]
-        start = skip_properties(data, 2) if self._is_v5 else 2
+        start = skip_properties(data, 2) if self._is_v5 else 2  # MQTT 3.1.1's UNSUBACK has no codes
         self.id_generator.free_id(mid)
         waiter = self._subacks.get(mid)
         if waiter is not None and not waiter.done():

@@ -36,6 +36,15 @@ def encode_subscribe(mid: int, subscriptions: tuple[Subscription, ...], is_v5: b
     return bytes((MQTTCommands.SUBSCRIBE | 2,)) + encode_length(len(body)) + body
 
 
+def encode_unsubscribe(mid: int, filters: tuple[str, ...], is_v5: bool) -> bytes:
+    """An UNSUBSCRIBE packet with all filters."""
+    body = struct.pack("!H", mid) + (b"\x00" if is_v5 else b"")
+    for topic_filter in filters:
+        name = topic_filter.encode()
+        body += struct.pack("!H", len(name)) + name
+    return bytes((MQTTCommands.UNSUBSCRIBE | 2,)) + encode_length(len(body)) + body
+
+
 def encode_length(length: int) -> bytes:
     """A Variable Byte Integer (MQTT 5 §1.5.5)."""
     if length < 128:
