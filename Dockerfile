@@ -78,7 +78,7 @@ LABEL org.opencontainers.image.title="mqtt-redpanda-bridge" \
 COPY --from=mqtt-redpanda-bridge-packages /opt/venv /opt/venv
 COPY mqtt-redpanda-bridge/src/ /app/
 ENV HTTP_PORT=8082
-EXPOSE 8082
+EXPOSE 8082 8092
 CMD ["python", "-m", "mqtt_redpanda_bridge"]
 
 FROM build AS device-simulator-packages

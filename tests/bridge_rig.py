@@ -36,23 +36,24 @@ class Bridge:
         self.http_port = free_port()
         self.log = log
         settings = mosquitto.client_settings("mqtt-redpanda-bridge")
-        self._environment = {
+        self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("/src")),
             **{name.upper(): str(value) for name, value in settings.model_dump(exclude_none=True).items()},
             "KAFKA_BROKERS": kafka,
             "HTTP_PORT": str(self.http_port),
             "LOG_FORMAT": "json",
+            # Bridges of all tests have one session: the next one takes back filters that it does not want.
+            "STATE_FILE": str(mosquitto.certs.parent / "bridge.sqlite"),
             **environment,
         }
         self.process = None
-        forget_session(mosquitto)
 
     def start(self):
         with self.log.open("ab") as output:
             command = [sys.executable, "-m", "mqtt_redpanda_bridge"]
             self.process = subprocess.Popen(
-                command, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+                command, env=self.environment, stdout=output, stderr=subprocess.STDOUT
             )
 
     def wait_healthy(self):
@@ -88,18 +89,6 @@ class Bridge:
         return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def forget_session(mosquitto):
-    """End the session that an earlier bridge left: its filters would bring messages a second time."""
-    identity = mosquitto.identity("mqtt-redpanda-bridge")
-    client = paho.Client(CallbackAPIVersion.VERSION2, "mqtt-redpanda-bridge", protocol=paho.MQTTv5)
-    client.tls_set(str(identity.ca), str(identity.cert), str(identity.key))
-    client.connect(mosquitto.host, mosquitto.tls_port, clean_start=True)
-    client.loop_start()
-    wait_until(client.is_connected, "the session is new")
-    client.disconnect()
-    client.loop_stop()
-
-
 @contextmanager
 def running_bridge(mosquitto, kafka, directory, **environment):
     bridge = Bridge(mosquitto, kafka, directory / "bridge.log", **environment)
@@ -110,6 +99,38 @@ def running_bridge(mosquitto, kafka, directory, **environment):
     finally:
         if bridge.process.poll() is None:
             bridge.terminate()
+
+
+@contextmanager
+def running_group(mosquitto, kafka, directory, count, **environment):
+    """Bridges that know each other; which of them to start is up to the test."""
+    ports = [free_port() for _ in range(count)]
+    environment["PEERS"] = ",".join(f"127.0.0.1:{port}" for port in ports)
+    bridges = [
+        Bridge(mosquitto, kafka, directory / f"bridge-{number}.log", PEER_PORT=str(port), **environment)
+        for number, port in enumerate(ports, 1)
+    ]
+    try:
+        yield bridges
+    finally:
+        for bridge in bridges:
+            if bridge.process is not None and bridge.process.poll() is None:
+                bridge.terminate()
+
+
+def wait_for_members(bridges, seconds=30):
+    """Wait until these bridges, and no others, share the devices; the receiver among them."""
+
+    def receiver():
+        roles = [bridge.health()[1].get("group", {}) for bridge in bridges]
+        found = [one for one, role in zip(bridges, roles, strict=True) if role.get("role") == "receiver"]
+        assert len(found) == 1, roles
+        told = found[0].health()[1]["group"]
+        assert told["members"] == len(bridges), roles
+        assert all(bridge.health()[0] == 200 for bridge in bridges), roles
+        return found[0]
+
+    return wait_until(receiver, f"{len(bridges)} bridges share the devices", seconds)
 
 
 class Device:

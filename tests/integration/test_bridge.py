@@ -118,9 +118,9 @@ def test_sigterm_under_load_flushes_and_leaves_the_rest_to_the_next_bridge(bridg
     assert (verdict.lost, verdict.duplicated, verdict.reordered) == (0, 0, 0)
 
 
-def test_births_file_keeps_names_over_a_restart(mosquitto, kafka, tmp_path, device):
+def test_the_state_file_keeps_names_over_a_restart(mosquitto, kafka, tmp_path, device):
     time_ms = now()
-    with running_bridge(mosquitto, kafka, tmp_path, BIRTHS_FILE=str(tmp_path / "births.sqlite")) as bridge:
+    with running_bridge(mosquitto, kafka, tmp_path, STATE_FILE=str(tmp_path / "bridge.sqlite")) as bridge:
         reader = Reader(kafka, [SPARKPLUG_DATA])
         birth = Payload(time_ms, [Metric("Battery/Level", 85, DataType.INT8, time_ms, alias=3)], 1)
         device.publish("spBv1.0/IIoT/DBIRTH/{name}/asset", encode_payload(birth))

@@ -28,8 +28,11 @@ from iiot.identity import SERVICES, check_device_id
 AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
-SERVICE_NAMES = {"lwm2m-server": ("localhost", "127.0.0.1", "::1", "lwm2m-server")}
-"""Services that devices reach by HTTPS, with their names."""
+SERVICE_NAMES = {
+    "lwm2m-server": ("localhost", "127.0.0.1", "::1", "lwm2m-server"),
+    "mqtt-redpanda-bridge": ("mqtt-redpanda-bridge",),
+}
+"""Services that others reach over TLS, with their names: devices by HTTPS, bridges each other."""
 BROKER_NAMES = ("localhost", "127.0.0.1", "::1", "mosquitto", "lwm2m-mosquitto")
 
 _ORGANIZATION = "IoT Testing Corp"

@@ -122,7 +122,9 @@ class Overview:
 
 
 async def _instances(url: str) -> list[str]:
-    """The URL once for each address that its name has; the URL itself when the name has but one."""
+    """Each of several URLs; one URL once for each address that its name has."""
+    if "," in url:
+        return url.split(",")
     where = urlsplit(url)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(

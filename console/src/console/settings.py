@@ -25,7 +25,7 @@ class Settings(ServiceSettings, MqttSettings, KafkaSettings, ApiSettings):
     lwm2m_server_url: Url = "http://localhost:8080"
     sparkplug_host_url: Url = "http://localhost:8081"
     bridge_url: Url = "http://localhost:8082"
-    """A name with several addresses means several bridges; so for the simulators."""
+    """A name with several addresses, or several URLs with commas between, mean several bridges."""
     simulator_url: Url = "http://localhost:8083"
     connect_url: Url = "http://localhost:8087"
     prometheus_url: Url = "http://localhost:9090"

@@ -1,5 +1,6 @@
 """The latest state of each device, for the compacted topic `iot.state.devices`."""
 
+from collections import OrderedDict
 from typing import Any, Final
 
 import orjson
@@ -10,6 +11,8 @@ from iiot.sparkplug.topic import MessageType, Topic
 from iiot.topics import DEVICE_STATE
 from mqtt_redpanda_bridge.events import EventHeaders
 
+MAX_DEVICES: Final = 50_000
+"""Devices whose state is kept in memory, about 1.2 kB each."""
 _DEATH: Final = MessageType.NDEATH
 _DATA: Final = (MessageType.NDATA, MessageType.DDATA)
 
@@ -22,14 +25,26 @@ class DeviceStates:
 
     Args:
         interval_ms: None: learn nothing.
+        limit: devices; beyond it the one that was silent for longest is forgotten. When it comes back, what
+            it does not tell again is unknown.
+
+    Attributes:
+        forgotten: devices forgotten for `limit`.
     """
 
-    def __init__(self, interval_ms: int | None = None) -> None:
+    def __init__(self, interval_ms: int | None = None, limit: int = MAX_DEVICES) -> None:
+        self.forgotten = 0
         self._is_on = interval_ms is not None
         self._interval_ms = interval_ms or 0
-        self._states: dict[str, dict[str, Any]] = {}
+        self._limit = limit
+        self._states: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._written: dict[str, int] = {}
         self._due: str | None = None
+
+    @property
+    def count(self) -> int:
+        """Devices known."""
+        return len(self._states)
 
     def restore(self, value: bytes) -> None:
         """Go on from a state that an earlier bridge wrote; one that cannot be read is passed over."""
@@ -38,8 +53,13 @@ class DeviceStates:
             device, written = state["device"], state["last_seen"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return
-        self._states[device] = state
+        self._keep(device, state)
         self._written[device] = written or 0
+
+    def adopt(self, other: "DeviceStates") -> None:
+        """Forget everything and go on from what `other` knows."""
+        self.forgotten += other.forgotten
+        self._states, self._written = other._states, other._written  # noqa: SLF001 - of the same class
 
     def take(self) -> tuple[bytes, bytes, Headers] | None:
         """Key, value and headers of the record that the message just learnt from gives rise to, if any."""
@@ -92,8 +112,16 @@ class DeviceStates:
         state = self._states.get(device)
         if state is None:
             state = {"device": device, "last_seen": None, "sparkplug": None, "lwm2m": None}
-            self._states[device] = state
+        self._keep(device, state)
         return state
+
+    def _keep(self, device: str, state: dict[str, Any]) -> None:
+        self._states[device] = state
+        self._states.move_to_end(device)
+        if len(self._states) > self._limit:
+            silent, _ = self._states.popitem(last=False)
+            self._written.pop(silent, None)
+            self.forgotten += 1
 
     def _note(self, device: str, now_ms: int, *, urgent: bool, alive: bool = True) -> None:
         if alive:

@@ -13,12 +13,12 @@ from iiot.kafka import Headers
 from iiot.sparkplug.births import BirthCatalog
 from iiot.sparkplug.payload import Payload, decode_payload
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic
-from mqtt_redpanda_bridge.birth_store import BirthStore
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.events import EventHeaders
 from mqtt_redpanda_bridge.metric_json import metric_to_json
 from mqtt_redpanda_bridge.oma import Lwm2mOma
 from mqtt_redpanda_bridge.routes import Format, Route
+from mqtt_redpanda_bridge.store import Store
 
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/x-protobuf"
@@ -44,7 +44,7 @@ class Context:
 
     Attributes:
         births: names and datatypes learnt so far.
-        birth_store: where births are kept over restarts, if anywhere.
+        store: where births are kept, if anywhere.
         non_conformant: messages on the short Sparkplug topic form.
         unresolved: metrics passed on without a name or datatype, because no birth told them.
         prefixes: what precedes the values of a route, by its name.
@@ -52,7 +52,7 @@ class Context:
     """
 
     births: BirthCatalog = field(default_factory=BirthCatalog)
-    birth_store: BirthStore | None = None
+    store: Store | None = None
     non_conformant: int = 0
     unresolved: int = 0
     prefixes: dict[str, bytes] = field(default_factory=dict)
@@ -105,8 +105,8 @@ class _Sparkplug:
             self.context.non_conformant += 1
         if self.is_birth:
             self.context.births.learn(self.topic, message)
-            if self.context.birth_store is not None:
-                self.context.birth_store.put(self.topic, payload)
+            if self.context.store is not None:
+                self.context.store.put(self.topic, payload)
         return message
 
     def headers_of(self, message: Payload, now_ms: int) -> Headers:

@@ -9,6 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from mqtt_redpanda_bridge.dispatch import Dispatcher
+from mqtt_redpanda_bridge.group import Group
 from mqtt_redpanda_bridge.pump import LATENCY_BUCKETS, Pump, RouteCounters
 
 F = TypeVar("F", CounterMetricFamily, GaugeMetricFamily)
@@ -24,11 +26,15 @@ _BY_ROUTE = (
 
 
 class Links(Protocol):
-    """State of the two connections."""
+    """State of the connections."""
 
-    mqtt_connected: bool
     mqtt_connects: int
     sessions_lost: int
+    group: Group
+
+    @property
+    def mqtt_connected(self) -> bool:
+        """Whether messages come."""
 
     @property
     def kafka_connected(self) -> bool:
@@ -36,15 +42,20 @@ class Links(Protocol):
 
 
 class BridgeCollector(Collector):
-    """All metrics of the bridge; received = delivered + dead_lettered + in_flight, per route."""
+    """All metrics of the bridge; received = delivered + dead_lettered + in_flight, per route.
 
-    def __init__(self, pump: Pump, links: Links) -> None:
+    Of what the receiver of a group gives to others: handed_over = handed_over_settled + taken_back +
+    handed_over_in_flight. Each message counts as received where it is delivered.
+    """
+
+    def __init__(self, pump: Pump, dispatcher: Dispatcher, links: Links) -> None:
         self._pump = pump
+        self._dispatcher = dispatcher
         self._links = links
 
     def collect(self) -> Iterator[Metric]:
         """The current values; called in the event loop, so between two messages."""
-        pump, links = self._pump, self._links
+        pump, dispatcher, links = self._pump, self._dispatcher, self._links
         for field, text in _BY_ROUTE:
             yield _by_route(CounterMetricFamily(f"bridge_{field}", text, labels=["route"]), pump, field)
         in_flight = GaugeMetricFamily(
@@ -61,15 +72,31 @@ class BridgeCollector(Collector):
             ("unresolved_metrics", "Metrics passed on without name or datatype", context.unresolved),
             ("mqtt_connects", "Connections to the broker", links.mqtt_connects),
             ("sessions_lost", "Connections for which the broker had lost the queue", links.sessions_lost),
+            ("handed_over", "Messages given to other bridges of the group", dispatcher.handed_over),
+            ("handed_over_settled", "Of these, delivered or dead-lettered", dispatcher.settled),
+            ("taken_back", "Of these, taken back from bridges that were lost", dispatcher.taken_back),
+            ("devices_forgotten", "Devices forgotten for MAX_DEVICES", context.states.forgotten),
         ):
             yield CounterMetricFamily(f"bridge_{name}", text, value=value)
         for name, text, value in (
             ("in_flight_bytes", "MQTT payload bytes received and not settled", pump.in_flight_bytes),
             ("stalled", "Messages that wait for a retry", len(pump.stalled)),
-            ("mqtt_connected", "1 while connected to the broker", links.mqtt_connected),
+            (
+                "mqtt_connected",
+                "1 while messages come from the broker, or from the receiver",
+                links.mqtt_connected,
+            ),
             ("kafka_connected", "1 while Kafka is reachable", links.kafka_connected),
+            ("handed_over_in_flight", "Messages that other bridges have", dispatcher.handed_in_flight),
+            ("receiver", "1 while this bridge has the MQTT session of its group", links.group.is_receiver),
+            ("members", "Bridges that share the devices, told by the receiver", _members(links, dispatcher)),
+            ("devices", "Devices whose state is kept", context.states.count),
         ):
             yield GaugeMetricFamily(f"bridge_{name}", text, value=value)
+
+
+def _members(links: Links, dispatcher: Dispatcher) -> int:
+    return dispatcher.members if links.group.is_receiver else 0
 
 
 def _by_route(family: F, pump: Pump, field: str) -> F:

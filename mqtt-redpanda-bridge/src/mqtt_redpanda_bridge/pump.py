@@ -159,7 +159,6 @@ class Pump:
         kafka_errors: delivery reports and refusals that were errors.
         last_error: the latest of them.
         stalled: deliveries that wait for `retry`, because Kafka failed one of them.
-        closing: leave new messages to the broker.
         under_pressure: more than `max_bytes` are in flight, or were and have not halved.
         on_idle: nothing is in flight any more.
         on_stall: Kafka failed a record for a reason that may pass; call `retry` later.
@@ -186,7 +185,6 @@ class Pump:
         self.kafka_errors = 0
         self.last_error = ""
         self.stalled: list[Delivery | Companion] = []
-        self.closing = False
         self.on_idle: Callable[[], None] = _ignore
         self.on_stall: Callable[[], None] = _ignore
         self.on_pressure: Callable[[bool], None] = _ignore
@@ -200,8 +198,6 @@ class Pump:
 
     def handle(self, message: Incoming) -> None:
         """Take one message from the broker."""
-        if self.closing:
-            return
         lane = self._lanes.get(message.topic) or self._open(message.topic)
         if lane is None:
             self.unmatched += 1

@@ -7,7 +7,10 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from iiot.errors import SettingsError
 from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
+from mqtt_redpanda_bridge.devices import MAX_DEVICES
 from mqtt_redpanda_bridge.routes import WireFormat, load_routes
+
+Address = tuple[str, int]
 
 
 class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
@@ -28,8 +31,12 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
     """Topic level before `lwm2m`, put in front of the filters of both LwM2M formats."""
     schema_registry_url: str | None = Field(default=None, pattern=r"^https?://.", validate_default=True)
     """Where the schemas of the topics are registered; None: nowhere."""
-    births_file: Path | None = None
-    """SQLite file that keeps metric names and datatypes over restarts; None: they are learnt anew."""
+    state_file: Path | None = None
+    """SQLite file that keeps births and the session's filters over restarts; None: they are forgotten."""
+    peers: str = ""
+    """`host:port` list of the bridges that share the devices; a name stands for all its addresses."""
+    peer_port: int = Field(default=8092, ge=1, le=65535)
+    """Where the others find this bridge, on `http_host`."""
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
     """Of record batches. Readers need the codec's library for all but none and gzip."""
     create_topics: bool = True
@@ -42,6 +49,8 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
     """Keep the latest state of each device in `iot.state.devices`."""
     device_state_interval: float = Field(default=10.0, ge=0.1, le=86_400)
     """Seconds between records of a device that tell only that it was seen."""
+    max_devices: int = Field(default=MAX_DEVICES, ge=1, le=10_000_000)
+    """Devices whose state is kept in memory; beyond it the one silent for longest is forgotten."""
 
     @field_validator("routes_file")
     @classmethod
@@ -61,9 +70,30 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
                     raise ValueError(f"required by wire_format confluent of route {route.name}")
         return url
 
-    @field_validator("births_file")
+    @field_validator("state_file")
     @classmethod
-    def _births_file_can_be_written(cls, path: Path | None) -> Path | None:
+    def _state_file_can_be_written(cls, path: Path | None) -> Path | None:
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"must be in a directory that exists; {path.parent} does not")
         return path
+
+    @field_validator("peers")
+    @classmethod
+    def _are_addresses(cls, text: str) -> str:
+        parse_peers(text)
+        return text
+
+
+def parse_peers(text: str) -> list[Address]:
+    """The addresses in a comma-separated `host:port` list.
+
+    Raises:
+        ValueError: something else stands there.
+    """
+    found = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        host, _, port = part.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError("allowed: host:port, more after commas")
+        found.append((host.strip("[]"), int(port)))
+    return found

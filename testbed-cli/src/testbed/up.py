@@ -22,6 +22,7 @@ from testbed.engines import choose
 from testbed.engines.base import Engine, EngineError, PartStatus, UpOptions
 from testbed.engines.native import paths
 from testbed.engines.native.lock import starting
+from testbed.engines.native.ports import MAX_BRIDGES
 
 PATIENCE: Final = 150.0
 """Seconds for all parts to become healthy and data to arrive, once they are started."""
@@ -46,10 +47,14 @@ def up(
     profile: Annotated[
         str | None, typer.Option(help="Name of a fleet profile, or the path of a YAML file.")
     ] = None,
+    bridges: Annotated[
+        int | None,
+        typer.Option(min=1, max=MAX_BRIDGES, help="Bridges that share the devices [default: 1]."),
+    ] = None,
 ) -> None:
     """Start the testbed; return when all parts are healthy and messages arrive in all Kafka topics."""
     console = view.console()
-    options = UpOptions(devices, profile, os.environ.get("TESTBED_BIND") or "127.0.0.1")
+    options = UpOptions(devices, profile, os.environ.get("TESTBED_BIND") or "127.0.0.1", bridges)
     chosen: Engine | None = None
     started = False
     try:

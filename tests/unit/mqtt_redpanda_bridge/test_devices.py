@@ -106,3 +106,24 @@ def test_the_next_bridge_goes_on_from_what_was_written(states):
 def test_nothing_is_kept_when_it_is_off():
     assert sparkplug(DeviceStates(None), "NBIRTH", T) is None
     assert lwm2m(DeviceStates(None), "register", T) is None
+
+
+def test_beyond_the_limit_the_device_silent_for_longest_is_forgotten():
+    states = DeviceStates(INTERVAL, limit=2)
+    for node, at in (("a", T), ("b", T + 1)):
+        sparkplug(states, "NBIRTH", at, node=node, bd_seq=4)
+    sparkplug(states, "NDATA", T + 2, node="a")
+    sparkplug(states, "NBIRTH", T + 3, node="c")
+    assert (states.count, states.forgotten) == (2, 1)
+    assert sparkplug(states, "NDEATH", T + 4, node="a", bd_seq=4)["sparkplug"]["online"] is False
+    # What it does not tell again is unknown.
+    assert sparkplug(states, "NDATA", T + 5, node="b")["sparkplug"] is None
+
+
+def test_states_read_back_are_bounded_too_and_replace_what_was_known(states):
+    found = DeviceStates(0, limit=2)
+    for node in ("a", "b", "c"):
+        found.restore(json.dumps({"device": node, "last_seen": T, "sparkplug": None, "lwm2m": None}).encode())
+    sparkplug(states, "NBIRTH", T, node="old")
+    states.adopt(found)
+    assert (states.count, states.forgotten) == (2, 1)

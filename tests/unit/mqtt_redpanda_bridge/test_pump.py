@@ -206,13 +206,6 @@ def test_reading_pauses_when_too_many_bytes_are_in_flight(kafka):
     assert calls == [True, False]
 
 
-def test_once_closing_new_messages_stay_with_the_broker(kafka):
-    pump, message = make_pump(kafka), Incoming(GOOD)
-    pump.closing = True
-    pump.handle(message)
-    assert (message.acks, totals(pump)["received"]) == (0, 0)
-
-
 def test_idle_is_told_when_the_last_one_settles(kafka):
     pump, told = make_pump(kafka), []
     pump.on_idle = lambda: told.append(pump.in_flight)

@@ -14,7 +14,11 @@ from mqtt_redpanda_bridge.sink import topic_specs
         ("COMPRESSION", "zip", "'none', 'gzip'"),
         ("ROUTES_FILE", "/absent.yaml", "No such file"),
         ("SCHEMA_REGISTRY_URL", "redpanda:8081", "pattern"),
-        ("BIRTHS_FILE", "/absent/births.sqlite", "directory that exists"),
+        ("STATE_FILE", "/absent/bridge.sqlite", "directory that exists"),
+        ("PEERS", "bridge-2", "host:port"),
+        ("PEERS", "bridge-2:0", "host:port"),
+        ("PEER_PORT", "0", "greater than or equal to 1"),
+        ("MAX_DEVICES", "0", "greater than or equal to 1"),
     ],
 )
 def test_bad_values_are_named_with_what_is_allowed(monkeypatch, name, value, reason):

@@ -5,7 +5,8 @@ import yaml
 
 from testbed.engines.native import alertmanager, mosquitto, prometheus
 from testbed.engines.native.errors import PortInUseError
-from testbed.engines.native.ports import Ports
+from testbed.engines.native.parts import Plan, parts_of
+from testbed.engines.native.ports import BRIDGE, Ports, bridge_names
 
 ROOT = Path(__file__).parents[3]
 CONFIG = (ROOT / "mosquitto" / "mosquitto.conf").read_text()
@@ -43,6 +44,25 @@ def test_prometheus_finds_every_part_on_this_host():
     assert rendered["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:19093"]}]}]}
     assert not any("dns_sd_configs" in job for job in rendered["scrape_configs"])
     assert all(Path(pattern).parent.is_dir() for pattern in rendered["rule_files"])
+
+
+def test_prometheus_finds_every_bridge_on_this_host():
+    document = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+    rendered = prometheus.render(document, ROOT / "prometheus", Ports(10_000), bridges=3)
+    [job] = [job for job in rendered["scrape_configs"] if job["job_name"] == BRIDGE]
+    assert job["static_configs"][0]["targets"] == ["127.0.0.1:18082", "127.0.0.1:18182", "127.0.0.1:18282"]
+
+
+def test_several_bridges_have_one_identity_and_know_each_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("TESTBED_STATE", str(tmp_path))
+    plan = Plan(1, None, "127.0.0.1", 10_000, "", False, False, bridges=3)
+    parts = {part.name: part for part in parts_of(plan)}
+    bridges = [parts[name].command().env for name in bridge_names(3)]
+    assert {one["PEERS"] for one in bridges} == {"127.0.0.1:18092,127.0.0.1:18192,127.0.0.1:18292"}
+    assert [one["PEER_PORT"] for one in bridges] == ["18092", "18192", "18292"]
+    assert len({(one["MQTT_CERT"], one["STATE_FILE"]) for one in bridges}) == 1
+    assert set(bridge_names(3)) <= set(parts["device-simulator"].needs)
+    assert parts["console"].command().env["BRIDGE_URL"].count("http://") == 3
 
 
 def test_prometheus_does_not_look_for_an_alertmanager_that_is_not_installed():

@@ -24,6 +24,8 @@ class UpOptions:
     profile: str | None = None
     bind: str = "127.0.0.1"
     """Address of the TLS listener and the one that devices of other machines connect to."""
+    bridges: int | None = None
+    """Bridges that share the devices. None: one, or as many as there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import IO, Any
 from testbed.engines import docker_faults
 from testbed.engines.base import EngineError, PartState, PartStatus, UpOptions
 from testbed.engines.native import paths
+from testbed.engines.native.ports import BRIDGE
 from testbed.logs.line import LogLine, instant
 
 ANSWER_TIMEOUT = 10.0
@@ -36,7 +37,10 @@ class DockerEngine:
             if container["State"] == "running"
         )
         # Replicas of an earlier `--scale` stay: without the option Compose would remove them.
-        scale = [f"--scale={service}={count}" for service, count in running.items() if count > 1]
+        scaled = {service: count for service, count in running.items() if count > 1}
+        if options.bridges:
+            scaled[BRIDGE] = options.bridges
+        scale = [f"--scale={service}={count}" for service, count in scaled.items()]
         environment = {**os.environ, "DEVICE_BIND": options.bind}
         if options.devices:
             environment["DEVICE_COUNT"] = str(options.devices)

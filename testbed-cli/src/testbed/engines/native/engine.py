@@ -17,7 +17,7 @@ from testbed.engines.native.errors import PackageError
 from testbed.engines.native.lock import interrupt_start
 from testbed.engines.native.part import Part
 from testbed.engines.native.parts import Plan, parts_of
-from testbed.engines.native.ports import PART_NAMES, Ports, check_free
+from testbed.engines.native.ports import PART_NAMES, Ports, bridge_names, check_free
 from testbed.engines.native.process import (
     OWNER_VARIABLE,
     Command,
@@ -53,8 +53,11 @@ class NativeEngine:
         ports = Ports.from_environment()
         self._clear(report)
         _check_disk(self.directory)
-        for part in PART_NAMES:
+        bridges = bridge_names(options.bridges or 1)
+        for part in (*PART_NAMES, *bridges[1:]):
             check_free(part, ports.of(part), options.bind)
+        for part in bridges if len(bridges) > 1 else ():
+            check_free(part, {"peer": ports.peer(part)})
         self._prepare(options, ports, report)
         report("starting the parts")
         self._spawn_supervisor()
@@ -129,6 +132,7 @@ class NativeEngine:
             with_grafana=shutil.which(grafana.PROGRAM) is not None,
             with_alertmanager=alertmanager.PROGRAM in optional,
             token_file=str(Path(token).absolute()) if token else "",
+            bridges=options.bridges or 1,
         )
         certs.create_authority(self.directory / "certs")
         (self.directory / "logs").mkdir(exist_ok=True)

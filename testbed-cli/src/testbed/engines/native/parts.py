@@ -9,7 +9,7 @@ from pathlib import Path
 from iiot.certs import service_identity
 from testbed.engines.native import alertmanager, grafana, kafka, mosquitto, paths, prometheus
 from testbed.engines.native.part import Part, answers, speaks_kafka, speaks_mqtt
-from testbed.engines.native.ports import Ports
+from testbed.engines.native.ports import BRIDGE, Ports, bridge_names
 from testbed.engines.native.process import Command
 
 KAFKA = "kafka"
@@ -39,6 +39,8 @@ class Plan:
     with_alertmanager: bool = False
     token_file: str = ""
     """Holds the token of the REST APIs; empty leaves them open."""
+    bridges: int = 1
+    """Bridges that share the devices."""
 
     @property
     def ports(self) -> Ports:
@@ -65,14 +67,7 @@ def parts_of(plan: Plan) -> list[Part]:
         build.topics(),
         build.service("lwm2m-server", {"DATABASE": build.data("lwm2m-server") / "lwm2m-server.db", **token}),
         build.service("sparkplug-host", token),
-        build.service(
-            "mqtt-redpanda-bridge",
-            {
-                "KAFKA_BROKERS": build.brokers,
-                "BIRTHS_FILE": build.data("mqtt-redpanda-bridge") / "births.sqlite",
-            },
-            needs=("topics",),
-        ),
+        *build.bridges(),
         build.connect(),
         build.simulator(),
         build.exporter(),
@@ -136,9 +131,25 @@ class _Builder:
 
     def service(self, name: str, environment: dict[str, object], needs: tuple[str, ...] = ()) -> Part:
         """One of our services: MQTT identity of its own, health on `/api/health`."""
-        identity = service_identity(self.certs, name)
-        files = {"MQTT_CA": identity.ca, "MQTT_CERT": identity.cert, "MQTT_KEY": identity.key}
+        files = self._identity(name)
         return self._python(name, name.replace("-", "_"), {**files, **environment}, ("mosquitto", *needs))
+
+    def bridges(self) -> list[Part]:
+        """The bridge, or several with one identity and one state, which find each other by their ports."""
+        names = bridge_names(self.plan.bridges)
+        peers = ",".join(f"127.0.0.1:{self.ports.peer(name)}" for name in names) if len(names) > 1 else ""
+        identity = self._identity(BRIDGE)
+        common = {
+            **identity,
+            "KAFKA_BROKERS": self.brokers,
+            "STATE_FILE": self.data(BRIDGE) / "bridge.sqlite",
+            "PEERS": peers,
+        }
+        needs = ("mosquitto", "topics")
+        return [
+            self._python(name, "mqtt_redpanda_bridge", {**common, "PEER_PORT": self.ports.peer(name)}, needs)
+            for name in names
+        ]
 
     def simulator(self) -> Part:
         environment: dict[str, object] = {
@@ -149,12 +160,15 @@ class _Builder:
         if self.plan.profile:
             environment["PROFILE"] = self.plan.profile
         # What a device sends before the bridge's session exists is nobody's: devices come last.
-        needs = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "redpanda-connect")
+        bridges = bridge_names(self.plan.bridges)
+        needs = ("lwm2m-server", "sparkplug-host", *bridges, "redpanda-connect")
         return self._python("device-simulator", "device_simulator", environment, needs)
 
     def console(self) -> Part:
         """What people open first; it needs the broker to start and shows whatever else is away."""
         urls = self._urls(*_URLS)
+        bridges = (self.ports.http(name) for name in bridge_names(self.plan.bridges))
+        urls[_URLS[BRIDGE]] = ",".join(f"http://127.0.0.1:{port}" for port in bridges)
         token: dict[str, object] = {"API_TOKEN_FILE": self.plan.token_file}
         return self.service("console", {**urls, **token, "KAFKA_BROKERS": self.brokers})
 
@@ -213,7 +227,9 @@ class _Builder:
         absent = () if self.plan.with_alertmanager else ("alertmanager",)
         return Part(
             "prometheus",
-            lambda: prometheus.prepare(directory, paths.root() / "prometheus", self.ports, absent),
+            lambda: prometheus.prepare(
+                directory, paths.root() / "prometheus", self.ports, absent, self.plan.bridges
+            ),
             answers(f"http://127.0.0.1:{port}/-/ready"),
             ports=self.ports.of("prometheus"),
         )
@@ -230,6 +246,10 @@ class _Builder:
 
     def _urls(self, *names: str) -> dict[str, object]:
         return {_URLS[name]: f"http://127.0.0.1:{self.ports.http(name)}" for name in names}
+
+    def _identity(self, name: str) -> dict[str, object]:
+        identity = service_identity(self.certs, name)
+        return {"MQTT_CA": identity.ca, "MQTT_CERT": identity.cert, "MQTT_KEY": identity.key}
 
     def _python(self, name: str, module: str, environment: dict[str, object], needs: tuple[str, ...]) -> Part:
         port = self.ports.http(name)

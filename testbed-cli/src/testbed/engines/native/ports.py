@@ -21,7 +21,14 @@ _DEFAULTS = {
     "grafana": {"http": 3000},
 }
 PART_NAMES = tuple(_DEFAULTS)
-"""Every part that listens."""
+"""Every part that listens; further bridges apart."""
+BRIDGE = "mqtt-redpanda-bridge"
+MAX_BRIDGES = 9
+
+
+def bridge_names(count: int) -> tuple[str, ...]:
+    """The parts that are bridges: the second is called `mqtt-redpanda-bridge-2`."""
+    return (BRIDGE, *(f"{BRIDGE}-{number}" for number in range(2, count + 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,22 @@ class Ports:
 
     def of(self, part: str) -> dict[str, int]:
         """Ports of a part by purpose; empty for a part that does not listen."""
-        return {purpose: port + self.offset for purpose, port in _DEFAULTS.get(part, {}).items()}
+        return {purpose: port + self.offset for purpose, port in _defaults(part).items()}
 
     def http(self, part: str) -> int:
         """The port where a part answers HTTP."""
         return self.of(part)["http"]
+
+    def peer(self, bridge: str) -> int:
+        """The port where a bridge answers others with which it shares the devices."""
+        return self.http(bridge) + 10
+
+
+def _defaults(part: str) -> dict[str, int]:
+    name, _, number = part.rpartition("-")
+    if name != BRIDGE:
+        return _DEFAULTS.get(part, {})
+    return {purpose: port + 100 * (int(number) - 1) for purpose, port in _DEFAULTS[BRIDGE].items()}
 
 
 def check_free(part: str, ports: dict[str, int], bind: str = "127.0.0.1") -> None:

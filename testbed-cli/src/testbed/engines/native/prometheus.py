@@ -7,14 +7,14 @@ from typing import Any
 
 import yaml
 
-from testbed.engines.native.ports import Ports
+from testbed.engines.native.ports import BRIDGE, Ports, bridge_names
 from testbed.engines.native.process import Command
 
 RETENTION = "15d"
 
 
 def render(
-    config: dict[str, Any], directory: Path, ports: Ports, absent: Collection[str] = ()
+    config: dict[str, Any], directory: Path, ports: Ports, absent: Collection[str] = (), bridges: int = 1
 ) -> dict[str, Any]:
     """The configuration for a machine without container names.
 
@@ -25,9 +25,10 @@ def render(
         directory: where that file lies; paths of rule files are relative to it.
         ports: where the parts listen here.
         absent: parts that do not run here.
+        bridges: how many there are.
     """
     wanted = (job for job in config["scrape_configs"] if job["job_name"] not in absent)
-    jobs = [job for job in (_local_job(job, ports) for job in wanted) if job]
+    jobs = [job for job in (_local_job(job, ports, bridges) for job in wanted) if job]
     rules = [str((directory / pattern).resolve()) for pattern in config.get("rule_files", [])]
     rendered = {**config, "scrape_configs": jobs, "rule_files": rules}
     if "alertmanager" in absent:
@@ -38,10 +39,12 @@ def render(
     return rendered
 
 
-def _local_job(job: dict[str, Any], ports: Ports) -> dict[str, Any] | None:
+def _local_job(job: dict[str, Any], ports: Ports, bridges: int) -> dict[str, Any] | None:
     names = [name for discovery in job.get("dns_sd_configs", []) for name in discovery["names"]]
     if not names:
         names = [job["job_name"]]
+    if names == [BRIDGE]:
+        names = list(bridge_names(bridges))
     targets = [f"127.0.0.1:{ports.http(name)}" for name in names if ports.of(name)]
     if not targets:
         return None
@@ -49,7 +52,9 @@ def _local_job(job: dict[str, Any], ports: Ports) -> dict[str, Any] | None:
     return {**local, "static_configs": [{"targets": targets}]}
 
 
-def prepare(directory: Path, config: Path, ports: Ports, absent: Collection[str] = ()) -> Command:
+def prepare(
+    directory: Path, config: Path, ports: Ports, absent: Collection[str] = (), bridges: int = 1
+) -> Command:
     """Write the rendered configuration and return how to start Prometheus with it.
 
     Args:
@@ -57,10 +62,11 @@ def prepare(directory: Path, config: Path, ports: Ports, absent: Collection[str]
         config: the repository's `prometheus/` directory.
         ports: where the parts listen.
         absent: parts that do not run.
+        bridges: how many there are.
     """
     document = yaml.safe_load((config / "prometheus.yml").read_text())
     rendered = directory / "prometheus.yml"
-    rendered.write_text(yaml.safe_dump(render(document, config, ports, absent), sort_keys=False))
+    rendered.write_text(yaml.safe_dump(render(document, config, ports, absent, bridges), sort_keys=False))
     return Command(
         (
             shutil.which("prometheus") or "prometheus",

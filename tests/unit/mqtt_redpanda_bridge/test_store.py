@@ -1,10 +1,13 @@
+import sqlite3
+
 import pytest
 
+from iiot.errors import SettingsError
 from iiot.sparkplug.births import BirthCatalog
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, encode_payload
 from iiot.sparkplug.topic import MessageType, Topic
-from mqtt_redpanda_bridge.birth_store import BirthStore
+from mqtt_redpanda_bridge.store import Store, open_store
 
 NBIRTH = Topic(MessageType.NBIRTH, "g", "n")
 DBIRTH = Topic(MessageType.DBIRTH, "g", "n", "d")
@@ -26,15 +29,15 @@ def names(store):
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "births.sqlite"
+    return tmp_path / "bridge.sqlite"
 
 
 def reopened(path, *births):
-    store = BirthStore(path)
+    store = Store(path)
     for topic, payload in births:
         store.put(topic, payload)
     store.close()
-    return BirthStore(path)
+    return Store(path)
 
 
 def test_births_survive_a_restart(path):
@@ -59,3 +62,46 @@ def test_damaged_rows_are_passed_over(path):
     store = reopened(path, (NBIRTH, b"\xff"), (DBIRTH, birth("Level", 5)))
     assert names(store) == [("Level", -56)]
     store.close()
+
+
+def test_filters_are_kept_by_client_id(path):
+    store = Store(path)
+    store.set_filters("bridge", ["a/+", "b/#"])
+    store.set_filters("other", ["c"])
+    store.set_filters("bridge", ["b/#"])
+    store.close()
+    store = Store(path)
+    assert store.filters("bridge") == {"b/#"}
+    assert store.filters("unknown") == frozenset()
+    store.close()
+
+
+def test_births_are_handed_on_each_node_before_its_devices(path):
+    store = reopened(path, (DBIRTH, b"2"), (NBIRTH, b"1"), (DBIRTH, b"3"))
+    assert list(store.births()) == [(NBIRTH, b"1"), (DBIRTH, b"3")]
+    store.close()
+
+
+def test_births_that_cannot_be_written_wait(path):
+    store, other = Store(path), sqlite3.connect(path)
+    store._database.execute("PRAGMA busy_timeout = 10")
+    other.execute("BEGIN IMMEDIATE")
+    store.put(NBIRTH, b"1")
+    assert store.save() == 0
+    other.rollback()
+    other.close()
+    assert store.save() == 1
+    store.close()
+
+
+def test_without_a_file_everything_is_in_memory():
+    store = Store()
+    store.put(NBIRTH, b"1")
+    assert list(store.births()) == [(NBIRTH, b"1")]
+    store.close()
+
+
+def test_a_file_that_is_no_database_is_named(path):
+    path.write_bytes(b"no database at all, but long enough to have a header" * 100)
+    with pytest.raises(SettingsError, match=r"STATE_FILE=.*not a database"):
+        open_store(path)
