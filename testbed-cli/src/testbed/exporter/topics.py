@@ -12,9 +12,9 @@ from prometheus_client.registry import Collector
 from iiot.errors import KafkaError
 from iiot.kafka_reader import Count, TopicReader
 from iiot.telemetry import get_logger
-from iiot.topics import TELEMETRY, dlq
+from iiot.topics import DEVICE_STATE, TELEMETRY, dlq
 
-WATCHED: Final = frozenset({*TELEMETRY, *map(dlq, TELEMETRY)})
+WATCHED: Final = frozenset({*TELEMETRY, *map(dlq, TELEMETRY), DEVICE_STATE})
 """Other topics are nobody's business here, and their number has no bound."""
 
 log = get_logger(__name__)
