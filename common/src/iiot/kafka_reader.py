@@ -1,7 +1,7 @@
 """Kafka to look at: counts of all topics, the newest records of one. Blocking calls."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -91,10 +91,22 @@ class TopicReader:
 
         Raises:
             KafkaError: no broker answers.
+            KeyError: there is no such topic.
+        """
+        return self.newest_of((topic,), limit)[:limit]
+
+    def newest_of(self, topics: Iterable[str], limit: int) -> list[Record]:
+        """At least `limit` of the newest records of each topic, as far as it has them, the newest first.
+
+        Raises:
+            KafkaError: no broker answers.
+            KeyError: there is no such topic.
         """
         try:
-            known = self._admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
-            partitions = [TopicPartition(topic, number) for number in known]
+            known = self._admin.list_topics(timeout=TIMEOUT).topics
+            partitions = [
+                TopicPartition(topic, number) for topic in topics for number in known[topic].partitions
+            ]
             earliest, latest = self._offsets(partitions, _EARLIEST), self._offsets(partitions, _LATEST)
             starts = {
                 key: max(earliest[key], end - limit) for key, end in latest.items() if end > earliest[key]
@@ -105,7 +117,7 @@ class TopicReader:
         except KafkaException as exc:
             raise KafkaError(f"{self._brokers}: {exc.args[0].str()}") from exc
         records.sort(key=lambda record: (record.time, record.partition, record.offset), reverse=True)
-        return records[:limit]
+        return records
 
     def read_all(self, topic: str) -> Iterator[tuple[bytes, bytes]]:
         """Key and value of every record of a topic, in order per partition; nothing without such a topic.
