@@ -8,8 +8,8 @@ from iiot.errors import IiotError, InvalidValueError
 from iiot.lwm2m.message import Code, Command, Operation, Record, Response
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
+from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
-from lwm2m_server.sparing import SparingLog
 
 _SINGLE: Final = (Operation.READ, Operation.OBSERVE)
 _COMPOSITE: Final = (Operation.READ_COMPOSITE, Operation.OBSERVE_COMPOSITE)

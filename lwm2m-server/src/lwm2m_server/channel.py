@@ -6,8 +6,8 @@ from typing import Final, Protocol
 from iiot.errors import InvalidValueError
 from iiot.lwm2m.message import Downlink
 from iiot.mqtt import Message, Subscription
+from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
-from lwm2m_server.sparing import SparingLog
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """Largest message taken from a device (4.13 above)."""

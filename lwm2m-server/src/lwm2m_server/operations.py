@@ -14,6 +14,7 @@ from iiot import correlation
 from iiot.errors import IiotError, InvalidValueError, MqttError
 from iiot.lwm2m.message import Code, Command, Response
 from iiot.lwm2m.model import Definitions
+from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
 from lwm2m_server.answer_check import checked
 from lwm2m_server.answers import answer
@@ -33,7 +34,6 @@ from lwm2m_server.request_queue import (
     UnavailableError,
     UnknownEndpointError,
 )
-from lwm2m_server.sparing import SparingLog
 
 ANSWER_SECONDS: Final = 30.0
 """How long an answer is expected when nobody waits for it."""
@@ -319,9 +319,9 @@ class Operations:
         job.attempts, job.deadline = job.attempts + 1, time.monotonic() + ANSWER_SECONDS
         try:
             if registration is not None:
+                job.note("command_sent", profile=registration.profile)
                 with correlation.bound(job.correlation_id):
                     self._send(job.endpoint, registration.profile, job.command)
-                job.note("command_sent", profile=registration.profile)
         except MqttError as error:
             if job.waiter is None:
                 self._land(job)

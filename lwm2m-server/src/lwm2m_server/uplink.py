@@ -20,6 +20,7 @@ from iiot.lwm2m.message import (
     Update,
 )
 from iiot.lwm2m.model import Definitions
+from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
 from lwm2m_server.bootstrap import FORMATS, Bootstrap
 from lwm2m_server.duplicates import Duplicates
@@ -27,7 +28,6 @@ from lwm2m_server.events import EventLog
 from lwm2m_server.observations import Observations
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Clock, Registration, Registry
-from lwm2m_server.sparing import SparingLog
 from lwm2m_server.values import Values
 
 DeviceMessage = Register | Update | Deregister | Send | Notify | BootstrapRequest
@@ -54,6 +54,8 @@ _SUCCESS: Final = {
 
 log = get_logger("lwm2m_server.uplink")
 _sparing = SparingLog(log, time.monotonic)
+_life = SparingLog(log, time.monotonic)
+"""Comings and goings, which a flood of refusals shall not hide."""
 
 
 class Metrics(Protocol):
@@ -132,6 +134,8 @@ class Uplink:
             self.refuse(endpoint, operation, refusal.code, refusal.reason, reply, done, message)
             return
         self._metrics.message(operation, "accepted")
+        if isinstance(message, Register | Deregister):
+            _life.info(kind, endpoint=endpoint, profile=profile)
 
         def durable() -> None:
             self._answer(operation, message.token, reply)
@@ -206,6 +210,7 @@ class Uplink:
             done()
             return
         kind = "online" if online else "offline"
+        _life.info(kind, endpoint=endpoint)
         self._events.append(
             kind,
             endpoint,
@@ -217,7 +222,7 @@ class Uplink:
     def expire(self) -> None:
         """End the registrations whose lifetime has passed."""
         for registration in self._registry.expire():
-            log.info("registration_expired", endpoint=registration.endpoint, lifetime=registration.lifetime)
+            _life.info("registration_expired", endpoint=registration.endpoint, lifetime=registration.lifetime)
             data = {"registrationId": registration.id, "lifetime": registration.lifetime}
             self._events.append("expired", registration.endpoint, data, deregistered=True)
             self._operations.ended(registration.endpoint)

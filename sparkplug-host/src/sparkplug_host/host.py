@@ -8,6 +8,7 @@ from contextlib import suppress
 from iiot.errors import DecodeError, MqttError, SubscribeRefusedError
 from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, Will, keep_connected
 from iiot.service import Service
+from iiot.sparing import SparingLog
 from iiot.sparkplug.command import encode_rebirth_request, encode_write
 from iiot.sparkplug.host import SparkplugHost
 from iiot.sparkplug.host_events import Output, RequestRebirth
@@ -43,6 +44,7 @@ class HostApplication:
         self._stopping = service.stopping
         self._log = service.log
         self._warn = LimitedWarnings(service.log)
+        self._life = SparingLog(service.log, time.monotonic)
         self._metrics = Metrics(service.registry, self.state)
         self._presence = HostPresence(settings.sparkplug_host_id)
         self._connection: Connection | None = None
@@ -195,9 +197,8 @@ class HostApplication:
         self.events.outputs(outputs)
         for output in outputs:
             if not isinstance(output, RequestRebirth):
-                self._log.debug(
-                    "life",
-                    change=output.change.value,
+                self._life.info(
+                    output.change.value,
                     group=output.group,
                     edge_node=output.edge_node,
                     device=output.device,

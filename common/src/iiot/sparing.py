@@ -1,4 +1,4 @@
-"""Bounded log lines about what others do wrong: a device that sends only garbage must not fill the log."""
+"""Bounded log lines about what others do: neither garbage nor a whole fleet that comes may fill the log."""
 
 from collections.abc import Callable
 from typing import Final
@@ -9,7 +9,7 @@ LINES_PER_SECOND: Final = 20
 
 
 class SparingLog:
-    """Warnings, at most `LINES_PER_SECOND`; a line tells how many were left out before it.
+    """At most `LINES_PER_SECOND` lines; a line tells how many were left out before it.
 
     Args:
         log: where the lines go.
@@ -23,15 +23,24 @@ class SparingLog:
         self._lines = 0
         self._left_out = 0
 
+    def info(self, event: str, **fields: object) -> None:
+        """Log what happened, or count it as left out."""
+        if self._may_tell(fields):
+            self._log.info(event, **fields)
+
     def warning(self, event: str, **fields: object) -> None:
         """Log a warning, or count it as left out."""
+        if self._may_tell(fields):
+            self._log.warning(event, **fields)
+
+    def _may_tell(self, fields: dict[str, object]) -> bool:
         second = int(self._monotonic())
         if second != self._second:
             self._second, self._lines = second, 0
         if self._lines >= LINES_PER_SECOND:
             self._left_out += 1
-            return
+            return False
         self._lines += 1
         if self._left_out:
             fields["left_out"], self._left_out = self._left_out, 0
-        self._log.warning(event, **fields)
+        return True
