@@ -57,7 +57,8 @@ export function devices(main, signal) {
     list.set(rows);
     shown.textContent = rows.length === kept.length ? `${number(kept.length)} device${kept.length === 1 ? "" : "s"}` : `${number(rows.length)} of ${number(kept.length)} devices`;
   };
-  for (const input of [search, filter, order, old]) input.addEventListener("input", refresh);
+  search.addEventListener("input", refresh);
+  for (const choice of [filter, order, old]) choice.addEventListener("change", refresh);
   main.append(h("h1", {}, "Devices"), problem, h("div", { class: "row" }, search, filter, order, oldLabel, shown), list.element);
   poll(3000, signal, async () => {
     const found = await get("/api/devices", signal);

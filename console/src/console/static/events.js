@@ -77,7 +77,7 @@ export function events(main, signal) {
     if (!state.paused) add(state.waiting.splice(0));
   } }, "Pause");
   search.addEventListener("input", rebuild);
-  type.addEventListener("input", rebuild);
+  type.addEventListener("change", rebuild);
   main.append(h("h1", {}, "Events"), problem, h("div", { class: "row" }, search, type, pause, count), list.element, detail);
   stream("/api/events", signal, (name, data) => {
     if (name === "events") add(fresh(data));

@@ -51,7 +51,7 @@ function experimentNode(one, starts) {
     const command = h("code", { tabindex: 0, "aria-label": "Command" });
     const tell = () => { command.textContent = `./testbed experiment run ${one.name}${Object.entries(values(one, form)).map(([name, value]) => ` --set ${name}=${value}`).join("")}`; };
     tell();
-    form.addEventListener("input", tell);
+    form.addEventListener("change", tell);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.append(h("p", { class: "notice" }, "Only the host may stop containers. Run there: ", command, " It can be watched here."));
   }
