@@ -19,6 +19,7 @@ export function run(main, signal, id) {
     const found = await get(`/api/experiments/runs/${enc(id)}`, signal);
     head.replaceChildren(...heading(found, problem));
     if (found.verdict === null) return follow(found, course, problem, signal, load);
+    problem.replaceChildren();
     course.finish(found);
     const [first, ...rest] = reportNodes(found);
     verdict.replaceChildren(...(first ? [first] : []));
