@@ -81,6 +81,8 @@ class Bridge:
         """This bridge has to stop receiving: for good, or because another does it."""
         self._found: ReceiverLink | None = None
         self._preparing: set[asyncio.Task[None]] = set()
+        self._restoring = asyncio.Lock()
+        """One after the other: what an earlier reading found must not replace what was learnt since."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._stalled = asyncio.Event()
@@ -155,7 +157,7 @@ class Bridge:
         self.group.take_over()
         helpers = [asyncio.create_task(one) for one in (self._end_with_service(), self._look_for_another())]
         try:
-            await self._unless_stopping(restore(self._context.states, self._settings))
+            await self._unless_stopping(self._restore())
             await keep_connected(
                 self._connect_options,
                 self._dispatcher.handle,
@@ -260,7 +262,7 @@ class Bridge:
         """Other devices come to this bridge: read their states from Kafka, and tell whoever waits."""
 
         async def restored() -> None:
-            await restore(self._context.states, self._settings)
+            await self._restore()
             if link is not None:
                 link.ready(change)
             else:
@@ -269,6 +271,10 @@ class Bridge:
         task = asyncio.create_task(restored(), name="restore device states")
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
+
+    async def _restore(self) -> None:
+        async with self._restoring:
+            await restore(self._context.states, self._settings)
 
     async def _until_topics_exist(self) -> None:
         while not await self._sink.create_topics():  # noqa: ASYNC110 - Kafka tells no one when it is up
