@@ -233,3 +233,36 @@ def test_the_report_names_every_unit_seen():
     assert [node["edge_node"] for node in report["edge_nodes"]] == ["node"]
     assert {unit["device"] for unit in report["edge_nodes"][0]["devices"]} == {"dev", "other"}
     assert report["hosts"] == [{"host": "host", "findings": []}]
+
+
+def test_a_server_that_stores_births_and_sends_wills_raises_nothing():
+    traffic = Traffic()
+    traffic.connect_edge()
+    traffic.subscribe("spBv1.0/group/NCMD/node")
+    for verb in (traffic.nbirth, traffic.dbirth):
+        verb(client="node")
+        born = traffic.events[-1]
+        traffic.publish(f"$sparkplug/certificates/{born.topic}", born.payload, retain=True)
+    traffic.nbirth(client="node")
+    traffic.dbirth(client="node")
+    traffic.disconnect(reason=None)
+    traffic.ndeath()
+
+    assert lint(traffic.events, seconds=60) == {}
+
+
+def test_a_host_that_asks_after_a_gap_and_a_device_that_grows_are_not_told():
+    traffic = Traffic()
+    traffic.host_birth()
+    traffic.births()
+    traffic.next_seq()
+    traffic.ddata()
+    traffic.wait(3)
+    traffic.rebirth_request()
+    traffic.births()
+    for name in ("Flow", "Pressure", "Flow", "Torque"):
+        traffic.dbirth(lambda payload, name=name: setattr(payload.metrics[0], "name", name))
+    traffic.wait(150)
+    traffic.ddata(lambda payload: setattr(payload.metrics[0], "name", "Torque"))
+
+    assert {rule for rule, _ in lint(traffic.events, seconds=60)} == {"seq-order"}
