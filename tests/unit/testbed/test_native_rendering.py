@@ -57,12 +57,12 @@ def test_several_bridges_have_one_identity_and_know_each_other(tmp_path, monkeyp
     monkeypatch.setenv("TESTBED_STATE", str(tmp_path))
     plan = Plan(1, None, "127.0.0.1", 10_000, "", False, False, bridges=3)
     parts = {part.name: part for part in parts_of(plan)}
-    bridges = [parts[name].command().env for name in bridge_names(3)]
+    bridges = [parts[name].prepare().env for name in bridge_names(3)]
     assert {one["PEERS"] for one in bridges} == {"127.0.0.1:18092,127.0.0.1:18192,127.0.0.1:18292"}
     assert [one["PEER_PORT"] for one in bridges] == ["18092", "18192", "18292"]
     assert len({(one["MQTT_CERT"], one["STATE_FILE"]) for one in bridges}) == 1
     assert set(bridge_names(3)) <= set(parts["device-simulator"].needs)
-    assert parts["console"].command().env["BRIDGE_URL"].count("http://") == 3
+    assert parts["console"].prepare().env["BRIDGE_URL"].count("http://") == 3
 
 
 def test_prometheus_does_not_look_for_an_alertmanager_that_is_not_installed():
