@@ -35,7 +35,7 @@ def profiles(
     """What an operation costs in bytes on the wire and in processor time, by profile.
 
     Bytes are those of the PUBLISH packets of request and answer, read off the broker once. `send`: devices
-    send four values at a time, nothing else. `read`: one REST client reads a resource, again and again.
+    send the values of their sensors, nothing else. `read`: one REST client reads a resource, again and again.
     Exit status 1 when a Send was not accepted or a read brought no value.
     """
     options = {"devices": devices, "rate": rate, "warmup": warmup}
