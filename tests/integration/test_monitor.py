@@ -11,7 +11,7 @@ from aiohttp import web
 from kafka import KafkaProducer
 
 from iiot.kafka import TopicSpec, ensure_topics
-from support import free_port
+from support import eventually, free_port
 from testbed.monitor.collect import Collector
 from testbed.monitor.places import find
 
@@ -210,7 +210,11 @@ async def test_counts_rates_and_newest_records_are_those_of_kafka(kafka, unique)
     producer = KafkaProducer(bootstrap_servers=kafka)
     begun = int(time.time() * 1000)
     async with Collector(places(kafka_brokers=kafka)) as collector:
-        await collector.snapshot()
+
+        async def looked():
+            return name in {topic.name for topic in (await collector.snapshot()).topics}
+
+        await eventually(looked, "a first look, which a rate needs")
         for number in range(30):
             headers = [("ce_id", b"%d" % number)]
             sent = producer.send(name, b"%d" % number, b"device", headers, number % 3, begun + number)

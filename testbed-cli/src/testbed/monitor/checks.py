@@ -104,7 +104,8 @@ def health_in_words(body: Any) -> str:
 def _member(name: str, value: Any) -> str:
     words = name.replace("_", " ")
     if isinstance(value, Mapping):
-        return f"{words} {value.get('detail', value)}"
+        told = value.get("detail") or " ".join(f"{key} {item}" for key, item in value.items())
+        return f"{words} {told}"
     if isinstance(value, bool):
         return words if value else f"not {words}"
     return f"{value} {words}" if isinstance(value, int) else f"{words} {value}"

@@ -7,11 +7,13 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 
-from testbed.monitor.figures import NO_ANSWER, TIMEOUT
+from testbed.monitor.figures import NO_ANSWER
 from testbed.monitor.places import Places
 
 MOST: Final = 1000
 """Devices that are asked for."""
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+"""A list is longer than a figure."""
 
 
 class DeviceLine(NamedTuple):
@@ -77,7 +79,7 @@ async def _get(
 ) -> tuple[Any, int] | str:
     """The body and the number of all that there are; in words why there is none."""
     try:
-        async with session.get(url, params=parameters, timeout=TIMEOUT) as response:
+        async with session.get(url, params=parameters, timeout=_TIMEOUT) as response:
             if response.status == 401:
                 return f"{who}: reads need the token, which the monitor does not have"
             response.raise_for_status()

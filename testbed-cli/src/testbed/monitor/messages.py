@@ -18,8 +18,8 @@ from testbed.text import printable
 
 NEWEST: Final = 50
 """Records of each topic that are looked at."""
-SEARCHED: Final = 1000
-"""Records of each topic among which a filter looks."""
+SEARCHED: Final = 200
+"""Records of each partition among which a filter looks."""
 SHOWN: Final = 200
 ALL: Final = ""
 """Stands for all topics."""
@@ -40,7 +40,7 @@ class Messages(Pane):
         self.topic = ALL
         self._topics: list[str] = []
         self._records: dict[str, Record] = {}
-        self._found: list[Record] = []
+        self._found: list[Record] | None = None
 
     def compose(self) -> ComposeResult:
         """Topics, records, the whole of one."""
@@ -59,7 +59,11 @@ class Messages(Pane):
         choices = [*self._topics, ALL]
         at = choices.index(self.topic) if self.topic in choices else 0
         self.topic = choices[(at + by) % len(choices)]
-        self._found = []
+        self._found = None
+
+    def know(self, snapshot: Snapshot) -> None:
+        """Note which topics have records."""
+        self._topics = [topic.name for topic in snapshot.topics if topic.records or topic.name == self.topic]
 
     async def load(self, collector: Collector, wanted: Filter) -> None:
         """Read the topics."""
@@ -69,7 +73,7 @@ class Messages(Pane):
 
     def show(self, snapshot: Snapshot, wanted: Filter) -> None:
         """Bring the tab up to date."""
-        self._topics = [topic.name for topic in snapshot.topics if topic.records or topic.name == self.topic]
+        self.know(snapshot)
         chosen = Text()
         for name in (*self._topics, ALL):
             shown = view.short_name(name) if name else "all"
@@ -77,12 +81,14 @@ class Messages(Pane):
         self.query_one("#chosen", Static).update(chosen)
         rows: list[Row] = []
         self._records = {}
-        for record in self._found:
+        for record in self._found or ():
             told = summary(record.value, record.topic)
-            if len(rows) < SHOWN and _is_wanted(record, told, wanted):
+            if _is_wanted(record, told, wanted):
                 key = f"{record.topic} {record.partition} {record.offset}"
                 self._records[key] = record
                 rows.append((key, self._cells(record, told)))
+            if len(rows) == SHOWN:
+                break
         self.query_one(Rows).show(rows)
         self._show_whole()
 
@@ -102,6 +108,7 @@ class Messages(Pane):
     def _show_whole(self) -> None:
         record = self._records.get(self.query_one(Rows).chosen)
         nothing = "nothing matches the filter" if self._found else "no records"
+        nothing = "reading ..." if self._found is None else nothing
         self.query_one("#whole", Static).update(nothing if record is None else details(record))
 
 

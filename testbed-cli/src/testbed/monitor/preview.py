@@ -115,5 +115,8 @@ def _compact(value: Any) -> str:
 
 
 def _opaque(value: bytes) -> str:
-    text = value.decode(errors="replace")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = "\0"
     return text if text.isprintable() else f"{len(value)} bytes: {value[:64].hex(' ')}"

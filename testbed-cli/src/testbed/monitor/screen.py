@@ -68,7 +68,7 @@ class Monitor(App[None]):
         for kind, pane in zip(PANES, self._panes, strict=True):
             pane.id = f"pane-{kind.title.lower()}"
         self._at = self._before = 0
-        self._loaded: dict[int, float] = {}
+        self._due = 0.0
         self._filter = Filter()
         self._paused = False
 
@@ -101,7 +101,6 @@ class Monitor(App[None]):
         self._messages.topic = ALL
         self.query_one(Input).value = f"device:{event.device}"
         self._go(PANES.index(Messages))
-        self.look()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed."""
@@ -115,8 +114,8 @@ class Monitor(App[None]):
 
     def action_refresh(self) -> None:
         """Look now, also while paused."""
-        self._loaded.clear()
         self.look()
+        self.ask()
 
     def action_pause(self) -> None:
         """Stop and go on."""
@@ -141,12 +140,10 @@ class Monitor(App[None]):
         """Change between the messages and the tab before."""
         messages = PANES.index(Messages)
         self._go(self._before if self._at == messages else messages)
-        self.look()
 
     def action_open_tab(self, number: int) -> None:
         """Open a tab by its number."""
         self._go(number - 1)
-        self.look()
 
     def action_step_tab(self, by: int) -> None:
         """Open the next or previous tab."""
@@ -162,21 +159,31 @@ class Monitor(App[None]):
         if self._at == PANES.index(Messages):
             self.action_refresh()
 
-    @work(exclusive=True)
+    @work(exclusive=True, group="look")
     async def look(self) -> None:
         """Take a snapshot and show it; a newer look replaces one that is still under way."""
         self._snapshot = await self._collector.snapshot()
-        self._messages.show(self._snapshot, self._filter)
-        pane, now = self._panes[self._at], time.monotonic()
-        if now >= self._loaded.get(self._at, 0.0):
-            self._loaded[self._at] = now + pane.every
-            await pane.load(self._collector, self._filter)
+        self._messages.know(self._snapshot)
         self._show()
+
+    @work(exclusive=True, group="ask")
+    async def ask(self) -> None:
+        """Ask for what the open tab alone shows."""
+        at = self._at
+        await self._panes[at].load(self._collector, self._filter)
+        self._due = time.monotonic() + self._panes[at].every
+        if at == self._at:
+            self._show()
 
     def _tick(self) -> None:
         reading = self._panes[self._at] is self._messages and self._messages.reading
-        if not self._paused and not reading and not any(w.is_running for w in self.workers):
+        if self._paused or reading:
+            return
+        busy = {worker.group for worker in self.workers if worker.is_running}
+        if "look" not in busy:
             self.look()
+        if "ask" not in busy and time.monotonic() >= self._due:
+            self.ask()
 
     @property
     def _messages(self) -> Messages:
@@ -188,6 +195,7 @@ class Monitor(App[None]):
         self.query_one(ContentSwitcher).current = self._panes[at].id
         self._panes[at].query_one(Rows).focus()
         self._show()
+        self.ask()
 
     def _close_filter(self) -> None:
         self.query_one(Input).display = False

@@ -32,10 +32,10 @@ class Rows(DataTable[Text]):
         self.add_columns(*self._titles)
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows; the cursor stays on the row that it was on, if that is still there."""
+        """Show these rows; the cursor stays on its row, if that is still there, or on the topmost one."""
         keys = [key for key, _ in rows]
         if [key.value for key in self.rows] != keys:
-            at = self.chosen
+            at = self.chosen if self.cursor_row > 0 else ""
             self.clear()
             for key, cells in rows:
                 self.add_row(*cells, key=key)

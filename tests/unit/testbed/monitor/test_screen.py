@@ -253,7 +253,7 @@ async def test_a_filtered_look_at_messages_reaches_further_back(collector):
         await settle(pilot)
         await pilot.press("slash", *"device:temp-001", "enter", "5")
         await settle(pilot)
-        await shows(pilot, '"limit": 1000', "device-temp-001", without=("device-other",))
+        await shows(pilot, '"limit": 200', "device-temp-001", without=("device-other",))
 
 
 async def test_enter_on_a_device_shows_what_it_says(collector):
@@ -265,7 +265,7 @@ async def test_enter_on_a_device_shows_what_it_says(collector):
         await settle(pilot)
         await pilot.press("enter")
         await settle(pilot)
-        await shows(pilot, "FILTER: device:device-temp-001", '"limit": 1000', without=("device-other",))
+        await shows(pilot, "FILTER: device:device-temp-001", '"limit": 200', without=("device-other",))
         assert collector.asked[-1] == ""
 
 
