@@ -13,7 +13,7 @@ from testbed.lock import MEMBERS
 
 ROOT = Path(__file__).parents[3]
 OWN = {path.name for path in ROOT.glob("*/src/*")}
-NOT_IN_IMAGES = {"mq-bridge", "mq-bridge-connect", "grafana-foundation-sdk"}
+NOT_IN_IMAGES = {"mq-bridge", "mq-bridge-connect", "grafana-foundation-sdk", "paho-mqtt"}
 LOCKS = {path.stem: path.read_text() for path in (ROOT / "requirements").glob("*.txt")}
 
 
