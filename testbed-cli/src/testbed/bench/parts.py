@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,9 +19,11 @@ from iiot import certs
 from testbed.engines.native import kafka, mosquitto, paths
 from testbed.engines.native.errors import PartError
 from testbed.engines.native.mosquitto import BrokerPorts
-from testbed.engines.native.process import Command, spawn
+from testbed.engines.native.process import Command, owned, spawn, stop, terminate
 
 START_TIMEOUT: Final = 60.0
+GRACE: Final = 15.0
+"""s that a part has to end."""
 
 _OPEN_BROKER: Final = """\
 # What bears on speed and queues is as in mosquitto/mosquitto.conf; access control is left out.
@@ -142,7 +143,7 @@ class Parts:
     def _start(self, name: str, command: Command, ready: Callable[[], bool]) -> None:
         log = self.directory / f"{name}.log"
         process = spawn(command, log, self.directory)
-        self._stack.callback(_stop, process)
+        self._stack.callback(terminate, process, GRACE)
         deadline = time.monotonic() + START_TIMEOUT
         while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -161,6 +162,8 @@ def running_parts() -> Iterator[Parts]:
     """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="testbed-bench-")))
+        # A signal in the middle of a start would leave that part behind: nobody has noted it yet.
+        stack.callback(lambda: stop(owned(directory)))
         yield Parts(directory, stack)
 
 
@@ -194,15 +197,6 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [int(one.getsockname()[1]) for one in sockets]
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _accepts(port: int) -> Callable[[], bool]:
