@@ -25,10 +25,13 @@ OVERLAPPING = ("unsupported_method", "allow_header_conformance")
 def obliging(token, command):
     """A device that does all it is told, and whose tree is one resource."""
     path = command.get("path", "/")
-    node = path if path.count("/") > 3 else "/3/0/9"
     match command["operation"]:
+        case "read" | "observe" if path.startswith("/3/0/9"):
+            return {"code": "2.05", "values": {path: 85}}
+        case "read" | "observe" if path in ("/3", "/3/0"):
+            return {"code": "2.05", "values": {"/3/0/9": 85}}
         case "read" | "observe":
-            return {"code": "2.05", "values": {node: 85}}
+            return {"code": "4.04"}
         case "read-composite" | "observe-composite" | "cancel-observe":
             return {"code": "2.05", "values": {}}
         case "discover":
