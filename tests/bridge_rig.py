@@ -120,7 +120,7 @@ def running_group(mosquitto, kafka, directory, count, **environment):
                 bridge.terminate()
 
 
-def wait_for_members(bridges, seconds=30):
+def wait_for_members(bridges, seconds=60):
     """Wait until these bridges, and no others, share the devices; the receiver among them."""
 
     def receiver():

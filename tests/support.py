@@ -2,9 +2,11 @@
 
 import asyncio
 import inspect
+import random
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +16,7 @@ from iiot.identity import SERVICES
 from iiot.settings import MqttSettings
 
 T = TypeVar("T")
+_ports = iter(random.sample(range(20_000, 32_000), 12_000))
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,15 @@ class Broker:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nothing listens on, given out once.
+
+    It is below those that Linux gives to outgoing connections, one of which could take it until it is used.
+    """
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free any more")
 
 
 def wait_until(probe: Callable[[], T], what: str, seconds: float = 10.0, interval: float = 0.05) -> T:

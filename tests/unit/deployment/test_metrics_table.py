@@ -13,7 +13,7 @@ PREFIX = {
     "device-simulator": ("simulator_",),
     "console": ("console_",),
     "redpanda-connect": ("connect_", "input_", "output_"),
-    "testbed-exporter": ("mosquitto_", "kafka_", "ledger_"),
+    "testbed-exporter": ("mosquitto_", "kafka_", "ledger_", "disk_"),
 }
 UNBOUNDED = {"device", "endpoint", "client", "client_id", "edge_node", "node", "token", "key"}
 UNITS_TO_AVOID = re.compile(r"_(ms|milliseconds|minutes|hours|kb|mb|megabytes|percent)(_|$)")
