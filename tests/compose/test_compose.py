@@ -114,7 +114,11 @@ def test_prometheus_reaches_every_part(stack):
     wait_until(all_up, "every target up", seconds=60, interval=1)
 
 
-LOOKED_AT = sorted({found for query in (*panels(), *alerts()) for found in selectors(query.expr)})
+# Redpanda's own, which its stand-in does not have; the panel falls back to what the exporter measures.
+ONLY_OF_REDPANDA = {"redpanda_kafka_request_latency_seconds_bucket"}
+LOOKED_AT = sorted(
+    {found for query in (*panels(), *alerts()) for found in selectors(query.expr)} - ONLY_OF_REDPANDA
+)
 
 
 @pytest.mark.parametrize("selector", LOOKED_AT)
