@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from testbed.bench import devices
-from testbed.bench.fleet import start_server
+from testbed.bench.fleet import start_server, wait_until
 from testbed.bench.generator import Spent, generate
 from testbed.bench.http_load import HttpLoad
 from testbed.bench.options import AsJson, Runs, Say, Seconds, Warmup, conclude, in_good_order
@@ -19,7 +19,6 @@ from testbed.bench.usage import microseconds_per
 from testbed.engines.native.errors import PartError
 
 PAGE: Final = 1000
-_FILL_TIMEOUT: Final = 60.0
 _GENERATOR: Final = "testbed.bench.http_load"
 
 
@@ -100,11 +99,7 @@ def _server(parts: Parts, filled: int, core: int | None, say: Say) -> int:
     port = start_server(parts, broker.plain, tls=False, core=core)
     say("filling the feed")
     asyncio.run(_fill(broker.plain, filled))
-    deadline = time.monotonic() + _FILL_TIMEOUT
-    while _count(port) < filled:
-        if time.monotonic() > deadline:
-            raise PartError("server", f"took {_count(port)} of {filled} events in {_FILL_TIMEOUT:g} s")
-        time.sleep(0.1)
+    wait_until(lambda: _count(port) >= filled, "server", f"did not take {filled} events")
     newest = get_json(port, "/api/events?limit=1")["events"][0]
     if newest["type"] != "send":
         raise PartError("server", f"did not take the events: {newest}")
