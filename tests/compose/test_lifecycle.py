@@ -10,7 +10,9 @@ from support import wait_until
 
 PORTS = {"lwm2m-server": 8080, "sparkplug-host": 8081, "mqtt-redpanda-bridge": 8082, "device-simulator": 8083}
 START_SECONDS = 2.0
+"""On a quiet machine of two cores, where `yardstick` takes `YARDSTICK_SECONDS`; longer on a slower one."""
 STOP_SECONDS = 5.0
+YARDSTICK_SECONDS = 0.3
 TRIES = 3
 """Other work on the machine may cost one of them its time, not all."""
 
@@ -24,12 +26,26 @@ def answers(address: str, port: int) -> bool:
         connection.close()
 
 
+def yardstick() -> float:
+    """Seconds that plain Python work takes here and now, beside whatever else the machine does."""
+    begin = time.monotonic()
+    total = 0
+    for number in range(5_000_000):
+        total += number * number
+    return time.monotonic() - begin
+
+
 @pytest.mark.parametrize("service", PORTS)
 def test_stops_and_starts_in_time(stack, measured, service):
     for _ in range(TRIES):
+        before = yardstick()
         stopped, started = stop_and_start(stack, service)
-        measured.append(f"{service}: stopped in {stopped:.2f} s, answers {started:.2f} s after its start")
-        if stopped <= STOP_SECONDS and started <= START_SECONDS:
+        slower = max(1.0, before / YARDSTICK_SECONDS, yardstick() / YARDSTICK_SECONDS)
+        measured.append(
+            f"{service}: stopped in {stopped:.2f} s, answers {started:.2f} s after its start"
+            f" (allowed: {STOP_SECONDS:.0f} s and {START_SECONDS * slower:.1f} s)"
+        )
+        if stopped <= STOP_SECONDS and started <= START_SECONDS * slower:
             return
     pytest.fail(f"none of {TRIES} tries in time: {measured[-TRIES:]}")
 
