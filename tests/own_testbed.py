@@ -14,9 +14,12 @@ ROOT = Path(__file__).parents[1]
 UP_SECONDS = 200
 
 
-def free_offset(first: int) -> int:
-    """A TESTBED_PORT_OFFSET with which nothing on this machine is in the way."""
-    for offset in range(first, first + 8_000, 100):
+def free_offset() -> int:
+    """A TESTBED_PORT_OFFSET with which nothing on this machine is in the way.
+
+    Its ports are below those of `support.free_port`: a part that restarts finds its port free.
+    """
+    for offset in range(10_000, 10_900, 100):
         try:
             for part in PART_NAMES:
                 check_free(part, Ports(offset).of(part))

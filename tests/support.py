@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import random
 import socket
 import time
@@ -16,7 +17,9 @@ from iiot.identity import SERVICES
 from iiot.settings import MqttSettings
 
 T = TypeVar("T")
-_ports = iter(random.sample(range(20_000, 32_000), 12_000))
+_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = iter(random.sample(range(20_000 + _process, 32_000, 10), 1_200))
+"""Of up to ten processes of tests each has its own."""
 
 
 @dataclass(frozen=True)

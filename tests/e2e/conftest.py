@@ -10,7 +10,7 @@ from own_testbed import Testbed, free_offset
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory) -> Iterator[Testbed]:
     """A running testbed; tests may break parts if they wait until it is healthy again."""
-    running = Testbed(tmp_path_factory.mktemp("testbed"), free_offset(first=20_000))
+    running = Testbed(tmp_path_factory.mktemp("testbed"), free_offset())
     try:
         result = running.up()
         assert result.returncode == 0, result.stdout

@@ -15,7 +15,7 @@ from testbed.engines.native.process import owned
 
 @pytest.fixture
 def fresh(tmp_path):
-    testbed = Testbed(tmp_path, free_offset(first=10_000))
+    testbed = Testbed(tmp_path, free_offset())
     yield testbed
     testbed.run("down")
     assert_nothing_left(testbed)

@@ -12,7 +12,7 @@ PATHS = ("sparkplug.data", "lwm2m.bridge", "lwm2m.http", "lwm2m.websocket")
 
 @pytest.fixture
 def oma_testbed(tmp_path):
-    running = Testbed(tmp_path / "state", free_offset(first=30_000))
+    running = Testbed(tmp_path / "state", free_offset())
     running.environment |= SETTINGS
     try:
         yield running

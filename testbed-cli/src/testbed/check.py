@@ -15,7 +15,10 @@ PACKAGES = (
     *("console", "testbed"),
 )
 COMPOSE = "tests/compose"
-SUITES = ("tests/unit", "tests/integration", "tests/e2e", "tests/interop", COMPOSE)
+SUITES = ("tests/e2e", COMPOSE, "tests/integration", "tests/interop", "tests/unit")
+"""In the order in which they begin: those that must run one after another take longest."""
+PROCESSES = ("-n", "2", "--no-loadscope-reorder")
+"""Two processes share the tests, each with servers of its own; tests/conftest.py says who gets what."""
 
 _PYTHON = sys.executable
 CHECKS = {
@@ -38,12 +41,12 @@ def run(
     ] = True,
 ) -> None:
     """Run lint, format, types, layers, and the unit, integration, end-to-end, interop and compose tests."""
-    suites = pytest_arguments or [suite for suite in SUITES if compose or suite != COMPOSE]
+    arguments = pytest_arguments or [*PROCESSES, *(suite for suite in SUITES if compose or suite != COMPOSE)]
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
     if not compose:
         typer.echo("left out: the compose file on a Docker daemon (--no-compose)")
     sys.stdout.flush()
-    tests = subprocess.run((_PYTHON, "-m", "pytest", *suites), cwd=paths.root(), check=False)
+    tests = subprocess.run((_PYTHON, "-m", "pytest", *arguments), cwd=paths.root(), check=False)
     if failed:
         typer.echo(f"failed before the tests: {', '.join(failed)}", err=True)
     if tests.returncode or failed:

@@ -1,6 +1,7 @@
 """Apache Kafka in KRaft mode as a process: one node that is broker and controller."""
 
 import base64
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -50,7 +51,15 @@ def libraries(cache: Path) -> Path:
     if target.is_dir():
         return target
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".kafka-") as work:
+    with (cache / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another testbed may be fetching them
+        if not target.is_dir():
+            _fetch(target)
+    return target
+
+
+def _fetch(target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kafka-") as work:
         (Path(work) / "pom.xml").write_text(_POM.read_text())
         # -C: a file whose checksum does not match is an error.
         maven = ("mvn", "-B", "-q", "-C", "dependency:copy-dependencies", "-DoutputDirectory=libs")
@@ -62,12 +71,7 @@ def libraries(cache: Path) -> Path:
             raise PartError(
                 "kafka", f"Maven could not fetch the jars (is the network there?): {reason[:300]}"
             )
-        try:
-            (Path(work) / "libs").rename(target)
-        except OSError:  # another process was first
-            if not target.is_dir():
-                raise
-    return target
+        (Path(work) / "libs").rename(target)
 
 
 def is_cached(cache: Path) -> bool:
