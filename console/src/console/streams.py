@@ -24,7 +24,7 @@ TEACHING: Final = 2.0
 """s to wait for the names and datatypes that the Sparkplug host knows; messages are shown without, too."""
 SPARKPLUG_EVENTS: Final = (
     *("node_born", "node_died", "node_stale", "device_born", "device_died", "device_stale"),
-    *("rebirth_requested", "written"),
+    *("node_forgotten", "rebirth_requested", "written"),
 )
 _HEADERS: Final = {
     "Content-Type": "text/event-stream",

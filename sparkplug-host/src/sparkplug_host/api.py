@@ -8,7 +8,7 @@ import asyncio
 
 from aiohttp import web
 
-from iiot.errors import MqttError
+from iiot.errors import MqttError, SessionStateError
 from iiot.rest import Answer, Api, EventStreams, Route, StreamParameters
 from iiot.sparkplug.host_state import MetricState, NodeState, UnitState
 from iiot.sparkplug.metric_json import value_from_json, value_to_json
@@ -29,7 +29,7 @@ from sparkplug_host.schemas import (
     RebirthRequested,
     Written,
 )
-from sparkplug_host.views import metric_view, metric_views, node_view, online, unit_view
+from sparkplug_host.views import metric_view, metric_views, node_view, unit_view
 
 _NODE = "/api/nodes/{node}"
 _DEVICE = f"{_NODE}/devices/{{device}}"
@@ -39,7 +39,8 @@ Times are UTC, ms since 1970, and null when it never happened. A write or a rebi
 the command left; the next message of the edge node tells whether it was followed.
 
 `GET /api/events/stream` sends server-sent events: `node_born`, `node_died`, `node_stale`, `device_born`,
-`device_died`, `device_stale`, `rebirth_requested`, `written`, and `values` for every data message."""
+`device_died`, `device_stale`, `node_forgotten`, `rebirth_requested`, `written`, and `values` for every
+data message."""
 _UNKNOWN = {404: "No such edge node, device or metric is known"}
 _UNSENT = {**_UNKNOWN, 503: "The broker is away"}
 
@@ -111,13 +112,19 @@ class _Nodes:
                 {202: Answer("The request left", RebirthRequested)}, NodePath,
                 errors={**_UNSENT, 409: "This host only observes"}, tag="Edge nodes",
             ),
+            Route(
+                "DELETE", _NODE, self.forget_node, "Forget an edge node that is gone for good",
+                {204: Answer("Forgotten")}, NodePath, tag="Edge nodes",
+                errors={**_UNKNOWN, 409: "It is online"},
+                description="Its devices and metrics go with it. If it sends again, it is found anew.",
+            ),
         )  # fmt: skip
 
     async def list_nodes(self, _: web.Request, wanted: NodePage) -> web.Response:
         found = [
             node
             for node in self._nodes.values()
-            if wanted.online in (None, online(node)) and wanted.group in (None, node.group)
+            if wanted.online in (None, node.is_online) and wanted.group in (None, node.group)
         ]
         page = [node_view(node) for node in found[wanted.offset : wanted.offset + wanted.limit]]
         return json_response(
@@ -169,10 +176,26 @@ class _Nodes:
         self._application.request_rebirth(node)
         return json_response({"edge_node": node.edge_node, "rebirth": "requested"}, status=202)
 
+    async def forget_node(self, _: web.Request, wanted: NodePath) -> web.Response:
+        node = self._node(wanted)
+        try:
+            self._application.forget(node)
+        except SessionStateError as exc:
+            raise problem(
+                409, str(exc), field="node", value=wanted.node, allowed="one that is offline"
+            ) from exc
+        return web.Response(status=204)
+
     def _node(self, wanted: NodePath) -> NodeState:
         name = wanted.node
         group = self._group if wanted.group is None else wanted.group
-        for key in [(group, name)] if group != "+" else [key for key in self._nodes if key[1] == name]:
+        keys = [(group, name)] if group != "+" else [key for key in self._nodes if key[1] == name]
+        if len(keys) > 1:
+            groups = sorted(key[0] for key in keys)
+            raise problem(
+                400, f"several groups have an edge node {name!r}", field="group", value=None, allowed=groups
+            )
+        for key in keys:
             if key in self._nodes:
                 return self._nodes[key]
         raise problem(

@@ -82,6 +82,14 @@ class HostApplication:
         self._log.info("rebirth_wanted", group=node.group, edge_node=node.edge_node)
         self._act([self.state.request_rebirth(node, _monotonic())])
 
+    def forget(self, node: NodeState) -> None:
+        """Drop an edge node that is gone for good, with all that is known of it.
+
+        Raises:
+            SessionStateError: it is online.
+        """
+        self._act([self.state.forget(node, _monotonic())])
+
     def write(self, node: NodeState, device: str | None, metric: MetricState, value: Value | None) -> None:
         """Send NCMD (`device` None) or DCMD that sets a metric; the edge node decides what it does with it.
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from iiot.errors import InvalidValueError
 from iiot.rest import ApiSettings
 from iiot.settings import MqttSettings, ServiceSettings
-from iiot.sparkplug.host import HostPolicy
+from iiot.sparkplug.host_policy import HostPolicy
 from iiot.sparkplug.rebirth import RebirthPolicy
 from iiot.sparkplug.topic import check_id
 

@@ -6,18 +6,13 @@ from iiot.sparkplug.host_state import MetricState, NodeState, UnitState
 from iiot.sparkplug.metric_json import properties_to_json, value_to_json
 
 
-def online(node: NodeState) -> bool:
-    """A device that sends the short form makes its node count, too: no node birth ever comes."""
-    return any(unit.online for unit in node.units())
-
-
 def node_view(node: NodeState) -> dict[str, Any]:
     """An edge node without its metrics."""
     return {
         "group": node.group,
         "edge_node": node.edge_node,
         **unit_view(node.unit),
-        "online": online(node),
+        "online": node.is_online,
         "seen_at": max(unit.seen_at for unit in node.units()) or None,
         "bd_seq": node.bd_seq,
         "next_seq": node.order.expected,

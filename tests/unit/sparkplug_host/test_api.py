@@ -23,7 +23,13 @@ from support import eventually
 
 
 @pytest.fixture
-def host():
+def group():
+    return "IIoT"
+
+
+@pytest.fixture
+def host(group, monkeypatch):
+    monkeypatch.setenv("SPARKPLUG_GROUP", group)
     return HostApplication(load(Settings), Service("sparkplug-host"))
 
 
@@ -46,10 +52,10 @@ def deliver(host, messages):
 
 
 @pytest.fixture
-async def client(host, edge, will):
+async def client(host, group, edge, will):
     deliver(host, edge.births(1, lambda device: {"Sensors/Level": -5} if device else {}))
     stopping = asyncio.Event()
-    app = make_api(Service("x").registry, host.health, host_api(host, "IIoT", stopping), Access())
+    app = make_api(Service("x").registry, host.health, host_api(host, group, stopping), Access())
     async with (
         serve(app, "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
@@ -85,6 +91,40 @@ async def test_commands_without_a_broker_are_503(client):
     ):
         async with client.request(method, path, json=body) as response:
             assert (response.status, json.loads(await response.text())["status"]) == (503, 503)
+
+
+async def test_only_an_edge_node_that_is_offline_is_forgotten(client, host, will):
+    async with client.get("/api/events/stream?type=node_forgotten") as stream:
+        await stream.content.readuntil(b"\n\n")
+        for path, status, field in (("edge-1", 409, "node"), ("ghost", 404, "node")):
+            async with client.delete(f"/api/nodes/{path}") as response:
+                problem = json.loads(await response.text())
+            assert (response.status, response.content_type) == (status, "application/problem+json")
+            assert (problem["field"], problem["value"]) == (field, path)
+            assert problem["allowed"]
+        deliver(host, [will])
+        async with client.delete("/api/nodes/edge-1") as response:
+            assert (response.status, await response.read()) == (204, b"")
+        forgotten = await next_event(stream)
+    assert (forgotten["endpoint"], forgotten["data"]["group"]) == ("edge-1", "IIoT")
+    for method in ("GET", "DELETE"):
+        async with client.request(method, "/api/nodes/edge-1") as response:
+            assert response.status == 404
+    async with client.get("/api/nodes") as response:
+        assert (await response.json())["total"] == 0
+
+
+@pytest.mark.parametrize("group", ["+"])
+async def test_an_id_that_several_groups_have_needs_its_group(client, host):
+    other = EdgeNode("Other", "edge-1", [], {})
+    deliver(host, [other.next_will()])
+    async with client.delete("/api/nodes/edge-1") as response:
+        problem = json.loads(await response.text())
+    assert (response.status, problem["field"], problem["allowed"]) == (400, "group", ["IIoT", "Other"])
+    async with client.delete("/api/nodes/edge-1?group=Other") as response:
+        assert response.status == 204
+    async with client.get("/api/nodes/edge-1") as response:
+        assert (await response.json())["group"] == "IIoT"
 
 
 async def test_what_happens_is_streamed(client, host, edge, will):

@@ -20,8 +20,11 @@ def encode_write(
 ) -> bytes:
     """The NCMD or DCMD that sets a metric. `now` in UTC ms.
 
+    A metric with an alias is named by that alone, as payloads-alias-data-cmd-requirement says.
+
     Raises:
         InvalidValueError: the value does not fit the metric's datatype.
     """
-    written = Metric(metric.name, value, metric.datatype, now, metric.alias)
+    name = metric.name if metric.alias is None else None
+    written = Metric(name, value, metric.datatype, now, metric.alias)
     return encode_payload(Payload(now, [written]), with_datatypes=with_datatypes)

@@ -8,44 +8,27 @@ it, which is only shown, so no decision depends on a clock that is wrong or is s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from iiot.errors import DecodeError
-from iiot.sparkplug.host_checks import SESSION_FAULTS, faults_of_birth, faults_of_node_birth, note_session
+from iiot.errors import DecodeError, SessionStateError
+from iiot.sparkplug.host_checks import (
+    SESSION_FAULTS,
+    faults_of_birth,
+    faults_of_node_birth,
+    note_session,
+    note_trailing_birth,
+)
 from iiot.sparkplug.host_events import Change, HostCounters, LifeEvent, NonConformity, Output, RequestRebirth
 from iiot.sparkplug.host_state import NodeState, UnitState
 from iiot.sparkplug.merge import merge_template
 from iiot.sparkplug.payload import BD_SEQ, Metric, Payload, Template, typed_value
-from iiot.sparkplug.rebirth import NodeKey, RebirthPolicy, RebirthReason, RebirthScheduler
+from iiot.sparkplug.rebirth import NodeKey, RebirthReason, RebirthScheduler
 from iiot.sparkplug.topic import MessageType, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-@dataclass(frozen=True, slots=True)
-class HostPolicy:
-    """How the host treats disorder; times in ms.
-
-    Attributes:
-        reorder_timeout: how long to wait for missing messages; 0 when the broker keeps the order
-            across topics.
-        reorder_capacity: messages that may wait, over all edge nodes.
-        validate_bd_seq: ignore an NDEATH whose bdSeq is not that of the session. Off for edge nodes that
-            get their bdSeq wrong: then a late will takes a living edge node offline.
-        trailing_birth_window: an NBIRTH that comes this soon after an NDEATH with the same bdSeq is
-            taken for an earlier one that was overtaken; the rebirth that is asked for then tells.
-        max_nodes: edge nodes kept in memory; messages of more are counted and ignored.
-        rebirth: limits of rebirth requests.
-    """
-
-    reorder_timeout: int = 2_000
-    reorder_capacity: int = 100_000
-    validate_bd_seq: bool = True
-    trailing_birth_window: int = 250
-    max_nodes: int = 100_000
-    rebirth: RebirthPolicy = field(default_factory=RebirthPolicy)
+    from iiot.sparkplug.host_policy import HostPolicy
 
 
 class SparkplugHost:
@@ -161,6 +144,20 @@ class SparkplugHost:
         self.rebirths.asked(node.key, now)
         return self._request_rebirth(node)
 
+    def forget(self, node: NodeState, now: int) -> LifeEvent:
+        """A person says that an edge node is gone for good: nothing of it is kept.
+
+        Its next message, if one comes, is that of an edge node that was never seen.
+
+        Raises:
+            SessionStateError: the edge node or a device of it is online.
+        """
+        if node.is_online:
+            raise SessionStateError(f"edge node {node.edge_node} is online")
+        self.rebirths.forgotten(node.key)
+        del self.nodes[node.key]
+        return self._event(Change.FORGOTTEN, node, now)
+
     def _in_order(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         seq, order = payload.seq, node.order
         resumed = self._resume(node, seq, now) if node.restored and seq is not None else []
@@ -226,10 +223,10 @@ class SparkplugHost:
         if self._is_trailing(node, bd_seq, now):
             self.counters.ignored += 1
             self.rebirths.want(node.key, RebirthReason.TRAILING_BIRTH, now)
-            return []
+            return self._told(node, note_trailing_birth(node), now)
         for fault in faults_of_node_birth(payload):
             self._note(fault)
-        replaced = self._check_session(node, bd_seq, now)
+        replaced = self._told(node, note_session(node, bd_seq), now)
         self.rebirths.born(node.key)
         node.restored = False
         self._devices_offline(node)
@@ -241,8 +238,7 @@ class SparkplugHost:
         born = LifeEvent(Change.BORN, node.group, node.edge_node, None, node.unit.born_at)
         return [*replaced, born, *self._drain(node, now)]
 
-    def _check_session(self, node: NodeState, bd_seq: int | None, now: int) -> list[Output]:
-        changes = note_session(node, bd_seq)
+    def _told(self, node: NodeState, changes: list[Change], now: int) -> list[Output]:
         for change in changes:
             self._note(SESSION_FAULTS[change])
         return [self._event(change, node, now) for change in changes]

@@ -55,7 +55,17 @@ def note_session(node: NodeState, bd_seq: int | None) -> list[Change]:
         node.replaced += 1
         node.replaced_bd_seq = before
         changes.append(Change.REPLACED)
-    if (in_turn or node.odd_births >= _ODD_BIRTHS) and not node.duplicate:
-        node.duplicate = True
-        changes.append(Change.DUPLICATE)
-    return changes
+    return changes + _tell_twins(node, in_turn=in_turn)
+
+
+def note_trailing_birth(node: NodeState) -> list[Change]:
+    """An NBIRTH came right after the NDEATH of its bdSeq: overtaken once, of a second publisher if often."""
+    node.odd_births += bool(node.bd_seq)
+    return _tell_twins(node)
+
+
+def _tell_twins(node: NodeState, *, in_turn: bool = False) -> list[Change]:
+    if node.duplicate or not (in_turn or node.odd_births >= _ODD_BIRTHS):
+        return []
+    node.duplicate = True
+    return [Change.DUPLICATE]

@@ -30,6 +30,7 @@ class Change(StrEnum):
     STALE = "stale"
     REPLACED = "replaced"
     DUPLICATE = "duplicate"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class LifeEvent:
     """What happened to an edge node (`device` None) or a device at `time`.
 
     Beside born, died and stale: an edge node's session was replaced by one with another bdSeq before its
-    NDEATH came (replaced), or two sessions take turns, so that two publishers use one id (duplicate).
+    NDEATH came (replaced), or two sessions take turns, so that two publishers use one id (duplicate), or a
+    person had it removed (forgotten).
     """
 
     change: Change

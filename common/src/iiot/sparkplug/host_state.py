@@ -159,6 +159,11 @@ class NodeState:
         """Group id and edge node id."""
         return (self.group, self.edge_node)
 
+    @property
+    def is_online(self) -> bool:
+        """A device that sends the short form makes its node count, too: no node birth ever comes."""
+        return any(unit.online for unit in self.units())
+
     def units(self) -> Iterator[UnitState]:
         """The edge node's own unit, then its devices."""
         yield self.unit

@@ -93,6 +93,11 @@ class RebirthScheduler:
         """The edge node sent its births, or died: nothing is needed any more."""
         self._pending.pop(node, None)
 
+    def forgotten(self, node: NodeKey) -> None:
+        """The edge node is gone: ask nothing, and remember nothing of it."""
+        self._pending.pop(node, None)
+        self._asked.pop(node, None)
+
     def asked(self, node: NodeKey, now: int) -> None:
         """The edge node is asked now."""
         self._pending.pop(node, None)

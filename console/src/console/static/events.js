@@ -8,6 +8,7 @@ const KEEP = 5000;
 const KINDS = {
   registered: "good", online: "good", deregistered: "warn", offline: "bad", expired: "bad", refused: "bad",
   node_born: "good", device_born: "good", node_died: "bad", device_died: "bad", node_stale: "warn", device_stale: "warn",
+  node_forgotten: "warn",
 };
 const PROTOCOLS = { "lwm2m-server": ["LwM2M", "lwm2m"], "sparkplug-host": ["Sparkplug", "sparkplug"] };
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from iiot.sparkplug.host import HostPolicy, SparkplugHost
+from iiot.sparkplug.host import SparkplugHost
+from iiot.sparkplug.host_policy import HostPolicy
 from iiot.sparkplug.payload import decode_payload
 from iiot.sparkplug.sequence import MODULO
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic

@@ -1,3 +1,5 @@
+"""What a host makes of births, data and deaths in and out of order."""
+
 import random
 
 import pytest
@@ -7,87 +9,22 @@ from hypothesis import strategies as st
 from iiot.sparkplug.command import encode_rebirth_request, encode_write
 from iiot.sparkplug.composite import Property
 from iiot.sparkplug.datatypes import DataType
-from iiot.sparkplug.edge import EdgeNode, MetricDefinition, RebirthRequested, Write
-from iiot.sparkplug.host import HostPolicy, SparkplugHost
-from iiot.sparkplug.host_events import Change, LifeEvent, NonConformity, RequestRebirth
+from iiot.sparkplug.edge import RebirthRequested, Write
+from iiot.sparkplug.host import SparkplugHost
+from iiot.sparkplug.host_events import Change, NonConformity
+from iiot.sparkplug.host_policy import HostPolicy
 from iiot.sparkplug.host_state import Quality
 from iiot.sparkplug.payload import (
     BD_SEQ,
     REBIRTH,
     Metric,
-    Parameter,
     Payload,
-    Template,
     decode_payload,
 )
 from iiot.sparkplug.rebirth import RebirthPolicy, RebirthReason
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic
+from sparkplug_plant import ASK, KEY, T0, Plant, life, values
 from sparkplug_strategies import payloads
-
-T0 = 1_700_000_000_000
-KEY = ("IIoT", "n")
-ASK = RequestRebirth(*KEY)
-PUMP = [
-    MetricDefinition("Temperature", DataType.DOUBLE),
-    MetricDefinition("Mode", DataType.INT8, writable=True),
-]
-
-
-def values(device):
-    return {} if device is None else {"Temperature": 20.0, "Mode": -1}
-
-
-class Plant:
-    """One edge node with two devices, a host, and the time."""
-
-    def __init__(self, *, aliases=False, observe_only=False, **policy):
-        self.now = T0
-        self.edge = EdgeNode("IIoT", "n", [], {"pump": PUMP, "fan": PUMP}, aliases=aliases)
-        limits = RebirthPolicy(jitter=0, debounce=10_000, observe_only=observe_only)
-        self.host = SparkplugHost(HostPolicy(rebirth=limits, **policy), lambda: 0.0)
-
-    def feed(self, *messages):
-        outputs = []
-        for message in messages:
-            outputs += self.host.receive(
-                parse_topic(message.topic), decode_payload(message.payload), self.now
-            )
-        return outputs
-
-    def wait(self, ms):
-        self.now += ms
-        return self.host.tick(self.now)
-
-    def connect(self):
-        self.will = self.edge.next_will()
-        self.feed(*self.births())
-        return self
-
-    def births(self):
-        return self.edge.births(self.now, values)
-
-    def data(self, temperature=21.0, device="pump"):
-        return self.edge.data(device, {"Temperature": temperature}, self.now)
-
-    @property
-    def node(self):
-        return self.host.nodes[KEY]
-
-    @property
-    def pump(self):
-        return self.node.devices["pump"]
-
-    @property
-    def temperature(self):
-        return self.pump.metrics["Temperature"].value
-
-    def quality(self, device="pump", metric="Temperature"):
-        unit = self.node.devices[device]
-        return unit.quality(unit.metrics[metric])
-
-
-def life(change, device=None, time=T0):
-    return LifeEvent(change, "IIoT", "n", device, time)
 
 
 def test_births_bring_node_and_devices_online():
@@ -206,50 +143,6 @@ def test_observe_only_applies_the_message_that_found_no_place():
     plant.feed(plant.data(2.0), plant.data(3.0), plant.data(4.0))
     assert plant.temperature == 4.0
     assert plant.host.counters.gaps == 1
-
-
-def test_node_death_takes_all_devices_offline_at_host_time():
-    plant = Plant().connect()
-    plant.now += 777
-    died = [life(Change.DIED, device, T0 + 777) for device in ("pump", "fan", None)]
-    assert plant.feed(plant.will) == died
-    assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
-    assert (plant.quality(), plant.pump.died_at, plant.node.unit.died_at) == (
-        Quality.STALE,
-        T0 + 777,
-        T0 + 777,
-    )
-    assert plant.feed(plant.will) == []
-
-
-def test_the_late_will_of_an_earlier_session_is_ignored():
-    plant = Plant().connect()
-    old = plant.will
-    plant.connect()
-    assert plant.feed(old) == []
-    assert (plant.host.nodes_online, plant.host.devices_online, plant.host.counters.ignored) == (1, 2, 1)
-
-
-def test_a_birth_that_its_own_death_overtook_does_not_revive_the_node():
-    plant = Plant()
-    will = plant.edge.next_will()
-    births = plant.births()
-    plant.feed(will)
-    plant.now += 100
-    assert plant.feed(*births) == []
-    assert plant.host.nodes_online == 0
-    assert plant.wait(0) == [ASK]
-    plant.now += 1000
-    plant.feed(*plant.births())
-    assert (plant.host.nodes_online, plant.host.devices_online) == (1, 2)
-
-
-def test_a_node_that_never_counts_its_sessions_comes_back():
-    plant = Plant().connect()
-    plant.feed(plant.will)
-    plant.now += 10_000
-    plant.feed(*plant.births())
-    assert plant.host.nodes_online == 1
 
 
 def test_devices_stay_stale_after_a_node_birth_until_their_own():
@@ -429,10 +322,13 @@ def test_nodes_beyond_the_limit_are_ignored():
     assert (len(plant.host.nodes), plant.host.counters.ignored) == (1, 2)
 
 
-def test_commands_reach_the_edge_node():
-    plant = Plant(aliases=True).connect()
+@pytest.mark.parametrize("aliases", [False, True])
+def test_commands_reach_the_edge_node(aliases):
+    plant = Plant(aliases=aliases).connect()
     topic = "spBv1.0/IIoT/DCMD/n/pump"
     write = encode_write(plant.pump.metrics["Mode"], -3, T0)
+    (written,) = decode_payload(write).metrics
+    assert (written.name is None, written.alias is None) == (aliases, not aliases)
     assert plant.edge.receive(topic, write) == [Write("pump", "Mode", -3)]
     assert plant.edge.receive("spBv1.0/IIoT/NCMD/n", encode_rebirth_request(T0)) == [RebirthRequested()]
     assert plant.host.request_rebirth(plant.node, T0) == ASK
@@ -469,204 +365,3 @@ def test_no_sequence_of_messages_breaks_the_host(messages, observe_only):
     assert plant.host.devices_online == sum(online)
     assert plant.host.nodes_online == plant.node.unit.online
     assert plant.host._held == len(plant.node.order.held)
-
-
-def test_a_host_that_was_cut_off_knows_nothing_until_the_births():
-    plant = Plant().connect()
-    assert plant.host.connection_lost(plant.now) == [life(Change.STALE)]
-    assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
-    assert plant.quality() is Quality.STALE
-    assert plant.wait(0) == [ASK]
-    plant.feed(*plant.births())
-    assert (plant.host.nodes_online, plant.host.devices_online) == (1, 2)
-
-
-def test_an_observer_that_was_cut_off_keeps_what_it_knows():
-    plant = Plant(observe_only=True).connect()
-    assert plant.host.connection_lost(plant.now) == []
-    assert plant.host.devices_online == 2
-
-
-def test_a_session_that_is_replaced_before_its_death_is_told():
-    plant = Plant().connect()
-    plant.edge.next_will()
-    outputs = plant.feed(*plant.births())
-    assert LifeEvent(Change.REPLACED, *KEY, None, T0) in outputs
-    assert (plant.node.replaced, plant.node.duplicate) == (1, False)
-    plant.feed(plant.will)
-    assert plant.node.unit.online
-    assert plant.host.counters.non_conformant[NonConformity.SESSION_REPLACED] == 1
-
-
-def test_two_publishers_with_one_id_are_told_from_a_takeover():
-    plant = Plant()
-    twin = EdgeNode("IIoT", "n", [], {"pump": PUMP}, bd_seq=40)
-    for edge in (plant.edge, twin):
-        for _ in range(3):
-            edge.next_will()
-    changes = []
-    for edge in (plant.edge, twin, plant.edge):
-        changes += [output.change for output in plant.feed(*edge.births(plant.now, values))]
-    assert changes.count(Change.REPLACED) == 2
-    assert changes.count(Change.DUPLICATE) == 1
-    assert plant.node.duplicate
-
-
-@pytest.mark.parametrize(("validate", "online"), [(True, True), (False, False)])
-def test_the_bdseq_of_a_death_counts_unless_switched_off(validate, online):
-    plant = Plant(validate_bd_seq=validate).connect()
-    stranger = EdgeNode("IIoT", "n", [], {}, bd_seq=99)
-    plant.feed(stranger.next_will())
-    assert plant.node.unit.online is online
-
-
-class Stored:
-    """A host that comes late to an edge node whose births the broker has stored."""
-
-    def __init__(self):
-        self.plant = Plant(aliases=True)
-        self.will = self.plant.edge.next_will()
-        self.births = self.plant.births()
-        self.missed = [self.plant.data(value) for value in (1.0, 2.0)]
-        for message in self.births:
-            topic, payload = parse_topic(message.topic), decode_payload(message.payload)
-            self.plant.host.receive_certificate(topic, payload, self.plant.now)
-
-
-def test_stored_births_make_data_readable_without_a_rebirth():
-    plant = Stored().plant
-    assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
-    assert plant.quality() is Quality.STALE
-    (born,) = plant.feed(plant.data(33.0))
-    assert (born.change, plant.temperature) == (Change.BORN, 33.0)
-    assert (plant.host.nodes_online, plant.host.devices_online) == (1, 1)
-    assert plant.quality() is Quality.GOOD
-    assert plant.quality(metric="Mode") is Quality.STALE  # nobody vouches for its stored value
-    assert plant.wait(60_000) == []
-    plant.feed(*plant.births())
-    assert plant.quality(metric="Mode") is Quality.GOOD
-    assert plant.host.devices_online == 2
-
-
-def test_gaps_count_from_the_first_message_after_stored_births():
-    plant = Stored().plant
-    plant.feed(plant.data(33.0))
-    plant.data(34.0)
-    plant.feed(plant.data(35.0))
-    assert plant.wait(60_000)[-1] == ASK
-    assert plant.node.gaps == 1
-
-
-def test_stored_births_of_a_dead_node_stay_dead():
-    stored = Stored()
-    plant = stored.plant
-    plant.feed(stored.will)
-    plant.feed(plant.data(33.0))
-    assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
-    assert plant.wait(60_000) == [ASK]
-
-
-def test_a_living_node_is_not_overwritten_by_what_was_stored():
-    plant = Plant().connect()
-    plant.feed(plant.data(50.0))
-    for message in plant.births():
-        plant.host.receive_certificate(parse_topic(message.topic), decode_payload(message.payload), T0)
-    assert plant.temperature == 50.0
-    assert plant.host.counters.certificates == 0
-
-
-MOTOR = Template(
-    [
-        Metric("Speed", -5, DataType.INT32, T0),
-        Metric("Name", "a", DataType.STRING, T0),
-        Metric("Gear", Template([Metric("Ratio", -1, DataType.INT8, T0)], ref="Gear"), DataType.TEMPLATE, T0),
-    ],
-    [Parameter("Maker", DataType.STRING, "x")],
-    ref="Motor",
-)
-
-
-def with_motor():
-    plant = Plant()
-    metrics = [MetricDefinition("Drive", DataType.TEMPLATE)]
-    plant.edge = EdgeNode("IIoT", "n", [], {"pump": metrics})
-    plant.edge.next_will()
-    plant.feed(*plant.edge.births(T0, lambda device: {"Drive": MOTOR} if device else {}))
-    return plant
-
-
-def test_parts_of_a_template_change_only_their_members():
-    plant = with_motor()
-    gear = Template([Metric("Ratio", -7, DataType.INT8, T0)], ref="Gear")
-    part = Template(
-        [Metric("Speed", -9, DataType.INT32, T0 + 1), Metric("Gear", gear, DataType.TEMPLATE, T0 + 1)],
-        ref="Motor",
-    )
-    plant.feed(plant.edge.data("pump", {"Drive": part}, T0 + 1))
-    drive = plant.pump.metrics["Drive"].value
-    assert [(member.name, member.datatype) for member in drive.metrics] == [
-        ("Speed", DataType.INT32),
-        ("Name", DataType.STRING),
-        ("Gear", DataType.TEMPLATE),
-    ]
-    assert [member.value for member in drive.metrics[:2]] == [-9, "a"]
-    assert drive.metrics[2].value.metrics[0].value == -7
-    assert drive.parameters == MOTOR.parameters
-
-
-def test_a_member_that_no_birth_announced_is_refused():
-    plant = with_motor()
-    part = Template([Metric("Size", 1, DataType.INT32, T0)], ref="Motor")
-    plant.feed(plant.edge.data("pump", {"Drive": part}, T0 + 1))
-    assert plant.pump.metrics["Drive"].value.metrics[0].value == -5
-    assert plant.wait(60_000) == [ASK]
-    assert plant.host.counters.undecodable == 1
-
-
-def test_two_publishers_that_throw_each_other_out_are_told():
-    plant = Plant()
-    twin = EdgeNode("IIoT", "n", [], {"pump": PUMP}, bd_seq=40)
-    changes = []
-    for _ in range(2):
-        for edge in (plant.edge, twin):  # the broker publishes the will of whom it throws out
-            will = edge.next_will()
-            outputs = plant.feed(*edge.births(plant.now, values), will)
-            changes += [output.change for output in outputs]
-            plant.now += 1000
-    assert changes.count(Change.DUPLICATE) == 1
-    assert plant.node.duplicate
-
-
-def test_restarts_that_forget_the_bdseq_are_no_duplicates():
-    plant = Plant()
-    for _ in range(10):
-        plant.edge = EdgeNode("IIoT", "n", [], {"pump": PUMP})
-        plant.connect()
-        plant.feed(plant.will)
-        plant.now += 1000
-    assert not plant.node.duplicate
-
-
-@pytest.mark.parametrize("jump", [-3_600_000, 3_600_000])
-def test_a_clock_that_jumps_changes_the_times_shown_and_no_decision(jump):
-    plant = Plant().connect()
-    plant.data()  # lost
-    plant.feed(plant.data(22.0))
-    plant.host.epoch = jump
-    assert plant.wait(1999) == []
-    assert plant.wait(1) == [life(Change.STALE, time=plant.now + jump), RequestRebirth("IIoT", "n")]
-    plant.feed(*plant.births())
-    plant.data()
-    plant.feed(plant.data())
-    plant.host.epoch = -jump
-    assert plant.wait(2000) == [life(Change.STALE, time=plant.now - jump)]
-    assert plant.wait(5_999) == []  # ten seconds after the first request, not before
-    assert plant.wait(2_001) == [RequestRebirth("IIoT", "n")]
-    plant.feed(*plant.births())
-    assert plant.pump.seen_at == plant.now - jump
-    plant.feed(plant.will)
-    assert plant.node.unit.died_at == plant.now - jump
-    plant.host.epoch = jump
-    plant.now += 250
-    plant.feed(*plant.births())  # not trailing: the window is over, whatever the clock says
-    assert plant.host.nodes_online == 1
