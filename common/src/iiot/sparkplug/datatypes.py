@@ -120,6 +120,15 @@ def decode_value(datatype: DataType, raw: Any) -> ScalarValue:
         raise DecodeError(f"{raw!r:.80} is not a {datatype.label}: {exc}") from None
 
 
+def carries(raw: int, value: int, datatype: DataType) -> bool:
+    """Whether an integer carrier's content stands for `value` and nothing else was cut off.
+
+    Negative numbers come as the low bits of their datatype, or with their sign in all bits of the carrier.
+    """
+    own = encode_value(datatype, value)
+    return raw in (own, value, value & 0xFFFF_FFFF, value & 0xFFFF_FFFF_FFFF_FFFF)
+
+
 class _Codec(NamedTuple):
     carrier: str
     allowed: str

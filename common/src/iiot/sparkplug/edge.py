@@ -304,9 +304,9 @@ class EdgeNode:
 
     def _command(self, unit: Unit, device: str | None, metric: Metric) -> Action | None:
         if device is None and metric.name == REBIRTH:
-            return RebirthRequested() if metric.value is True else None
+            return RebirthRequested() if _is_true(metric) else None
         if device is None and metric.name == NEXT_SERVER and unit.find(metric) is not None:
-            return NextServerRequested() if metric.value is True else None
+            return NextServerRequested() if _is_true(metric) else None
         known = unit.find(metric)
         if known is None or not known.definition.writable:
             reason = "no such metric" if known is None else "the metric is not writable"
@@ -357,3 +357,8 @@ class EdgeNode:
     def _mark_unborn(self) -> None:
         for unit in self._units.values():
             unit.born = False
+
+
+def _is_true(metric: Metric) -> bool:
+    """Whether a command writes true; some peers write 1 and no datatype."""
+    return metric.value is True or (metric.datatype is None and metric.value == 1)

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from iiot.errors import InvalidValueError
 from iiot.sparkplug.composite import DataSet, MetaData, PropertySet
-from iiot.sparkplug.datatypes import DataType, decode_value, encode_value
+from iiot.sparkplug.datatypes import DataType, carries, decode_value, encode_value
 from iiot.sparkplug.payload import Metric, Template, Value, typed_value
 
 Values: TypeAlias = Mapping[str, Value | None]
@@ -32,13 +32,20 @@ class Known:
     alias: int | None
 
     def accept(self, metric: Metric) -> Value:
-        """The value of a command as one of the metric's own datatype."""
+        """The value of a command as one of the metric's own datatype.
+
+        Raises:
+            DecodeError: the value is of another datatype.
+            InvalidValueError: it is null, or out of the datatype's range.
+        """
         datatype = self.definition.datatype
         value = metric.value if metric.datatype else typed_value(datatype, metric.value)
         if value is None:
             raise InvalidValueError(self.definition.name, None, f"a {datatype.label}")
         if isinstance(value, DataSet | Template):
             return value
+        if type(value) is int and type(metric.value) is int and not carries(metric.value, value, datatype):
+            raise InvalidValueError(self.definition.name, metric.value, f"a value of {datatype.label}")
         return decode_value(datatype, encode_value(datatype, value, self.definition.name))
 
 

@@ -205,6 +205,11 @@ def test_nothing_precedes_the_births_of_a_session():
         (Metric("Mode", -5, DataType.INT8), False, Write("pump", "Mode", -5)),
         (Metric("Mode", -5, DataType.INT64), True, Write("pump", "Mode", -5)),
         (Metric("Mode", 1000, DataType.INT64), True, "got 1000"),
+        (Metric("Mode", -5, DataType.INT32), False, Write("pump", "Mode", -5)),
+        (Metric("Mode", -5, DataType.INT64), False, Write("pump", "Mode", -5)),
+        (Metric("Mode", 251, DataType.INT32), False, Write("pump", "Mode", -5)),
+        (Metric("Mode", 300, DataType.INT32), False, "got 300"),
+        (Metric("Mode", 2**32 + 5, DataType.INT64), False, "got 4294967301"),
         (Metric("Mode", "fast", DataType.STRING), False, "Int8"),
         (Metric("Mode", None, DataType.INT8), False, "got None"),
         (Metric("Sensors/Temperature", 1.0, DataType.DOUBLE), False, "not writable"),
@@ -219,6 +224,21 @@ def test_commands_become_writes_or_refusals(metric, datatypes, action):
         assert action in result.reason
     else:
         assert result == action
+
+
+@pytest.mark.parametrize(
+    ("metric", "datatypes", "asks"),
+    [
+        (Metric(REBIRTH, True, DataType.BOOLEAN), False, True),
+        (Metric(REBIRTH, True, DataType.BOOLEAN), True, True),
+        (Metric(REBIRTH, 1, DataType.INT32), False, True),
+        (Metric(REBIRTH, False, DataType.BOOLEAN), False, False),
+        (Metric(REBIRTH, None, DataType.BOOLEAN), True, False),
+        (Metric(REBIRTH, "true", DataType.STRING), True, False),
+    ],
+)
+def test_only_true_asks_for_a_rebirth(metric, datatypes, asks):
+    assert born().receive(*command(metric, datatypes=datatypes)) == [RebirthRequested()] * asks
 
 
 def test_commands_for_others_are_ignored_and_for_unknown_devices_refused():
