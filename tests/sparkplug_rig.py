@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -134,6 +135,49 @@ def running_simulator(broker, directory, **settings):
     return running("device_simulator", broker, directory, **defaults | settings)
 
 
+class Lint:
+    """A running `sparkplug-lint`; it has subscribed."""
+
+    def __init__(self, process: subprocess.Popen[str]):
+        self._process = process
+
+    def end(self):
+        """Interrupt it; exit status and report."""
+        self._process.send_signal(signal.SIGINT)
+        output, _ = self._process.communicate(timeout=60)
+        assert output.startswith("{"), output
+        return self._process.returncode, json.loads(output)
+
+
+@contextmanager
+def linting(recording, *arguments):
+    """`sparkplug-lint` with these arguments, which keeps what it sees in `recording`, until it is ended."""
+    words = ("--seconds", "600", "--json", "--record", str(recording), *map(str, arguments))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "testbed", "sparkplug-lint", *words],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        patiently(lambda: process.poll() is None and recording.stat().st_size, "the linter watches")
+        yield Lint(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def findings(report):
+    """Rules that were broken, each with the edge node, device or host that did."""
+    units = [
+        *((node["edge_node"], node) for node in report["edge_nodes"]),
+        *((node["edge_node"], device) for node in report["edge_nodes"] for device in node["devices"]),
+        *((host["host"], host) for host in report["hosts"]),
+        *(("", other) for other in report["others"]),
+    ]
+    return {(name, finding["rule"]) for name, unit in units for finding in unit["findings"]}
+
+
 @dataclass
 class Seen:
     """A message on the broker."""
@@ -210,7 +254,7 @@ class Watcher:
 
     def command(self, edge_node, *metrics, device=None):
         topic = f"spBv1.0/{self._group}/{'DCMD' if device else 'NCMD'}/{edge_node}"
-        payload = encode_payload(Payload(1, list(metrics)), with_datatypes=False)
+        payload = encode_payload(Payload(int(time.time() * 1000), list(metrics)), with_datatypes=False)
         self._client.publish(f"{topic}/{device}" if device else topic, payload).wait_for_publish(5)
 
 

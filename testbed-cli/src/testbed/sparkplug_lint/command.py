@@ -65,7 +65,8 @@ def sparkplug_lint(
 ) -> None:
     """Watch a broker and report what breaks the Sparkplug 3.0 specification.
 
-    Nothing is published. Any broker will do; without options it is the testbed's own.
+    Nothing is published. Any broker will do; without options it is the testbed's own. Ctrl-C ends the
+    observation early, with its report.
 
     Exit status: 0 nothing is wrong; 1 violations; 2 the broker or the recording cannot be read.
     """

@@ -1,6 +1,7 @@
 """Brings the traffic of a broker, or of a recording, to the linter."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,6 +25,7 @@ from iiot.sparkplug.topic import CERTIFICATES, NAMESPACE
 
 TURN = 0.5
 """Seconds between two reports of progress, and two attempts to reach the broker again."""
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 LONGEST_LINE = 8_000_000
 _EPOCH = (time.time_ns() - time.monotonic_ns()) // 1_000_000
 
@@ -62,7 +64,7 @@ class Plan:
 async def watch(
     plan: Plan, linter: Linter, recording: BinaryIO | None, show: Callable[[float], None]
 ) -> None:
-    """Feed the linter until the time is over; a lost connection is made again.
+    """Feed the linter until the time is over, or SIGINT or SIGTERM comes; a lost connection is made again.
 
     Args:
         plan: what to watch.
@@ -88,11 +90,16 @@ async def watch(
             Publish(now_ms(), message.topic, message.payload, message.qos, message.retain, message.duplicate)
         )
 
+    stopped = asyncio.Event()
+    for number in _ENDS:
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     connection = await _open(plan, on_message)
     started = time.monotonic()
     try:
-        while (passed := time.monotonic() - started) < plan.seconds:
+        while not stopped.is_set() and (passed := time.monotonic() - started) < plan.seconds:
             show(passed)
+            if recording is not None:
+                recording.flush()  # it can be followed: what comes after its first line is not missed
             if connection.is_open:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(connection.wait_closed(), min(TURN, plan.seconds - passed))
