@@ -5,7 +5,6 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
 
 import pytest
 
@@ -16,12 +15,6 @@ from own_kafka import own_kafka
 from small_disk import SmallDisk
 from support import free_port, wait_until
 from testbed.engines.native.process import Command
-
-
-@pytest.fixture
-def stack():
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

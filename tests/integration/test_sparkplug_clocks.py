@@ -1,28 +1,13 @@
 """Clocks that are wrong, or set while everything runs: only the times shown may tell."""
 
-from contextlib import ExitStack
-
 import pytest
 
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric
-from own_broker import open_mosquitto
 from sparkplug_rig import Clock, patiently, running_host, running_simulator, watching
 
 HOUR = 3600.0
 REBIRTH = Metric("Node Control/Rebirth", True, DataType.BOOLEAN)
-
-
-@pytest.fixture
-def stack():
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def broker(tmp_path):
-    with open_mosquitto(tmp_path / "broker") as (broker, _):
-        yield broker
 
 
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])

@@ -1,6 +1,5 @@
 """Several MQTT servers and a primary host: who speaks where and when, on real brokers."""
 
-from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
@@ -16,18 +15,6 @@ REBIRTH = Metric("Node Control/Rebirth", True, DataType.BOOLEAN)
 
 def bd_seqs(messages):
     return [message.values["bdSeq"] for message in messages]
-
-
-@pytest.fixture
-def stack():
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def broker(tmp_path):
-    with open_mosquitto(tmp_path / "broker") as (broker, _):
-        yield broker
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
