@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from device_simulator.waveform import key_of, uniform
-from device_simulator.yamlfile import StrictModel
+from iiot.yamlfile import StrictModel
 
 LOW = 15
 """Per cent below which a device reports a low battery ."""

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from device_simulator.firmware_package import Package, read_package
-from device_simulator.yamlfile import StrictModel
 from iiot.errors import IiotError
+from iiot.yamlfile import StrictModel
 
 SCHEMES: Final = {"http": 2, "https": 3}
 """Schemes of a Package URI that can be pulled, with their numbers in /5/0/8."""

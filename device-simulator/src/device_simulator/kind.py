@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from device_simulator.battery import BatterySpec
 from device_simulator.waveform import Shape
-from device_simulator.yamlfile import StrictModel, load_yaml
 from iiot.errors import InvalidValueError, SettingsError
 from iiot.lwm2m.path import Path
+from iiot.yamlfile import StrictModel, load_yaml
 
 BUILT_IN = File(__file__).parent / "kinds"
 

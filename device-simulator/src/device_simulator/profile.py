@@ -12,9 +12,9 @@ from device_simulator.firmware import FirmwarePlan
 from device_simulator.kind import Kind
 from device_simulator.sleep import SleepPlan
 from device_simulator.sparkplug_plan import SparkplugPlan
-from device_simulator.yamlfile import StrictModel, load_yaml
 from iiot.errors import InvalidValueError, SettingsError
 from iiot.identity import check_device_id
+from iiot.yamlfile import StrictModel, load_yaml
 
 BUILT_IN = Path(__file__).parent / "profiles"
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from device_simulator.yamlfile import StrictModel
+from iiot.yamlfile import StrictModel
 
 
 class SleepPlan(StrictModel):

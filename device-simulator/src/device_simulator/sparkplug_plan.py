@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from device_simulator.yamlfile import StrictModel
 from iiot.errors import InvalidValueError
 from iiot.sparkplug.store import DropPolicy
 from iiot.sparkplug.topic import check_id
+from iiot.yamlfile import StrictModel
 
 
 def _host_id(text: str) -> str:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 from pydantic import Field
 
-from device_simulator.yamlfile import StrictModel
+from iiot.yamlfile import StrictModel
 
 DAY = 86_400.0
 """Seconds."""

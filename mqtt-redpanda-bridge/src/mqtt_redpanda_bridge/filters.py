@@ -9,11 +9,13 @@ def check_filter(text: str) -> str:
     """Return `text` when it is a topic filter.
 
     Raises:
-        InvalidValueError: empty, too long, NUL inside, a wildcard that shares its level, or `#` not last.
+        InvalidValueError: empty, too long, no UTF-8 or NUL inside, a wildcard that shares its level, or `#`
+            not last.
     """
     levels = text.split("/")
-    if not text or len(text.encode()) > MAX_BYTES or "\0" in text:
-        raise InvalidValueError("filter", text, f"1 to {MAX_BYTES} bytes without NUL")
+    size = len(text.encode(errors="replace"))
+    if not 1 <= size <= MAX_BYTES or "\0" in text or text.encode(errors="replace").decode() != text:
+        raise InvalidValueError("filter", text, f"1 to {MAX_BYTES} bytes of UTF-8 without NUL")
     if any(len(level) > 1 and ("+" in level or "#" in level) for level in levels):
         raise InvalidValueError("filter", text, "+ and # each alone in their level")
     if "#" in levels[:-1]:

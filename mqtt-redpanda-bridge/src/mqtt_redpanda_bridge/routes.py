@@ -3,19 +3,20 @@
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from iiot.errors import InvalidValueError, SettingsError
 from iiot.identity import is_reserved
-from iiot.topics import dlq
+from iiot.topics import DEVICE_STATE, dlq
+from iiot.yamlfile import StrictModel, load_yaml
 from mqtt_redpanda_bridge import filters
 
+BUILT_IN = Path(__file__).with_name("routes.yaml")
 _KAFKA_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_DLQ = dlq("")
 _LEVEL_KEY = re.compile(r"level:([1-9][0-9]?)")
 
 
@@ -35,6 +36,13 @@ class Format(StrEnum):
 
 
 _LWM2M = (Format.LWM2M_JSON, Format.LWM2M_OMA)
+_ROOTS: dict[Format, tuple[str, ...]] = {
+    Format.SPARKPLUG_JSON: ("spBv1.0/#",),
+    Format.SPARKPLUG_PROTOBUF: ("spBv1.0/#",),
+    Format.LWM2M_JSON: ("lwm2m/#", "+/lwm2m/#"),
+    Format.LWM2M_OMA: ("lwm2m/rd/+", "+/lwm2m/rd/+"),
+}
+"""Where the messages of a format are, without and with a tenant's prefix."""
 
 
 class WireFormat(StrEnum):
@@ -50,22 +58,31 @@ def _filter(text: str) -> str:
     try:
         return filters.check_filter(text)
     except InvalidValueError as exc:
-        raise ValueError(f"allowed: {exc.allowed}") from exc
+        raise ValueError(exc.allowed) from exc
+
+
+def _some(listed: tuple[str, ...]) -> tuple[str, ...]:
+    # Field(min_length=1) would count only the good ones.
+    if not listed:
+        raise ValueError("at least one filter")
+    return listed
 
 
 def _kafka_topic(text: str) -> str:
     if not _KAFKA_TOPIC.fullmatch(dlq(text)) or text in (".", ".."):
-        raise ValueError("allowed: 1 to 245 of A-Z a-z 0-9 . _ - (so that the dead-letter topic fits, too)")
+        raise ValueError("1 to 245 of A-Z a-z 0-9 . _ - (so that the dead-letter topic fits, too)")
+    if text == DEVICE_STATE:
+        raise ValueError("any but the topic of the device states, which Kafka compacts")
     return text
 
 
 def _key(text: str) -> str:
     if text not in ("device", "topic") and not _LEVEL_KEY.fullmatch(text):
-        raise ValueError("allowed: device, topic, level:N (the N-th level of the MQTT topic, from 1)")
+        raise ValueError("device, topic, level:N (the N-th level of the MQTT topic, from 1)")
     return text
 
 
-class Route(BaseModel):
+class Route(StrictModel):
     """One route.
 
     Attributes:
@@ -79,29 +96,48 @@ class Route(BaseModel):
         wire_format: see `WireFormat`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-    filters: Annotated[tuple[Annotated[str, AfterValidator(_filter)], ...], Field(min_length=1)]
+    filters: Annotated[tuple[Annotated[str, AfterValidator(_filter)], ...], AfterValidator(_some)]
     topic: Annotated[str, AfterValidator(_kafka_topic)]
     format: Format
     registration_topic: Annotated[str, AfterValidator(_kafka_topic)] | None = None
-    key: Annotated[str, AfterValidator(_key)] = "device"
+    key: Annotated[str, AfterValidator(_key), Field(validate_default=True)] = "device"
     wire_format: WireFormat = WireFormat.PLAIN
 
-    @model_validator(mode="after")
-    def _key_is_known(self) -> "Route":
-        if self.key == "device" and self.format is Format.RAW:
-            raise ValueError("key: device is unknown in format raw, allowed: topic, level:N")
-        if self.wire_format is WireFormat.CONFLUENT and self.format is Format.RAW:
-            raise ValueError("wire_format: confluent needs a schema, format raw has none")
-        return self
+    @field_validator("key")
+    @classmethod
+    def _key_is_known(cls, key: str, info: ValidationInfo) -> str:
+        if key == "device" and info.data.get("format") is Format.RAW:
+            raise ValueError("topic, level:N; the device is unknown in format raw")
+        if match := _LEVEL_KEY.fullmatch(key):
+            for one in info.data.get("filters", ()):
+                levels = one.count("/") + 1
+                if "#" not in one and levels < int(match[1]):
+                    raise ValueError(f"a level that topics have; filter {one} has {levels}")
+        return key
 
-    @model_validator(mode="after")
-    def _registrations_can_be_told_apart(self) -> "Route":
-        if self.registration_topic is not None and self.format is not Format.LWM2M_OMA:
-            raise ValueError("registration_topic: for format lwm2m-oma only")
-        return self
+    @field_validator("wire_format")
+    @classmethod
+    def _has_a_schema(cls, wire_format: WireFormat, info: ValidationInfo) -> WireFormat:
+        if wire_format is WireFormat.CONFLUENT and info.data.get("format") is Format.RAW:
+            raise ValueError("plain; format raw has no schema")
+        return wire_format
+
+    @field_validator("registration_topic")
+    @classmethod
+    def _registrations_can_be_told_apart(cls, topic: str | None, info: ValidationInfo) -> str | None:
+        if topic is not None and info.data.get("format") not in (Format.LWM2M_OMA, None):
+            raise ValueError("in format lwm2m-oma only")
+        return topic
+
+    @field_validator("format")
+    @classmethod
+    def _filters_can_match(cls, wanted: Format, info: ValidationInfo) -> Format:
+        for one in info.data.get("filters", ()) if wanted in _ROOTS else ():
+            roots = _ROOTS[wanted]
+            if not any(filters.overlap(one, root) for root in roots):
+                raise ValueError(f"another format for filter {one}; topics of {wanted} are like {roots[0]}")
+        return wanted
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -133,7 +169,12 @@ class RouteTable:
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
         self._filters = [(topic_filter, route) for route in routes for topic_filter in route.filters]
-        problems = [*self._conflicts(), *self._repeated_names(), *self._mixed_topics()]
+        problems = [
+            *self._conflicts(),
+            *self._repeated_names(),
+            *self._mixed_topics(),
+            *self._topics_in_the_way(),
+        ]
         if problems:
             raise SettingsError(problems)
         distinct = [topic_filter for topic_filter, _ in self._filters]
@@ -177,6 +218,23 @@ class RouteTable:
                         f"route {route.name}: wire_format confluent needs one schema for topic {topic}, "
                         f"which has format {', '.join(sorted(others))} as well"
                     )
+                for other in self.routes:
+                    if topic in other.topics and other.wire_format is WireFormat.PLAIN:
+                        yield (
+                            f"route {other.name}: wire_format plain for topic {topic}, "
+                            f"confluent in route {route.name}: a topic has one"
+                        )
+
+    def _topics_in_the_way(self) -> Iterator[str]:
+        """Topics that are others' dead-letter topics, and those that Kafka does not keep apart."""
+        topics = {topic: route.name for route in self.routes for topic in route.topics}
+        alike: dict[str, str] = {DEVICE_STATE.replace(".", "_"): DEVICE_STATE}
+        for topic, route in topics.items():
+            if topic.endswith(_DLQ) and topic.removesuffix(_DLQ) in topics:
+                yield f"route {route}: topic {topic} is where the dead letters of another route go"
+            first = alike.setdefault(topic.replace(".", "_"), topic)
+            if first != topic:
+                yield f"route {route}: topic {topic} and {first} are one name to Kafka's metrics"
 
 
 def _share_topics(one: str, other: str) -> bool:
@@ -187,9 +245,7 @@ def _share_topics(one: str, other: str) -> bool:
     return common is None or not is_reserved(common.rpartition("/")[2])
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _File(StrictModel):
     routes: Annotated[list[Route], Field(min_length=1)]
 
 
@@ -201,19 +257,11 @@ def load_routes(path: Path | None, prefix: str = "") -> RouteTable:
         prefix: topic level before `lwm2m`, put in front of the filters of both LwM2M formats.
 
     Raises:
-        SettingsError: a line for each thing that is wrong.
+        SettingsError: with a line for each thing that is wrong.
     """
-    source = path or resources.files("mqtt_redpanda_bridge").joinpath("routes.yaml")
+    path = path or BUILT_IN
+    routes = load_yaml(path, _File).routes
     try:
-        content: Any = yaml.safe_load(source.read_text("utf-8"))
-        return RouteTable([route.below(prefix) for route in _File.model_validate(content).routes])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise SettingsError([" ".join(str(exc).split())]) from exc
-    except ValidationError as exc:
-        raise SettingsError([_problem(error) for error in exc.errors()]) from exc
-
-
-def _problem(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "file"
-    reason = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{place}={error['input']!r:.200}: {reason}"
+        return RouteTable([route.below(prefix) for route in routes])
+    except SettingsError as exc:
+        raise SettingsError([f"{path}: {problem}" for problem in exc.problems]) from exc

@@ -30,7 +30,9 @@ def test_bad_values_are_named_with_what_is_allowed(monkeypatch, name, value, rea
 
 def test_routes_that_need_a_registry_say_so(tmp_path):
     path = tmp_path / "routes.yaml"
-    path.write_text("routes: [{name: x, filters: [a], topic: t, format: lwm2m-json, wire_format: confluent}]")
+    path.write_text(
+        "routes: [{name: x, filters: [lwm2m/+/send], topic: t, format: lwm2m-json, wire_format: confluent}]"
+    )
     with pytest.raises(SettingsError, match=r"SCHEMA_REGISTRY_URL=None: required by .* route x"):
         load(BridgeSettings, routes_file=path)
 

@@ -1,5 +1,6 @@
 """YAML files checked against a model, with the file, the line and the field in every complaint."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,14 @@ from iiot.errors import SettingsError
 _ALLOWED_TEXT = {
     "extra_forbidden": "no such field",
     "missing": "this field is needed",
+    "model_type": "a mapping",
+    "list_type": "a list",
+    "tuple_type": "a list",
 }
+MAX_DEPTH = 50
+"""Levels of nesting; the parser needs the stack for each."""
+MAX_SHOWN = 200
+"""Characters of a wrong value that a complaint repeats."""
 
 
 class StrictModel(BaseModel):
@@ -34,30 +42,75 @@ def load_yaml(path: Path, model: type[M], context: object = None) -> M:
     Raises:
         SettingsError: with a line `file:line: field: got value, allowed: what` for each mistake.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError([f"{path}: {exc}"]) from exc
-    except yaml.YAMLError as exc:
-        mark = getattr(exc, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise SettingsError([f"{path}:{line}: not YAML: {getattr(exc, 'problem', None) or exc}"]) from exc
+    root, data = _read(path)
+    if repeated := sorted(_repeated_keys(root)):
+        raise SettingsError([f"{path}:{line}: {field}: stands twice" for line, field in repeated])
     try:
         return model.model_validate(data, context=context)
     except ValidationError as exc:
         raise SettingsError([_complaint(path, root, error) for error in exc.errors()]) from exc
 
 
+def _read(path: Path) -> tuple[yaml.Node | None, Any]:
+    """The file as nodes, which know their lines, and as data."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text)
+        return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError([f"{path}: {exc}"]) from exc
+    except _TooDeepError as exc:
+        raise SettingsError([f"{path}:{exc}: nested deeper than {MAX_DEPTH} levels"]) from exc
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise SettingsError([f"{path}:{line}: not YAML: {getattr(exc, 'problem', None) or exc}"]) from exc
+    except ValueError as exc:  # such as the date 2024-13-01
+        raise SettingsError([f"{path}: cannot be read: {exc}"]) from exc
+
+
+class _TooDeepError(Exception):
+    """The line, from 1, at which the nesting is too deep."""
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise _TooDeepError(event.start_mark.line + 1 if event.start_mark else 1)
+
+
+def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Line and name of each key that its mapping has already; YAML forbids it, the parser takes the last."""
+    seen: set[int] = set()
+    left = [root]
+    while left:
+        node = left.pop()
+        if node is None or id(node) in seen:  # an alias may lead back to where it stands
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys: set[Any] = set()
+            for key, value in node.value:
+                left += [key, value]
+                if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in keys:
+                    yield key.start_mark.line + 1, key.value
+                keys.add((key.tag, str(key.value)))
+
+
 def _complaint(path: Path, root: yaml.Node | None, error: Any) -> str:
     loc = tuple(error["loc"])
     line, field = _locate(root, loc)
     said = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    allowed = _ALLOWED_TEXT.get(error["type"], said.removeprefix("Input "))
+    allowed = _ALLOWED_TEXT.get(error["type"], said.removeprefix("Input ").removeprefix("should be "))
     if error["type"] == "missing":
         return f"{path}:{line}: {field}: {allowed}"
-    return f"{path}:{line}: {field}: got {error['input']!r}, allowed: {allowed}"
+    value = repr(error["input"])
+    shown = value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…"
+    return f"{path}:{line}: {field}: got {shown}, allowed: {allowed}"
 
 
 def _locate(node: yaml.Node | None, loc: tuple[int | str, ...]) -> tuple[int, str]:
