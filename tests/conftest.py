@@ -25,6 +25,8 @@ LOG_TAIL = 4000
 # Machines that run the tests are shared: how long one example takes says nothing.
 settings.register_profile("testbed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("testbed")
+# Nodes of tests live for seconds: to compile their code once more, and better, costs more than it brings.
+os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
 SERVERS: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
 
 
