@@ -12,6 +12,7 @@ from iiot.errors import MqttError, SessionStateError
 from iiot.rest import Answer, Api, EventStreams, Route, StreamParameters
 from iiot.sparkplug.host_state import MetricState, NodeState, UnitState
 from iiot.sparkplug.metric_json import value_from_json, value_to_json
+from iiot.sparkplug.payload import REBIRTH
 from iiot.telemetry import json_response, problem
 from sparkplug_host.events import VALUES
 from sparkplug_host.host import HostApplication
@@ -43,6 +44,7 @@ the command left; the next message of the edge node tells whether it was followe
 data message."""
 _UNKNOWN = {404: "No such edge node, device or metric is known"}
 _UNSENT = {**_UNKNOWN, 503: "The broker is away"}
+_UNOBSERVED = {**_UNSENT, 409: "This host only observes, and asks for no rebirth"}
 
 
 def host_api(application: HostApplication, group: str, stopping: asyncio.Event) -> Api:
@@ -101,7 +103,7 @@ class _Nodes:
         return (
             Route(
                 "PUT", f"{_NODE}/metrics/{{metric:.+}}", self.write_metric, "Write a metric with NCMD",
-                sent, NodeMetricPath, NewValue, _UNSENT, tag="Edge nodes",
+                sent, NodeMetricPath, NewValue, _UNOBSERVED, tag="Edge nodes",
             ),
             Route(
                 "PUT", f"{_DEVICE}/metrics/{{metric:.+}}", self.write_metric, "Write a metric with DCMD",
@@ -110,7 +112,7 @@ class _Nodes:
             Route(
                 "POST", f"{_NODE}/rebirth", self.request_rebirth, "Ask for all births",
                 {202: Answer("The request left", RebirthRequested)}, NodePath,
-                errors={**_UNSENT, 409: "This host only observes"}, tag="Edge nodes",
+                errors=_UNOBSERVED, tag="Edge nodes",
             ),
             Route(
                 "DELETE", _NODE, self.forget_node, "Forget an edge node that is gone for good",
@@ -160,6 +162,8 @@ class _Nodes:
         device, unit = _unit(node, wanted)
         metric = _metric(unit, wanted.metric)
         value = value_from_json(metric.datatype, body.value, like=metric.value)
+        if device is None and metric.name == REBIRTH:
+            self._check_rebirth(value)
         self._application.write(node, device, metric, value)
         sent = {
             "edge_node": node.edge_node,
@@ -171,10 +175,15 @@ class _Nodes:
 
     async def request_rebirth(self, _: web.Request, wanted: NodePath) -> web.Response:
         node = self._node(wanted)
-        if self._application.observe_only:
-            raise problem(409, "this host only observes (REBIRTH_MODE=observe)")
+        self._check_rebirth(True)
         self._application.request_rebirth(node)
         return json_response({"edge_node": node.edge_node, "rebirth": "requested"}, status=202)
+
+    def _check_rebirth(self, value: object) -> None:
+        if self._application.observe_only:
+            raise problem(409, "this host only observes (REBIRTH_MODE=observe)")
+        if value is not True:  # operational-behavior-data-commands-ncmd-rebirth-value
+            raise problem(400, "a rebirth request writes true", field="value", value=value, allowed="true")
 
     async def forget_node(self, _: web.Request, wanted: NodePath) -> web.Response:
         node = self._node(wanted)

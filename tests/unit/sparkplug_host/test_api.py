@@ -127,6 +127,17 @@ async def test_an_id_that_several_groups_have_needs_its_group(client, host):
         assert (await response.json())["group"] == "IIoT"
 
 
+@pytest.mark.parametrize(
+    ("observes", "value", "status"),
+    [(False, True, 503), (False, False, 400), (False, None, 400), (True, True, 409)],
+)
+async def test_a_rebirth_metric_takes_only_true(client, host, observes, value, status):
+    host.observe_only = observes
+    path = "/api/nodes/edge-1/metrics/Node%20Control/Rebirth"
+    async with client.put(path, json={"value": value}) as response:
+        assert response.status == status  # 503: it would have left, were there a broker
+
+
 async def test_what_happens_is_streamed(client, host, edge, will):
     async with client.get("/api/events/stream?endpoint=edge-1&type=values&type=node_died") as response:
         await response.content.readuntil(b"\n\n")
