@@ -4,10 +4,11 @@ Whoever asks may bring an id (`X-Request-ID`, or the trace id of a W3C `tracepar
 is kept in the context of the running code: log lines and published messages carry it without being told.
 """
 
+import itertools
 import re
 import secrets
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -23,6 +24,9 @@ _LEGAL = re.compile(rf"[A-Za-z0-9._:/+=@-]{{1,{MAX_LENGTH}}}", re.ASCII)
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
+# Ids of our own: random for each process, counted within it.
+_PROCESS: Final = secrets.token_hex(4)
+_numbers = itertools.count(secrets.randbelow(1 << 24))
 _current: ContextVar[str] = ContextVar(FIELD, default="")
 
 
@@ -31,14 +35,24 @@ def current() -> str:
     return _current.get()
 
 
-@contextmanager
-def bound(correlation_id: str) -> Iterator[None]:
+class _Bound:
+    """What `bound` returns; a class, because every request and message enters one."""
+
+    __slots__ = ("_id", "_token")
+
+    def __init__(self, correlation_id: str) -> None:
+        self._id = correlation_id
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._id)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+
+
+def bound(correlation_id: str) -> AbstractContextManager[None]:
     """Run the block for the request with this id; an empty one for none."""
-    token = _current.set(correlation_id)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return _Bound(correlation_id)
 
 
 def legal(text: str) -> str:
@@ -48,11 +62,11 @@ def legal(text: str) -> str:
 
 def of_headers(headers: Mapping[str, str]) -> str:
     """The id that a request brought, or a new one; too long a one, or one of other characters, is ignored."""
-    given = legal(headers.get(HEADER, ""))
-    if given:
+    given, parent = headers.get(HEADER), headers.get("traceparent")
+    if given and legal(given):
         return given
-    trace = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return trace[1] if trace else secrets.token_hex(8)
+    trace = _TRACEPARENT.fullmatch(parent) if parent else None
+    return trace[1] if trace else f"{_PROCESS}{next(_numbers):08x}"
 
 
 def add_to_log(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -130,7 +130,7 @@ class _Problem(web.HTTPException):
 
 def make_app(registry: CollectorRegistry, health: HealthCheck) -> web.Application:
     """An application that answers `/metrics` and `/api/health`, with JSON errors and bounded bodies."""
-    app = web.Application(middlewares=[_correlate, _errors_as_problems], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[_in_front], client_max_size=MAX_BODY_BYTES)
     app.on_response_prepare.append(_tell_correlation)
 
     async def metrics(_: web.Request) -> web.Response:
@@ -177,31 +177,28 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int
 
 
 @web.middleware
-async def _correlate(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _in_front(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Run a handler under its request's correlation id; whatever it raises becomes problem+json."""
     # Streams send their headers inside the handler, other answers after it: so it is kept on the request.
     correlation_id = request[_CORRELATION_ID] = correlation.of_headers(request.headers)
     with correlation.bound(correlation_id):
-        return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPException as exc:
+            if exc.status < 400 or exc.content_type == "application/problem+json":
+                raise
+            # Some errors say more in a header: which methods are allowed, when to come again.
+            headers = {name: exc.headers[name] for name in ("Allow", "Retry-After") if name in exc.headers}
+            raise _Problem(exc.status, f"{request.method} {request.path}: {exc.reason}", {}, headers) from exc
+        except Exception as exc:
+            get_logger("iiot.http").exception("request_failed", method=request.method, path=request.path)
+            raise problem(500, "internal error; see the service's log") from exc
 
 
 async def _tell_correlation(request: web.Request, response: web.StreamResponse) -> None:
-    if _CORRELATION_ID in request:
-        response.headers[correlation.HEADER] = request[_CORRELATION_ID]
-
-
-@web.middleware
-async def _errors_as_problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as exc:
-        if exc.status < 400 or exc.content_type == "application/problem+json":
-            raise
-        # Some errors say more in a header: which methods are allowed, when to come again.
-        headers = {name: exc.headers[name] for name in ("Allow", "Retry-After") if name in exc.headers}
-        raise _Problem(exc.status, f"{request.method} {request.path}: {exc.reason}", {}, headers) from exc
-    except Exception as exc:
-        get_logger("iiot.http").exception("request_failed", method=request.method, path=request.path)
-        raise problem(500, "internal error; see the service's log") from exc
+    correlation_id = request.get(_CORRELATION_ID)
+    if correlation_id is not None:
+        response.headers[correlation.HEADER] = correlation_id
 
 
 def _is_our_fault(record: logging.LogRecord) -> bool:

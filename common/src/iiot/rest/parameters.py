@@ -21,6 +21,9 @@ BODY: Final = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=T
 """Configuration of models of JSON bodies: the types of JSON are taken as they are."""
 
 _SHOWN: Final = 100
+_MAX_KNOWN: Final = 256
+_LONGEST_KNOWN: Final = 100
+"""Query strings remembered of each route, and characters of the longest of them."""
 
 
 def parameter_reader(route: Route) -> Callable[[web.Request], BaseModel] | None:
@@ -31,13 +34,18 @@ def parameter_reader(route: Route) -> Callable[[web.Request], BaseModel] | None:
     model = route.parameters
     if model is None:
         return None
+    check = _checker(route, model)
+    return check if route.path_names else _recalling(check)
+
+
+def _checker(route: Route, model: type[BaseModel]) -> Callable[[web.Request], BaseModel]:
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     lists = tuple(name for name, field in fields.items() if get_origin(field.annotation) in (list, tuple))
     single = tuple(fields.keys() - set(lists) - route.path_names)
     validate = model.__pydantic_validator__.validate_python
     has_path = bool(route.path_names)
 
-    def read(request: web.Request) -> BaseModel:
+    def check(request: web.Request) -> BaseModel:
         query = request.query
         # Faster than dict(query), and the first of repeated values counts, as in `query.get`.
         values: dict[str, Any] = {name: value for name in single if (value := query.get(name)) is not None}
@@ -52,7 +60,25 @@ def parameter_reader(route: Route) -> Callable[[web.Request], BaseModel] | None:
             raise invalid_value(error, model, "") from None
         return checked
 
-    return read
+    return check
+
+
+def _recalling(check: Callable[[web.Request], BaseModel]) -> Callable[[web.Request], BaseModel]:
+    """`check` with a memory: who polls asks the same again and again. The models are frozen, so shareable."""
+    known: dict[str, BaseModel] = {}
+
+    def recall(request: web.Request) -> BaseModel:
+        text = request.rel_url.raw_query_string
+        checked = known.get(text)
+        if checked is None:
+            checked = check(request)
+            if len(text) <= _LONGEST_KNOWN:
+                if len(known) >= _MAX_KNOWN:
+                    known.clear()
+                known[text] = checked
+        return checked
+
+    return recall
 
 
 async def read_json(request: web.Request) -> object:
