@@ -10,8 +10,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections import Counter, defaultdict
-from contextlib import contextmanager, suppress
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -268,27 +268,28 @@ def most_repeats(kills, receive_maximum):
     return kills * (receive_maximum + UNREAD_PUBACKS)
 
 
-def judge(reader, expected, seconds=90):
-    """Read until every number has arrived, then count losses, repetitions and order violations per stream."""
-    streams, looked_at = defaultdict(list), 0
+def judge(reader, expected, patience=90):
+    """Count losses, repetitions and order violations per stream.
 
-    def all_arrived():
-        nonlocal looked_at
+    Reads until every number has arrived, or none of them did for `patience` seconds.
+    """
+    streams, looked_at = {key: {} for key in expected}, 0
+    verdict = Verdict(sum(expected.values()), 0, 0)
+    deadline = time.monotonic() + patience
+    while verdict.lost and time.monotonic() < deadline:
         for record in reader.read()[looked_at:]:
             looked_at += 1
-            if (numbered := number_of(record)) is not None:
-                streams[record.key.decode(), numbered[0]].append(numbered[1])
-        return all(len(set(streams[key])) >= last for key, last in expected.items())
-
-    with suppress(AssertionError):  # the verdict tells how many are missing
-        wait_until(all_arrived, "all numbered messages are in Kafka", seconds, 0)
-    verdict = Verdict(0, 0, 0)
-    for key, last in expected.items():
-        numbers = streams[key]
-        first_seen = list(dict.fromkeys(numbers))
-        verdict.lost += len(set(range(1, last + 1)) - set(numbers))
-        verdict.duplicated += len(numbers) - len(first_seen)
-        verdict.reordered += sum(later < earlier for earlier, later in itertools.pairwise(first_seen))
+            stream, number = number_of(record) or (None, 0)
+            seen = streams.get((record.key.decode(), stream))
+            if seen is None:
+                continue
+            if number in seen:
+                verdict.duplicated += 1
+                continue
+            verdict.lost -= 1
+            verdict.reordered += bool(seen) and number < next(reversed(seen))
+            seen[number] = None
+            deadline = time.monotonic() + patience
     return verdict
 
 

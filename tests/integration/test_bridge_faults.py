@@ -60,7 +60,7 @@ def test_kafka_away_under_load(mosquitto, devices, tmp_path, long):
             wait_until(lambda: bridge.health()[0] == 200, "recovery", seconds=30)
         reader = Reader(kafka, from_the_start=True)
         stack.callback(reader.close)
-        verdict = judge(reader, fleet.expected(), seconds=120)
+        verdict = judge(reader, fleet.expected())
         log.info("sent %d, %s, resident %d B, then %d B", total(fleet), verdict, before, during)
         assert (verdict.lost, verdict.duplicated, verdict.reordered) == (0, 0, 0)
 

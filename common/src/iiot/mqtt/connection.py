@@ -207,7 +207,7 @@ class Connection:
     def set_paused(self, paused: bool) -> None:
         """Stop or resume reading from the socket: the broker keeps what follows.
 
-        PINGRESPs wait as well, so a pause of more than two keep-alive times ends the connection.
+        A broker that dies meanwhile without closing the socket is noticed when reading goes on.
         """
         self._set_reading("caller", paused)
 
@@ -229,7 +229,12 @@ class Connection:
                 self._transport.send_disconnect(reason_code=REASON_WITH_WILL if send_will else 0)
         await self._close("disconnected")
 
-    # What MQTTConnection and MQTTProtocol ask of their packet handler.
+    # What the transport and its protocol ask of their packet handler.
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is read from the socket."""
+        return bool(self._pauses)
 
     @property
     def current_connection(self) -> Any:

@@ -4,6 +4,7 @@
 
 import asyncio
 import ssl
+import time
 from typing import Any
 
 from gmqtt.mqtt.connection import MQTTConnection
@@ -65,6 +66,15 @@ class PacketProtocol(MQTTProtocol):  # type: ignore[misc]
         return error
 
 
+class PausableTransport(MQTTConnection):  # type: ignore[misc]
+    """Takes silence for a dead broker only while it reads: a PINGRESP waits behind what is not read."""
+
+    def _keep_connection(self) -> None:
+        if self._handler.is_paused:
+            self._last_data_in = time.monotonic()
+        super()._keep_connection()
+
+
 def _long_length(buffer: bytes, at: int) -> tuple[int, int]:
     """A Variable Byte Integer of several bytes (MQTT 5 §1.5.5) and the position behind it.
 
@@ -92,4 +102,4 @@ async def open_transport(
     )
     if protocol.closed.done():
         raise MqttError(f"closed at once ({protocol.cause})")
-    return MQTTConnection(protocol._transport, protocol, package_handler=handler, **options)
+    return PausableTransport(protocol._transport, protocol, package_handler=handler, **options)
