@@ -12,17 +12,17 @@ from device_simulator.firmware_store import FirmwareStore
 from device_simulator.host_gate import HostGate
 from device_simulator.ledger import Stream
 from device_simulator.lwm2m_client import Lwm2mClient
-from device_simulator.lwm2m_wire import JsonWire, OmaWire, Publication, Wire
+from device_simulator.lwm2m_wire import Publication, wire_of
 from device_simulator.metrics import Stats
 from device_simulator.profile import DevicePlan
 from device_simulator.schedule import Schedule, Series
 from device_simulator.servers import ServerList
 from device_simulator.settings import SimulatorSettings
+from device_simulator.soon import Soon
 from device_simulator.sparkplug_node import SparkplugNode
 from device_simulator.state import FACTORY_FIRMWARE, DeviceState, World
 from device_simulator.tree import Tree
 from iiot.errors import DecodeError, MessageTooLargeError, MqttError
-from iiot.lwm2m.model import Definitions
 from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, Will
 from iiot.settings import MqttSettings
 from iiot.sparkplug.topic import NAMESPACE
@@ -71,9 +71,10 @@ class Device:
         self._bd_seqs = bd_seqs
         self._burst = group.burst
         self._store = group.sparkplug.store
+        self._is_mqtt_5 = settings.mqtt_version == "5"
         self._telemetry_interval = group.telemetry_interval or settings.telemetry_interval
         self._lwm2m_interval = group.lwm2m_interval or settings.lwm2m_interval
-        wire = _wire(group.lwm2m_profile or settings.lwm2m_profile, plan.id, settings, tree.definitions)
+        wire = wire_of(group.lwm2m_profile or settings.lwm2m_profile, plan.id, settings, tree.definitions)
         sleep = group.sleep or settings.sleep
         self._state = DeviceState(
             plan,
@@ -111,6 +112,7 @@ class Device:
         self._series: tuple[Series, ...] = ()
         self._draining: Series | None = None
         self._servers = ServerList(settings.servers)
+        self._rebirth = Soon(self._send_rebirth)
         self._gate = HostGate(self.node.edge, self._servers)
         self._ticks: Series | None = None
         self._download: asyncio.Task[None] | None = None
@@ -191,7 +193,7 @@ class Device:
 
     def _receive_sparkplug(self, message: Message) -> None:
         now, refused = self._world.monotonic(), self.node.refused
-        self._publish(self.node.receive(message.topic, message.payload, now))
+        self._publish(self.node.receive(message.topic, message.payload))
         self._publish_lwm2m(self.client.changed(now))
         self._stats.count_command(self.id, "sparkplug", self.node.refused > refused)
 
@@ -204,6 +206,8 @@ class Device:
 
     def _follow_up(self) -> None:
         # What a command, or time, set in motion.
+        if self.node.rebirth_wanted:
+            self._rebirth.ask()
         if self.node.next_server_wanted:
             self._servers.move_on()
             self.node.next_server_wanted = False
@@ -257,6 +261,15 @@ class Device:
         self._resume(now)
         self._follow_up()
 
+    def _send_rebirth(self) -> None:
+        if self.connection is None or not self.connection.is_open or not self.node.rebirth_wanted:
+            return
+        try:
+            self._publish(self.node.births(self._world.monotonic()))
+        except MessageTooLargeError as exc:
+            log.warning("message_too_large", device=self.id, reason=str(exc))
+            self._leaving.set()
+
     def _resume(self, now: float) -> None:
         place = self._state.phase
         telemetry, lwm2m = self._telemetry_interval, self._lwm2m_interval
@@ -296,9 +309,12 @@ class Device:
         death = self.node.edge.node_death()
         self._stats.count_sent(death.topic)
         # The broker acknowledges in order, so with this one all before it have arrived.
+        has_arrived = False
         with suppress(MqttError):
             await connection.publish_acked(death.topic, death.payload, timeout=FAREWELL_TIMEOUT)
-        await connection.disconnect(send_will=True)
+            has_arrived = True
+        # MQTT 5 demands the will; with 3.1.1 it comes only of a socket that closes without DISCONNECT.
+        await connection.disconnect(send_will=self._is_mqtt_5 or not has_arrived)
 
     def _send_telemetry(self, deadline: float) -> bool:
         connection = self.connection
@@ -311,11 +327,14 @@ class Device:
         if connection.is_congested:
             return False
         if self._burst is not None:
-            self._series[0].interval = self._telemetry_interval / self._burst_factor(deadline)
+            factor = self._burst.factor_at(deadline, self._state.phase)
+            self._series[0].interval = self._telemetry_interval / factor
         message = self.node.telemetry(deadline)
         if message is not None:
             connection.publish(message.topic, message.payload)
             self._stats.count_sent(message.topic)
+        elif self.node.rebirth_wanted:
+            self._rebirth.ask()
         return True
 
     def _forward(self, _deadline: float) -> bool:
@@ -326,8 +345,7 @@ class Device:
             return False
         message = self.node.forward()
         if message is not None:
-            connection.publish(message.topic, message.payload)
-            self._stats.count_sent(message.topic)
+            self._publish([message])
         elif self._draining is not None and not self.node.store:
             self._draining.active = False
         return True
@@ -360,13 +378,6 @@ class Device:
         self._follow_up()
         return True
 
-    def _burst_factor(self, now: float) -> float:
-        burst = self._burst
-        if burst is None:
-            return 1.0
-        shift = 0.0 if burst.together else self._state.phase * burst.every
-        return burst.factor if (now + shift) % burst.every < burst.seconds else 1.0
-
     def _publish(self, messages: Iterable[tuple[str, bytes, int]]) -> None:
         connection = self._open_connection()
         for topic, payload, *_ in messages:
@@ -387,9 +398,3 @@ class Device:
 
 def _is_full(connection: Connection) -> bool:
     return connection.is_congested or connection.in_flight >= MAX_IN_FLIGHT
-
-
-def _wire(profile: str, device_id: str, settings: SimulatorSettings, definitions: Definitions) -> Wire:
-    if profile == "json":
-        return JsonWire(device_id, settings.lwm2m_prefix)
-    return OmaWire(device_id, definitions, settings.lwm2m_prefix, extensions=settings.lwm2m_extensions)

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
+from device_simulator.settings import SimulatorSettings
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m import content, json_profile, oma_profile
 from iiot.lwm2m.content import Format
@@ -280,3 +281,10 @@ def _why(exc: DecodeError | InvalidValueError) -> str | Refusal:
 
 def _text(refusal: Refusal) -> str:
     return str(InvalidValueError(refusal.field, refusal.value, refusal.allowed))
+
+
+def wire_of(profile: str, device_id: str, settings: SimulatorSettings, definitions: Definitions) -> Wire:
+    """The wire of a profile: `json` or `oma`."""
+    if profile == "json":
+        return JsonWire(device_id, settings.lwm2m_prefix)
+    return OmaWire(device_id, definitions, settings.lwm2m_prefix, extensions=settings.lwm2m_extensions)

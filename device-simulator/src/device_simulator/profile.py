@@ -39,6 +39,11 @@ class Burst(StrictModel):
             raise ValueError("seconds less than every")
         return self
 
+    def factor_at(self, now: float, phase: float) -> float:
+        """How many times faster telemetry comes at `now` (monotonic s); `phase`: the device's, 0 to 1."""
+        shift = 0.0 if self.together else phase * self.every
+        return self.factor if (now + shift) % self.every < self.seconds else 1.0
+
 
 class OnChange(StrictModel):
     """Report-on-change: a device samples as often, but sends only what moved."""

@@ -44,11 +44,15 @@ class SparkplugNode:
     Attributes:
         edge: the protocol's state machine.
         next_server_wanted: set by a command; the connection acts on it.
+        rebirth_wanted: `births` are due, and until they are made no data is: a host asked for them, or a
+            device appeared that those of this session left out, and all DBIRTHs come before data (Sparkplug
+            3.0, payloads-dbirth-order).
         refused: commands that could not be carried out.
         store: samples of a lost connection; None when the group stores nothing.
     """
 
     __slots__ = (
+        "_announced",
         "_assets",
         "_filters",
         "_full_at",
@@ -64,6 +68,7 @@ class SparkplugNode:
         "_world",
         "edge",
         "next_server_wanted",
+        "rebirth_wanted",
         "refused",
         "store",
     )
@@ -87,7 +92,8 @@ class SparkplugNode:
         self._group = state.plan.group
         self._lifetime_sent = 0
         self.refused = 0
-        self.next_server_wanted = False
+        self.next_server_wanted = self.rebirth_wanted = False
+        self._announced: set[str] = set()
         plan = self._group.sparkplug
         self.store = SampleStore(plan.store.capacity, plan.store.drop) if plan.store else None
         per_channel, datatypes = plan.devices == "per_channel", plan.datatypes
@@ -112,14 +118,18 @@ class SparkplugNode:
         messages = self.edge.births(self._world.timestamp(), self._birth_values)
         for asset in self._assets:
             self._reported_all(asset, now)
+        self._announced = {asset.name for asset in self._assets if self.edge.is_born(asset.name)}
+        self.rebirth_wanted = False
         return messages
 
     def telemetry(self, now: float) -> Message | None:
         """The message that is due at `now` (monotonic s); None when report-on-change has nothing to tell.
 
         It is the DDATA of the device whose turn it is, or its DDEATH or DBIRTH when a sensor failed or
-        recovered.
+        recovered; None as well when `rebirth_wanted`.
         """
+        if self.rebirth_wanted:
+            return None
         self._state.sample(now)
         for _ in self._assets:
             asset = self._next_asset()
@@ -128,6 +138,9 @@ class SparkplugNode:
                     return self.edge.device_death(asset.name, self._world.timestamp())
                 continue
             if not self.edge.is_born(asset.name):
+                if asset.name not in self._announced:
+                    self.rebirth_wanted = True
+                    return None
                 self._reported_all(asset, now)
                 values = self._asset_values(asset) | self._number()
                 return self.edge.device_birth(asset.name, self._world.timestamp(), values)
@@ -149,7 +162,9 @@ class SparkplugNode:
 
     def forward(self) -> Message | None:
         """The oldest stored sample as historical data; None when there is none, or its device is dead."""
-        if self.store is None or self.store.first is None or not self.edge.is_born(self.store.first.device):
+        if self.rebirth_wanted or self.store is None or self.store.first is None:
+            return None
+        if not self.edge.is_born(self.store.first.device):
             return None
         (sample,) = self.store.take(1)
         values = {**sample.values, **self._number()}
@@ -202,14 +217,14 @@ class SparkplugNode:
 
     def node_changes(self) -> list[Message]:
         """The NDATA that tells of a changed node metric, if one changed since the last birth or NDATA."""
-        if self._state.lifetime == self._lifetime_sent:
+        if self.rebirth_wanted or self._state.lifetime == self._lifetime_sent:
             return []
         self._lifetime_sent = self._state.lifetime
         values: Values = {LIFETIME: self._state.lifetime, SEQUENCE: self._stream.next()}
         return [self.edge.data(None, values, self._world.timestamp())]
 
-    def receive(self, topic: str, payload: bytes, now: float) -> list[Message]:
-        """Act on NCMD or DCMD; what to publish in answer, at once.
+    def receive(self, topic: str, payload: bytes) -> list[Message]:
+        """Act on NCMD or DCMD; what to publish in answer, at once; `rebirth_wanted` tells of births.
 
         Raises:
             DecodeError: not a Sparkplug message.
@@ -217,7 +232,7 @@ class SparkplugNode:
         answers: list[Message] = []
         for action in self.edge.receive(topic, payload):
             if isinstance(action, RebirthRequested):
-                answers += self.births(now)
+                self.rebirth_wanted = True
             elif isinstance(action, Write):
                 answers += self._write(action)
             elif isinstance(action, NextServerRequested):
@@ -243,7 +258,7 @@ class SparkplugNode:
             return []
         if write.device is None:
             return self.node_changes()
-        if not self.edge.is_born(ASSET):
+        if self.rebirth_wanted or not self.edge.is_born(ASSET):
             return []
         values: Values = {write.name: self._state.sensors.is_on, SEQUENCE: self._stream.next()}
         return [self.edge.data(ASSET, values, self._world.timestamp())]
@@ -254,7 +269,7 @@ class SparkplugNode:
         except DecodeError:
             self.refused += 1
             return []
-        if not self.edge.is_born(write.device):
+        if self.rebirth_wanted or not self.edge.is_born(write.device):
             return []
         now = self._world.timestamp()
         written = type_metrics.current({write.name: self._types[write.name]}, now)

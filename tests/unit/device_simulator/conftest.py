@@ -17,6 +17,7 @@ from device_simulator.schedule import Schedule
 from device_simulator.settings import SimulatorSettings
 from device_simulator.sparkplug_node import SparkplugNode
 from device_simulator.state import DeviceState, World
+from iiot.errors import MqttError
 from iiot.lwm2m.model import built_in
 
 
@@ -43,6 +44,7 @@ class FakeConnection:
         self.max_packet_size = None
         self.in_flight = 0
         self.unacked = []
+        self.acknowledges = True
 
     async def subscribe(self, *subscriptions):
         self.log.append(("SUBSCRIBE", [(s.topic_filter, s.qos) for s in subscriptions]))
@@ -54,6 +56,8 @@ class FakeConnection:
 
     async def publish_acked(self, topic, payload, **_):
         self.publish(topic, payload, qos=1)
+        if not self.acknowledges:
+            raise MqttError("no answer")
 
     def unacknowledged(self):
         return self.unacked
@@ -120,8 +124,8 @@ async def make_device(clock, tmp_path):
     store = BdSeqStore(tmp_path / "bdseq.jsonl")
     tasks = []
 
-    def make(servers="", **group):
-        values = SimulatorSettings(state_dir=tmp_path, mqtt_servers=servers)
+    def make(servers="", version="5", **group):
+        values = SimulatorSettings(state_dir=tmp_path, mqtt_servers=servers, mqtt_version=version)
         world = World(1, 1.0, clock.monotonic, clock.wall)
         kind = load_kinds()["temperature"]
         fields = {"kind": kind.name, "weight": 1} | group

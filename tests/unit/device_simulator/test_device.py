@@ -90,15 +90,20 @@ async def test_nothing_is_produced_while_disconnected_and_lwm2m_is_sent_again(ma
     assert ledger == [numbers[1] + 1]
 
 
-async def test_a_clean_stop_says_goodbye_in_order(make_device, clock):
-    device = make_device()
+@pytest.mark.parametrize(
+    ("version", "acknowledges", "will"),
+    [("5", True, True), ("5", False, True), ("3.1.1", True, False), ("3.1.1", False, True)],
+)
+async def test_a_clean_stop_says_goodbye_in_order(make_device, clock, version, acknowledges, will):
+    device = make_device(version=version)
     connection, session = await device.connect()
+    connection.acknowledges = acknowledges
     device.stop()
     await session
     run(device, clock, 1)
     assert connection.log[-3][0::2] == (f"{EP}dereg", 1)
     assert connection.log[-2] == (connection.will.topic, connection.will.payload, 1)
-    assert connection.log[-1] == ("DISCONNECT", True)
+    assert connection.log[-1] == ("DISCONNECT", will)
 
 
 async def test_reboot_answers_then_reconnects_with_the_next_bdseq_and_uptime_from_0(make_device, clock):
@@ -117,15 +122,21 @@ async def test_reboot_answers_then_reconnects_with_the_next_bdseq_and_uptime_fro
     assert again_session_lives
 
 
-async def test_a_rebirth_is_answered_at_once_with_all_births(make_device, clock):
+async def test_rebirth_requests_that_come_together_have_one_answer(make_device, clock):
     device = make_device()
     connection, _ = await device.connect()
     run(device, clock, 0.5)
     payload = encode_payload(Payload(1, [Metric("Node Control/Rebirth", True, DataType.BOOLEAN)]))
-    device.receive(Incoming(f"{SP}NCMD/{ID}", payload))
-    assert connection.topics()[-2:] == BIRTHS
+    sent = len(connection.log)
+    for _ in range(5):
+        device.receive(Incoming(f"{SP}NCMD/{ID}", payload))
+    await asyncio.sleep(0)
+    assert connection.topics()[sent:] == BIRTHS
     assert bd_seq(connection.log[-2][1]) == 0
-    assert device.stats.commands["sparkplug", "done"] == 1
+    assert device.stats.commands["sparkplug", "done"] == 5
+    device.receive(Incoming(f"{SP}NCMD/{ID}", payload))
+    await asyncio.sleep(0)
+    assert connection.topics()[sent:] == BIRTHS * 2
 
 
 async def test_a_written_lifetime_is_told_to_both_sides(make_device):

@@ -27,7 +27,8 @@ def content(message):
 def write(parts, name, value, datatype, device=True):
     topic = BASE + (f"DCMD/{ASSET}" if device else f"NCMD/{NODE}")
     payload = encode_payload(Payload(1, [Metric(name, value, datatype)]), with_datatypes=False)
-    return parts.node.receive(topic, payload, parts.clock.now)
+    answers = parts.node.receive(topic, payload)
+    return answers + (parts.node.births(parts.clock.now) if parts.node.rebirth_wanted else [])
 
 
 def test_births_tell_every_metric_with_its_type(born):
@@ -60,6 +61,22 @@ def test_a_rebirth_keeps_bdseq(born):
     again = write(parts, "Node Control/Rebirth", True, DataType.BOOLEAN, device=False)
     assert [m.topic for m in again] == [f"{BASE}NBIRTH/{NODE}", f"{BASE}DBIRTH/{ASSET}"]
     assert content(again[0])["bdSeq"] == 3
+
+
+def test_nothing_is_sent_between_a_rebirth_request_and_the_births(born):
+    parts = born(kind="energy", sparkplug={"store": {}})
+    parts.node.record(parts.clock.now + 1)
+    rebirth = Metric("Node Control/Rebirth", True, DataType.BOOLEAN)
+    lifetime = Metric("LwM2M/Lifetime", 77, DataType.INT64)
+    payload = encode_payload(Payload(1, [rebirth, lifetime, rebirth]), with_datatypes=False)
+    assert parts.node.receive(f"{BASE}NCMD/{NODE}", payload) == []
+    assert parts.node.telemetry(parts.clock.now + 2) is None
+    assert parts.node.forward() is None
+    assert parts.node.node_changes() == []
+    births = parts.node.births(parts.clock.now + 3)
+    assert content(births[0])["LwM2M/Lifetime"] == 77
+    assert parts.node.forward() is not None
+    assert parts.node.telemetry(parts.clock.now + 4) is not None
 
 
 def test_telemetry_carries_all_metrics_without_datatypes(born):
@@ -193,6 +210,27 @@ def test_the_other_devices_go_on_when_one_has_failed(born):
     assert {"DDEATH", "DBIRTH", "DDATA"} == {verb(message) for message in messages}
 
 
+def test_a_device_that_the_births_left_out_is_announced_by_a_rebirth(born):
+    parts = born(kind="air-quality", faults=100, sparkplug={"devices": "per_channel", "failures": True})
+    node, now = parts.node, parts.clock.now
+
+    def until(verbs):
+        nonlocal now
+        for _ in range(2000):
+            now += 2
+            message = node.telemetry(now)
+            if message is None or verb(message) in verbs:
+                return message
+        raise AssertionError(f"no {verbs}")
+
+    dead = until(["DDEATH"]).topic.rpartition("/")[2]
+    assert dead not in {message.topic.rpartition("/")[2] for message in node.births(now)}
+    assert until(["DBIRTH"]) is None
+    assert node.rebirth_wanted
+    assert dead in {message.topic.rpartition("/")[2] for message in node.births(now)}
+    assert not node.rebirth_wanted
+
+
 def test_stored_samples_leave_after_the_births_with_their_own_time(born):
     parts = born(sparkplug={"store": {"capacity": 3}})
     for _ in range(5):
@@ -232,7 +270,7 @@ def test_a_group_may_show_every_datatype(born):
 
 def write_type(parts, name, value, datatype):
     payload = encode_payload(Payload(1, [Metric(name, value, datatype)]), with_datatypes=False)
-    return parts.node.receive(f"{BASE}DCMD/{NODE}/datatypes", payload, parts.clock.now)
+    return parts.node.receive(f"{BASE}DCMD/{NODE}/datatypes", payload)
 
 
 def test_a_written_value_of_any_datatype_holds(born):
