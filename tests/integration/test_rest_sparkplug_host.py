@@ -82,3 +82,5 @@ async def test_commands_need_the_token(host, node):
             assert response.status == 202
         async with session.get(path) as response:
             assert response.status == 200
+        async with session.delete(f"{host}/api/nodes/{node[0]}") as response:
+            assert response.status == 401
