@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from iiot.errors import KafkaError
-from iiot.kafka import KafkaSink, TopicSpec, cloud_event_headers, ensure_topics, is_refusal
+from iiot.kafka import KafkaSink, TopicSpec, cloud_event_headers, ensure_topics, is_refusal, topic_differences
 from support import accepts_connections, eventually, free_port, wait_until
 from testbed.engines.native import kafka as kafka_process
 from testbed.engines.native import paths
@@ -203,6 +203,15 @@ class TestTopics:
             assert len(found["partitions"]) == 3
         finally:
             admin.close()
+
+    async def test_existing_ones_are_compared_with_what_is_wanted(self, kafka, unique):
+        same, other = unique("same"), unique("other")
+        config = {"retention.ms": "3600000", "compression.type": "producer"}
+        await ensure_topics(kafka, [TopicSpec(same, 1, config), TopicSpec(other, 3, config)])
+        wanted = [TopicSpec(same, 1, config), TopicSpec(other, 6, {**config, "retention.ms": "7200000"})]
+        assert await topic_differences(kafka, wanted) == {
+            other: ["partitions: 3, not 6", "retention.ms: 3600000, not 7200000"]
+        }
 
     async def test_a_refusal_names_the_topic(self, kafka, unique):
         name = unique("bad")

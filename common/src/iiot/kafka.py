@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from iiot.errors import KafkaError
@@ -169,6 +170,35 @@ async def ensure_topics(brokers: str, specs: Sequence[TopicSpec], *, replication
         except TimeoutError as exc:
             raise KafkaError(f"{brokers}: no answer within {ADMIN_TIMEOUT:g} s") from exc
     return created
+
+
+async def topic_differences(brokers: str, specs: Sequence[TopicSpec]) -> dict[str, list[str]]:
+    """What existing topics have other than their specs say, in words; none for those that are as specified.
+
+    Raises:
+        KafkaError: Kafka did not tell within `ADMIN_TIMEOUT` seconds.
+    """
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
+    asked = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, s.name) for s in specs])
+    try:
+        async with asyncio.timeout(ADMIN_TIMEOUT):
+            configs = {one.name: await asyncio.wrap_future(future) for one, future in asked.items()}
+            topics = (await asyncio.to_thread(admin.list_topics, timeout=ADMIN_TIMEOUT)).topics
+    except (KafkaException, TimeoutError) as exc:
+        raise KafkaError(f"{brokers}: topics cannot be described: {exc}") from exc
+    differences: dict[str, list[str]] = {}
+    for spec in specs:
+        found = {"partitions": str(len(topics[spec.name].partitions))} if spec.name in topics else {}
+        found |= {key: entry.value for key, entry in configs[spec.name].items()}
+        wanted = {"partitions": str(spec.partitions), **spec.config}
+        other = [
+            f"{key}: {found.get(key)}, not {value}"
+            for key, value in wanted.items()
+            if found.get(key) != value
+        ]
+        if other:
+            differences[spec.name] = other
+    return differences
 
 
 def cloud_event_headers(

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from iiot.errors import KafkaError
-from iiot.kafka import DeliveryHandler, Headers, KafkaSink, TopicSpec, ensure_topics
+from iiot.kafka import DeliveryHandler, Headers, KafkaSink, TopicSpec, ensure_topics, topic_differences
 from iiot.telemetry import get_logger
 from iiot.topics import DEVICE_STATE, dlq
 from mqtt_redpanda_bridge.routes import RouteTable
@@ -47,6 +47,7 @@ class Sink:
         self._settings = settings
         self._specs = specs if settings.create_topics else []
         self._producer: KafkaSink | None = None
+        self._are_compared = False
 
     async def __aenter__(self) -> Self:
         """Start a producer."""
@@ -96,7 +97,22 @@ class Sink:
             return False
         if created:
             log.info("kafka_topics_created", topics=created)
+        await self._tell_differences([spec for spec in self._specs if spec.name not in created])
         return True
+
+    async def _tell_differences(self, existing: list[TopicSpec]) -> None:
+        """Topics with records in them are not changed; whoever changed a setting should know."""
+        if self._are_compared:
+            return
+        try:
+            brokers = self._settings.kafka_brokers
+            differences = await topic_differences(brokers, existing) if existing else {}
+        except KafkaError as exc:
+            log.warning("kafka_topics_not_compared", error=str(exc))
+            return
+        self._are_compared = True
+        if differences:
+            log.warning("kafka_topics_differ_from_settings", topics=differences)
 
     async def _open(self) -> None:
         settings = self._settings
