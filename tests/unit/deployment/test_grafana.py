@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 GRAFANA = Path(__file__).parents[3] / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -85,8 +89,7 @@ def test_every_figure_has_a_unit(dashboard):
             assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
 
 
-# Identifiers in Grafana's registry of units (@grafana/data, valueFormats/categories, of the pinned version).
-UNITS = {"short", "none", "percentunit", "s", "bytes", "Bps", "reqps", "mps", "eps", "recps"}
+UNITS = {value for name, value in vars(units).items() if not name.startswith("_")}
 KINDS = {"stat", "timeseries", "bargauge", "heatmap", "state-timeline", "table"}
 
 
@@ -94,6 +97,39 @@ def test_units_and_kinds_of_panels_are_those_that_grafana_knows(dashboard):
     for panel in panels_of(dashboard):
         assert panel["fieldConfig"]["defaults"].get("unit", "none") in UNITS, panel["title"]
         assert panel["type"] in KINDS, panel["title"]
+
+
+def test_a_file_says_only_what_grafanas_own_model_of_a_dashboard_knows(dashboard):
+    """Reading into the model drops what it does not know, so whatever comes back was understood."""
+    register_default_plugins()
+    del dashboard["file"]
+    model = Dashboard.from_json(dashboard)
+    again = json.loads(JSONEncoder().encode(model))
+    [annotation] = dashboard["annotations"]["list"]
+    # A field of Prometheus's annotations, for which there is no model.
+    assert annotation.pop("titleFormat") == "{{alertname}}"
+    assert not differences(dashboard, again)
+
+
+def differences(written, understood, where=""):
+    """Members of `written` that are not in `understood`, or not the same there."""
+    if isinstance(written, dict) and isinstance(understood, dict):
+        return [
+            found
+            for name, value in written.items()
+            for found in differences(value, understood.get(name), f"{where}.{name}")
+            if value not in ({}, [])
+        ]
+    if isinstance(written, list) and isinstance(understood, list) and len(written) == len(understood):
+        pairs = enumerate(zip(written, understood, strict=True))
+        return [found for index, pair in pairs for found in differences(*pair, f"{where}[{index}]")]
+    return [] if written == understood else [f"{where}: {written!r} is {understood!r}"]
+
+
+def test_queries_use_variables_that_the_dashboard_has(dashboard):
+    known = {variable["name"] for variable in dashboard["templating"]["list"]}
+    for expr in expressions(dashboard):
+        assert set(re.findall(r"\$\{?(\w+)", expr)) <= known, expr
 
 
 def test_what_is_counted_by_the_second_says_what_it_counts(dashboard):

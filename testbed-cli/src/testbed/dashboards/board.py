@@ -68,7 +68,9 @@ class Board:
         for annotation in document["annotations"]["list"]:
             annotation["titleFormat"] = "{{alertname}}"  # the SDK does not know the field
         for panel in document["panels"]:
-            panel["options"] = panel.get("options") or {}  # the SDK writes null where nothing was chosen
+            if panel["type"] != "row":  # Grafana always writes these; the SDK only what was chosen
+                panel.setdefault("options", {})
+                panel.setdefault("fieldConfig", {"defaults": {}, "overrides": []})
         return json.dumps(document, sort_keys=True, indent=2) + "\n"
 
     def row(self, title: str) -> None:
@@ -103,7 +105,7 @@ class Board:
             normal = common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
             panel = panel.stacking(normal)
         if steps:
-            style = common.GraphThresholdsStyleConfig().mode(common_models.GraphTresholdsStyleMode.DASHED)
+            style = common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
             panel = panel.thresholds(_thresholds(steps)).thresholds_style(style)
         self._add(panel, title, text, queries, width, 8)
 
@@ -120,7 +122,8 @@ class Board:
         panel = heatmap.Panel().color(
             heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
         )
-        panel = panel.y_axis(heatmap.YAxisConfig().unit(unit)).calculate(False).show_tooltip()
+        panel = panel.y_axis(heatmap.YAxisConfig().unit(unit)).calculate(False)
+        panel = panel.mode(common_models.TooltipDisplayMode.SINGLE)
         self._add(panel, title, text, {"{{le}}": expr}, width, 8, PromQueryFormat.HEATMAP)
 
     def states(self, title: str, text: str, queries: Mapping[str, str], *, width: int = 12) -> None:
