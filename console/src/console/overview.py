@@ -80,7 +80,7 @@ class Overview:
         if not isinstance(health, dict):
             return {"status": "unhealthy", "detail": "its health is no JSON object", "health": {}}
         healthy = health.get("status") == "healthy"
-        detail = "" if healthy else "it says that it is not healthy"
+        detail = "" if healthy else _complaint(health)
         return {"status": "healthy" if healthy else "unhealthy", "detail": detail, "health": health}
 
     async def _figures(self, name: str, instances: list[str]) -> dict[str, float | None]:
@@ -119,6 +119,11 @@ class Overview:
         status = {True: "healthy", False: "unreachable", None: "unknown"}[state.connected]
         detail = "" if state.connected else state.detail
         return {"status": status, "detail": detail, "health": {}, "figures": self._tap.broker_figures()}
+
+
+def _complaint(health: dict[str, Any]) -> str:
+    said = [f"{name} is false" for name, value in health.items() if value is False]
+    return ": ".join(["it says that it is not healthy", *([", ".join(said)] if said else [])])
 
 
 async def _instances(url: str) -> list[str]:

@@ -1,5 +1,6 @@
 """HTTP towards the other parts: JSON answers for ourselves, and requests passed on for the page."""
 
+import os
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, Self
 
@@ -188,5 +189,6 @@ def _reason(exc: BaseException) -> str:
     if isinstance(exc, TimeoutError):
         return "no answer in time"
     if isinstance(exc, aiohttp.ClientConnectorError):
-        return f"{exc.host}:{exc.port}: {exc.os_error.strerror or exc.os_error}"
+        code = exc.os_error.errno  # asyncio writes the address into strerror once more
+        return f"{exc.host}:{exc.port}: {os.strerror(code) if code and code > 0 else exc.os_error}"
     return str(exc)[:200] or type(exc).__name__

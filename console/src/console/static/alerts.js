@@ -19,11 +19,14 @@ export function alerts(main, signal) {
 
 function show(parent, found, empty) {
   if (!found.length) return parent.replaceChildren(h("p", { class: "empty" }, empty));
-  parent.replaceChildren(...found.map(alertNode));
+  parent.replaceChildren(...found.toSorted((a, b) => urgency(b) - urgency(a)).map(alertNode));
 }
 
+/** What fires stands before what may, and the critical before the rest. */
+const urgency = ({ status, labels }) => 4 * (status === "firing") + 2 * (status === "pending") + (labels.severity === "critical");
+
 function when({ status, startsAt, endsAt }) {
-  return status === "resolved" && endsAt ? `began ${ago(Date.parse(startsAt))}, ended ${ago(Date.parse(endsAt))}` : `since ${ago(Date.parse(startsAt))}`;
+  return status === "resolved" && endsAt ? `began ${ago(Date.parse(startsAt))}, ended ${ago(Date.parse(endsAt))}` : `began ${ago(Date.parse(startsAt))}`;
 }
 
 function alertNode(alert) {

@@ -1,6 +1,9 @@
 // Requests to the console's own origin. Nothing is asked for while the page is hidden.
 
 const TOKEN = "testbed-token";
+// A console that hangs must not look like one where nothing happens.
+const PATIENCE = 20000;
+const SILENCE = 30000;
 
 export const token = {
   get: () => sessionStorage.getItem(TOKEN) ?? "",
@@ -33,14 +36,17 @@ async function call(path, options) {
     response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "the console does not answer");
+    throw new ApiError(0, error.name === "TimeoutError" ? "the console has not answered in time" : "the console does not answer");
   }
   if (!response.ok) throw await failure(response);
   return response;
 }
 
-/** GET as JSON. */
-export const get = async (path, signal) => (await call(path, { headers: headers(), signal })).json();
+/** GET as JSON. A view's look, which has a signal, ends after some seconds; a person's own request does not. */
+export async function get(path, signal) {
+  const within = signal && AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]);
+  return (await call(path, { headers: headers(), signal: within })).json();
+}
 
 /** A request with a JSON body, or with none. */
 export async function send(method, path, body) {
@@ -110,11 +116,24 @@ export async function stream(path, signal, on) {
   }
 }
 
+/** The next piece of a stream; the console says every ten seconds at least that it is alive. */
+async function next(reader) {
+  let timer;
+  const silence = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new ApiError(0, "the console has not answered in time")), SILENCE);
+  });
+  try {
+    return await Promise.race([reader.read(), silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function read(reader, on) {
   const decoder = new TextDecoder();
   let text = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await next(reader);
     if (done) return;
     text += decoder.decode(value, { stream: true });
     const events = text.split("\n\n");

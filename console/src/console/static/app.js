@@ -54,8 +54,8 @@ function setUpNavigation() {
   addEventListener("hashchange", () => { show(); main.focus({ preventScroll: true }); scrollTo(0, 0); });
   document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
   const badge = h("span", { class: "count" });
-  poll(10000, new AbortController().signal, async () => {
-    const found = await get("/api/alerts");
+  poll(10000, new AbortController().signal, async (signal) => {
+    const found = await get("/api/alerts", signal);
     const firing = new Set([...found.prometheus.filter((a) => a.state === "firing"), ...found.webhook.filter((a) => a.status === "firing")].map((a) => JSON.stringify(a.labels)));
     badge.textContent = firing.size;
     badge.setAttribute("aria-label", `, ${firing.size} firing`);
@@ -69,8 +69,7 @@ function setUpTheme() {
   const apply = (theme) => {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
-    button.textContent = { light: "Light", dark: "Dark" }[theme] ?? "Auto";
-    button.setAttribute("aria-label", `Theme: ${button.textContent}`);
+    button.textContent = `Theme: ${theme || "auto"}`;
   };
   apply(localStorage.getItem("theme"));
   button.addEventListener("click", () => {

@@ -26,7 +26,7 @@ export function device(main, signal, id) {
       badge("Sparkplug", sparkplug, "not known", state.away.sparkplug));
     const words = [];
     if (lwm2m) words.push(`LwM2M ${lwm2m.lwM2mVersion}, profile ${lwm2m.profile ?? "json"}, lifetime ${lwm2m.lifetime} s, last update ${ago(Date.parse(lwm2m.lastUpdate))}`);
-    if (sparkplug) words.push(`born ${ago(sparkplug.born_at)}, bdSeq ${sparkplug.bd_seq}, ${sparkplug.gaps} gaps, ${sparkplug.births} births`);
+    if (sparkplug) words.push(`born ${ago(sparkplug.born_at)}, bdSeq ${sparkplug.bd_seq}, ${sparkplug.gaps} gap${sparkplug.gaps === 1 ? "" : "s"}, ${sparkplug.births} birth${sparkplug.births === 1 ? "" : "s"}`);
     facts.textContent = words.join(" · ");
   };
   const showObjects = tree(objects, id, signal);

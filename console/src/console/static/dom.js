@@ -28,12 +28,14 @@ export function rate(value) {
   return value === null || value === undefined ? "–" : `${number(value)}/s`;
 }
 
+const short = (value, digits) => value.toFixed(digits).replace(/\.0$/, "");
+
 /** A number for people: at most four digits, k and M beyond. */
 export function number(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
-  if (size >= 1e6) return `${(value / 1e6).toFixed(size >= 1e8 ? 0 : 1)} M`;
-  if (size >= 1e4) return `${(value / 1e3).toFixed(size >= 1e5 ? 0 : 1)} k`;
+  if (size >= 1e6) return `${short(value / 1e6, size >= 1e8 ? 0 : 1)} M`;
+  if (size >= 1e4) return `${short(value / 1e3, size >= 1e5 ? 0 : 1)} k`;
   if (Number.isInteger(value)) return String(value);
   return value.toFixed(size < 10 ? 1 : 0);
 }

@@ -88,21 +88,29 @@ export function flow(main, signal) {
     drawing.update(state.parts);
     tiles.replaceChildren(...summary(state.parts));
     state.redraw?.();
-  }, (error) => problem.replaceChildren(notice(`No figures: ${error.message}`, "bad")));
+  }, (error) => {
+    problem.replaceChildren(notice(`No figures: ${error.message}`, "bad"));
+    state.parts = {};
+    drawing.update(state.parts);
+    tiles.replaceChildren();
+    state.redraw?.();
+  });
 }
+
+const isDown = (part) => part?.status === "unhealthy" || part?.status === "unreachable";
 
 function summary(parts) {
   const f = (part) => parts[part]?.figures ?? {};
   const add = (...values) => (values.every((v) => v === null || v === undefined) ? null : values.reduce((a, b) => a + (b ?? 0), 0));
-  const down = Object.values(parts).filter((p) => p.status === "unhealthy" || p.status === "unreachable").length;
+  const down = Object.keys(parts).filter((part) => isDown(parts[part]));
   const sent = add(f("device-simulator").sparkplug_sent, f("device-simulator").lwm2m_sent);
-  const tile = (value, text, bad) => h("div", { class: `tile ${bad ? "bad" : ""}` }, h("b", {}, value), h("span", {}, text));
+  const tile = (value, text, view, bad) => h(view ? "a" : "div", { class: `tile ${bad ? "bad" : ""}`, href: view && `#/${view}` }, h("b", {}, value), h("span", {}, text));
   return [
-    tile(down ? `${down} down` : "all healthy", "parts", down),
-    tile(number(f("device-simulator").connected), "devices connected"),
+    down.length ? tile(`${down.length} down`, down.map((part) => PARTS[part]?.name ?? part).join(", "), "alerts", true) : tile("all healthy", "parts"),
+    tile(number(f("device-simulator").connected), "devices connected", "devices"),
     tile(rate(sent), "sent by devices"),
-    tile(rate(f("kafka").rate), "into Kafka topics"),
-    tile(number(f("kafka").dead_letters), "dead letters", f("kafka").dead_letters > 0),
+    tile(rate(f("kafka").rate), "into Kafka topics", "topics"),
+    tile(number(f("kafka").dead_letters), "dead letters kept", "topics", f("kafka").dead_letters > 0),
   ];
 }
 
@@ -138,6 +146,7 @@ function draw(layout, form, choose) {
         const value = parts[wire.figure[0]]?.figures?.[wire.figure[1]];
         rates[wire.key].label.textContent = rate(value);
         rates[wire.key].line.classList.toggle("moving", value > 0);
+        rates[wire.key].line.classList.toggle("cut", !(value > 0) && (isDown(parts[wire.from]) || isDown(parts[wire.to])));
       }
     },
   };
@@ -199,11 +208,11 @@ function partDetail(parent, signal, state, history) {
     figures.replaceChildren(...shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
     for (const [name, line] of lines) line(history.get(`${part} ${name}`));
   };
-  const plot = (title, line) => { plots.append(h("figure", {}, h("figcaption", {}, title), line.element)); };
+  const plot = (title, line) => { plots.append(h("figure", {}, h("figcaption", {}, title, line.said), line.element)); };
   const queries = QUERIES[part];
   if (queries) pollQueries(queries, signal, plot, said);
   else for (const name of Object.keys(state.parts[part]?.figures ?? {})) {
-    const line = sparkline(words(name));
+    const line = sparkline(words(name), { least: 0 });
     lines.set(name, line.draw);
     plot(`${words(name)}, since this view is open`, line);
   }
@@ -213,7 +222,7 @@ function partDetail(parent, signal, state, history) {
 
 function pollQueries(queries, signal, plot, said) {
   const lines = queries.map(([title, query]) => {
-    const line = sparkline(`${title}, last 30 minutes`);
+    const line = sparkline(`${title}, last 30 minutes`, { least: 0 });
     plot(`${title}, last 30 min`, line);
     return { query, draw: line.draw };
   });

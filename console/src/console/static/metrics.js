@@ -37,13 +37,16 @@ export function metrics(parent, id) {
   };
 }
 
+/** Names are paths: a line may end after each step. */
+const breakable = (name) => name.split(/(?<=\/)/).flatMap((step, index) => (index ? [h("wbr", {}), step] : [step]));
+
 function makeRow(id, device, metric) {
   const name = device ? `${device}: ${metric.name}` : metric.name;
   const value = h("span", { class: "value" });
-  const plot = NUMBER.test(metric.type) && !FIXED.has(metric.name) ? sparkline(metric.name, "sparkplug") : null;
+  const plot = NUMBER.test(metric.type) && !FIXED.has(metric.name) ? sparkline(metric.name, { kind: "sparkplug" }) : null;
   const writable = !FIXED.has(metric.name) && metric.name !== "Node Control/Rebirth";
   const button = writable ? h("button", { type: "button", class: "small", "aria-label": `Write ${name}` }, "Write") : h("span", {});
-  const element = h("div", { class: "metric" }, h("span", { title: `${metric.type}` }, name), value, plot?.element ?? h("span", { class: "spark" }), button);
+  const element = h("div", { class: "metric" }, h("span", { title: `${metric.type}` }, breakable(name)), value, plot?.element ?? h("span", { class: "spark" }), button);
   button.addEventListener("click", () => editor(element, id, device, metric));
   return {
     element,

@@ -23,6 +23,7 @@ export function topics(main, signal) {
   poll(2000, signal, async () => {
     const found = await get("/api/topics", signal);
     problem.replaceChildren();
+    table.hidden = !found.topics.length;
     const now = Date.now();
     for (const topic of found.topics) {
       if (!rows.has(topic.name)) { const row = makeRow(topic.name, choose); rows.set(topic.name, row); body.append(row.element); }
@@ -33,11 +34,15 @@ export function topics(main, signal) {
       row.plot.draw(history.add(topic.name, now, topic.rate));
     }
     if (!found.topics.length) problem.replaceChildren(notice("There are no topics yet."));
-  }, (error) => problem.replaceChildren(notice(error.message, "bad")));
+  }, (error) => {
+    problem.replaceChildren(notice(error.message, "bad"));
+    table.hidden = !rows.size;
+    for (const row of rows.values()) row.rate.textContent = "–";
+  });
 }
 
 function makeRow(name, choose) {
-  const plot = sparkline(`records per second of ${name}`);
+  const plot = sparkline(`records per second of ${name}`, { least: 0 });
   const count = h("td", { class: "num" });
   const speed = h("td", { class: "num" });
   const button = h("button", { type: "button", class: "small quiet mono", "aria-pressed": "false", onclick: () => choose(name) }, name);
