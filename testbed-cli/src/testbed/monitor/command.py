@@ -18,6 +18,10 @@ from testbed.monitor.places import Places, find
 EXIT_USAGE: Final = 2
 RATE_SAMPLE: Final = 1.0
 """Seconds between the two looks that a rate needs."""
+_NO_TERMINAL: Final = (
+    "monitor: this is no terminal that can be drawn on, so a look every {:g} s comes as text until Ctrl-C; "
+    "--once prints one"
+)
 
 
 def monitor(
@@ -37,10 +41,13 @@ def monitor(
         raise typer.Exit(EXIT_USAGE) from exc
     console = Console()
     try:
-        if console.is_terminal and sys.stderr.isatty() and not once:
+        if once:
+            asyncio.run(_print(console, places, None))
+        elif console.is_terminal and not console.is_dumb_terminal and sys.stderr.isatty():
             asyncio.run(_show(places, interval))
         else:
-            asyncio.run(_print(console, places, None if once else interval))
+            typer.echo(_NO_TERMINAL.format(interval), err=True)
+            asyncio.run(_print(console, places, interval))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

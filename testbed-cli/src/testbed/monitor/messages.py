@@ -1,5 +1,7 @@
 """The tab that shows the newest records, decoded."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from rich.text import Text
@@ -40,7 +42,7 @@ class Messages(Pane):
         self.topic = ALL
         self._topics: list[str] = []
         self._records: dict[str, Record] = {}
-        self._found: list[Record] | None = None
+        self._found: list[tuple[Record, str]] | None = None
 
     def compose(self) -> ComposeResult:
         """Topics, records, the whole of one."""
@@ -69,7 +71,9 @@ class Messages(Pane):
         """Read the topics."""
         topics = [topic for topic in self._topics if self.topic in (ALL, topic)]
         topics = [topic for topic in topics if wanted.matches(topic=topic) or wanted.words]
-        self._found = await collector.newest(topics, SEARCHED if wanted else NEWEST)
+        records = await collector.newest(topics, SEARCHED if wanted else NEWEST)
+        # Beside the event loop and once for each reading: keys are to be answered meanwhile.
+        self._found = await asyncio.to_thread(_told, records if wanted else records[:SHOWN])
 
     def show(self, snapshot: Snapshot, wanted: Filter) -> None:
         """Bring the tab up to date."""
@@ -81,8 +85,7 @@ class Messages(Pane):
         self.query_one("#chosen", Static).update(chosen)
         rows: list[Row] = []
         self._records = {}
-        for record in self._found or ():
-            told = summary(record.value, record.topic)
+        for record, told in self._found or ():
             if _is_wanted(record, told, wanted):
                 key = f"{record.topic} {record.partition} {record.offset}"
                 self._records[key] = record
@@ -110,6 +113,10 @@ class Messages(Pane):
         nothing = "nothing matches the filter" if self._found else "no records"
         nothing = "reading ..." if self._found is None else nothing
         self.query_one("#whole", Static).update(nothing if record is None else details(record))
+
+
+def _told(records: Sequence[Record]) -> list[tuple[Record, str]]:
+    return [(record, summary(record.value, record.topic)) for record in records]
 
 
 def _is_wanted(record: Record, told: str, wanted: Filter) -> bool:
