@@ -26,8 +26,10 @@ DEATH_PATIENCE: Final = 3_000
 """ms that the NDEATH of a session may come after the NBIRTH of the next."""
 REBIRTH_PATIENCE: Final = 10_000
 """ms for a complete answer to a rebirth request."""
-DATA_PATIENCE: Final = 2_000
-"""ms in which data that was on its way may still arrive after a rebirth request."""
+DATA_PATIENCE: Final = 5_000
+"""ms that a rebirth request may need to reach the edge node, in which it goes on sending data."""
+_LONGEST_WAY: Final = 60_000
+"""ms that a message may need to the observer; a timestamp further off is that of another clock."""
 _RECENT_DEATH: Final = 3_000
 _ODD_BIRTHS: Final = 3
 """One or two sessions with a bdSeq that does not follow may be a peer that miscounts."""
@@ -266,7 +268,7 @@ class NodeWatch:
         if unit.born is False and self.alive is not False:
             self._findings.report("before-dbirth", subject, f"{verb} without DBIRTH before it")
         if self._asked is not None:
-            self._check_answered(verb, event.time - self._asked)
+            self._check_answered(verb, _made_at(payload, event) - self._asked)
         note = self._note(subject)
         unit.check_data(verb, payload, note)
         if self._definitions is not None:
@@ -305,3 +307,9 @@ class NodeWatch:
 
     def _report(self, subject: Subject, key: str, detail: str, variant: str = "") -> None:
         self._findings.report(key, subject, detail, variant)
+
+
+def _made_at(payload: Pb, event: Publish) -> int:
+    """When data was made, as far as its own time can tell; a queue on the way is no fault of its maker."""
+    on_its_way = event.time - payload.timestamp
+    return payload.timestamp if 0 <= on_its_way < _LONGEST_WAY else event.time

@@ -266,3 +266,16 @@ def test_a_host_that_asks_after_a_gap_and_a_device_that_grows_are_not_told():
     traffic.ddata(lambda payload: setattr(payload.metrics[0], "name", "Torque"))
 
     assert {rule for rule, _ in lint(traffic.events, seconds=60)} == {"seq-order"}
+
+
+def test_data_that_was_long_on_its_way_is_judged_by_when_it_was_made():
+    traffic = Traffic()
+    traffic.host_birth()
+    traffic.births()
+    traffic.rebirth_request()
+    asked = traffic.now
+    traffic.wait(20)
+    traffic.ddata(lambda payload: setattr(payload, "timestamp", asked + 3_000))
+    traffic.births()
+
+    assert lint(traffic.events, seconds=60) == {}
