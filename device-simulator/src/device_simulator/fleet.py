@@ -58,7 +58,8 @@ class Fleet:
         self._last_reason = ""
         trees = build_trees(plans, settings)
         world = World(settings.seed, settings.time_scale, time.monotonic, time.time)
-        first = time.time_ns() // 1000
+        self._bd_seqs = bd_seqs
+        first = bd_seqs.first_number(time.time_ns() // 1000)
         self.devices = [
             Device(plan, settings, world, trees[plan.kind.name], self._schedule, self.stats, bd_seqs, first)
             for plan in plans
@@ -142,6 +143,9 @@ class Fleet:
         shown: tuple[int, int, int] | None = None
         while True:
             self._refresh()
+            with suppress(OSError):  # the disk is full: half of the reserve is left, and it is tried again
+                last = max(stream.last for device in self.devices for stream in device.streams)
+                self._bd_seqs.keep_ahead(last)
             stats = self.stats
             now = (stats.connected, stats.registered, stats.disconnects)
             if now != shown:

@@ -9,7 +9,8 @@ StreamName = Literal["sparkplug", "lwm2m"]
 class Stream:
     """Numbers of one stream of one device.
 
-    The first is the µs since 1970 at which the process started, so that no number comes twice over restarts.
+    The first is the µs since 1970 at which the process started, or behind all that were given out before, so
+    that no number comes twice over restarts.
     """
 
     __slots__ = ("device", "first", "last", "name")

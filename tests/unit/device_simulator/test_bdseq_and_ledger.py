@@ -1,6 +1,6 @@
 import pytest
 
-from device_simulator.bdseq import BdSeqStore
+from device_simulator.bdseq import RESERVED, BdSeqStore
 from device_simulator.ledger import Stream, as_json
 
 
@@ -41,6 +41,22 @@ def test_a_line_torn_by_a_crash_costs_only_itself(reopen, tmp_path):
     with (tmp_path / "state" / "bdseq.jsonl").open("a") as file:
         file.write('{"a": 5}\n{"a"')
     assert reopen().upcoming("a") == 6
+
+
+def test_numbers_of_the_ledger_never_come_twice_also_when_the_clock_is_set_back(reopen, tmp_path):
+    noon, morning = 1_780_000_000_000_000, 1_779_990_000_000_000
+    assert reopen().first_number(noon) == noon
+    assert reopen().first_number(noon + 60_000_000) == noon + 60_000_000
+    store = reopen()
+    first = store.first_number(morning)
+    assert first > noon + 60_000_000
+    store.record("a", 7)
+    for last in range(first, first + 10 * RESERVED, RESERVED // 8):
+        store.keep_ahead(last)
+    assert (tmp_path / "state" / "bdseq.jsonl").read_text().count("\n") < 25
+    store = reopen()
+    assert store.first_number(morning) > last + RESERVED // 2
+    assert store.upcoming("a") == 8
 
 
 def test_ledger_counts_what_was_numbered():
