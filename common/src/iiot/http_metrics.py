@@ -39,8 +39,8 @@ _UNKNOWN: Final = "unknown"
 class HttpMetrics(Collector):
     """Counts the requests to an application; of streams, which last, neither time nor size.
 
-    The library's counters and histograms take a lock and walk the buckets for each observation, which was a
-    tenth of what a request for one event cost. All requests run in one thread: integers in lists do.
+    The library's counters and histograms take a lock and walk the buckets for each observation: a
+    twentieth of what a request for one event cost. All requests run in one thread: integers in lists do.
 
     Args:
         registry: where the metrics are exported.

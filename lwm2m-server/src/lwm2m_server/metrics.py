@@ -1,6 +1,7 @@
 """Prometheus metrics of the server. Label sets are complete from the start; no label names a device."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -51,12 +52,13 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._messages = Counter(
+        messages = Counter(
             "lwm2m_messages", "Messages of devices", ["operation", "outcome"], registry=registry
         )
+        self._messages = cache(messages.labels)
         for operation in _MESSAGES:
             for outcome in ("accepted", "refused", "duplicate"):
-                self._messages.labels(operation, outcome)
+                self._messages(operation, outcome)
         self._foreign = Counter(
             "lwm2m_messages_dropped", "Messages that belong to no operation", ["reason"], registry=registry
         )
@@ -79,9 +81,10 @@ class Metrics:
         self._unmatched = Counter(
             "lwm2m_responses_unmatched", "Responses that nobody waited for", registry=registry
         )
-        self._events = Counter("lwm2m_events", "Events appended to the feed", ["type"], registry=registry)
+        events = Counter("lwm2m_events", "Events appended to the feed", ["type"], registry=registry)
+        self._events = cache(events.labels)
         for kind in _EVENTS.split():
-            self._events.labels(kind)
+            self._events(kind)
         self.http = HttpMetrics(registry, "lwm2m")
         self._ws_closed = Counter(
             "lwm2m_ws_closed", "WebSocket connections closed", ["reason"], registry=registry
@@ -99,7 +102,7 @@ class Metrics:
 
     def message(self, operation: Operation, outcome: str) -> None:
         """A device's message was `accepted`, `refused` or a `duplicate`."""
-        self._messages.labels(operation.value, outcome).inc()
+        self._messages(operation.value, outcome).inc()
 
     def foreign(self, reason: str) -> None:
         """A message had no effect, and why: one of `DROPPED`."""
@@ -116,7 +119,7 @@ class Metrics:
 
     def event(self, kind: str) -> None:
         """An event was appended."""
-        self._events.labels(kind).inc()
+        self._events(kind).inc()
 
     def ws_closed(self, reason: str) -> None:
         """A WebSocket connection ended: by the `client`, for being `slow`, or `stopping`."""

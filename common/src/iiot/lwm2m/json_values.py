@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from iiot.errors import DecodeError, InvalidValueError
@@ -10,6 +11,7 @@ from iiot.lwm2m.datatypes import INT_MIN, UINT_MAX
 from iiot.lwm2m.message import Link, ObjectLink, Record, Refusal, Value
 from iiot.lwm2m.path import MAX_ID, ROOT, Path, content_path, parse_content
 
+_PLAIN = frozenset((str, bool, int, float))
 _QUOTED = 100
 """Characters of a refused value that its sender gets back."""
 
@@ -35,9 +37,11 @@ def text(body: Mapping[str, Any], field: str, longest: int = 255) -> str | None:
         InvalidValueError: something else, or longer than `longest` characters.
     """
     value = body.get(field)
+    if value is None:
+        return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    if value is None or (isinstance(value, str) and len(value) <= longest):
+    if isinstance(value, str) and len(value) <= longest:
         return value
     raise InvalidValueError(field, value, f"a string of at most {longest} characters")
 
@@ -57,7 +61,13 @@ def records(body: Mapping[str, Any], *, creates: bool = False) -> tuple[Record, 
     if not isinstance(values, dict):
         raise InvalidValueError("values", values, "an object of paths and values")
     parse = parse_content if creates else Path.parse
-    found = [record for path, value in values.items() for record in flatten(parse(path), value)]
+    found: list[Record] = []
+    for name, value in values.items():
+        path = parse(name)
+        if type(value) in _PLAIN and path.is_value:
+            found.append(Record(path, value))
+        else:
+            found += flatten(path, value)
     history = body.get("records", [])
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
         raise InvalidValueError("records", history, 'a list of {"path", "value", "timestamp"}')
@@ -76,8 +86,11 @@ def flatten(path: Path, value: object) -> Iterable[Record]:
     """
     if isinstance(value, dict):
         for number, below in value.items():
-            child = (*path.ids, _id(path, number))
-            yield from flatten(content_path(child) if path.is_open else Path.of(*child), below)
+            child = _below(path, number)
+            if type(below) in _PLAIN and child.is_value:
+                yield Record(child, below)
+            else:
+                yield from flatten(child, below)
     elif not path.is_value:
         raise InvalidValueError(str(path), value, "an object of ids below it: only resources hold values")
     elif value is None or isinstance(value, str | bool | int | float):
@@ -114,7 +127,7 @@ def links_and_records(objects: object) -> tuple[tuple[Link, ...], tuple[Record, 
     links: list[Link] = []
     found: list[Record] = []
     for number, instances in objects.items():
-        path = Path.of(_id(ROOT, number))
+        path = _below(ROOT, number)
         if not isinstance(instances, dict):
             raise InvalidValueError(f"objects{path}", instances, "an object of instances")
         version = text(instances, "ver")
@@ -123,7 +136,7 @@ def links_and_records(objects: object) -> tuple[tuple[Link, ...], tuple[Record, 
         for instance, resources in instances.items():
             if instance == "ver":
                 continue
-            child = path / _id(path, instance)
+            child = _below(path, instance)
             if not isinstance(resources, dict):
                 raise InvalidValueError(f"objects{child}", resources, "an object of resources")
             links.append(Link(child))
@@ -138,8 +151,12 @@ def objects(links: Iterable[Link], values: Iterable[Record]) -> dict[str, Any]:
         node = _descend(tree, link.path)
         if "ver" in link.attributes:
             node["ver"] = link.attributes["ver"]
+    parent, node = ROOT.ids, tree
     for record in values:
-        _descend(tree, record.path.parent)[str(record.path.ids[-1])] = json_value(record)
+        ids = record.path.ids
+        if ids[:-1] != parent:  # values of one instance stand together
+            parent, node = ids[:-1], _descend(tree, record.path.parent)
+        node[str(ids[-1])] = json_value(record)
     return tree
 
 
@@ -210,10 +227,12 @@ def attribute_link(entry: object) -> Link:
     return Link(Path.parse(text(entry, "path") or ""), attributes)
 
 
-def _id(parent: Path, number: object) -> int:
-    if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) <= 5:
-        return int(number)
-    raise InvalidValueError(f"id below {parent}", number, "an integer from 0 to 65535")
+@lru_cache(maxsize=16384)
+def _below(parent: Path, number: str) -> Path:
+    if not (number.isascii() and number.isdigit() and len(number) <= 5):
+        raise InvalidValueError(f"id below {parent}", number, "an integer from 0 to 65535")
+    ids = (*parent.ids, int(number))
+    return content_path(ids) if parent.is_open else Path.of(*ids)
 
 
 def _descend(tree: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -25,9 +25,7 @@ class Path:
         Raises:
             InvalidValueError: there are more than four ids, or one is out of range.
         """
-        if not _legal(ids):
-            raise InvalidValueError("path", "/" + "/".join(map(str, ids)), _ALLOWED)
-        return cls(ids)
+        return _of(ids)
 
     @classmethod
     def parse(cls, text: str) -> "Path":
@@ -44,7 +42,7 @@ class Path:
         return self.ids[1:2] == (MAX_ID,)
 
     def __str__(self) -> str:
-        return "/" + "/".join(map(str, self.ids))
+        return _text(self.ids)
 
     def __truediv__(self, child: int) -> "Path":
         return Path.of(*self.ids, child)
@@ -100,7 +98,7 @@ def content_path(ids: tuple[int, ...]) -> Path:
     """
     open_instance = len(ids) > 1 and ids[1] == MAX_ID
     if not _legal((ids[0], 0, *ids[2:]) if open_instance else ids):
-        raise InvalidValueError("path", "/" + "/".join(map(str, ids)), _ALLOWED)
+        raise InvalidValueError("path", _text(ids), _ALLOWED)
     return Path(ids)
 
 
@@ -112,6 +110,19 @@ def parse_content(text: str) -> Path:
     """
     ids = _ids(text)
     return content_path(ids) if len(ids) > 1 and ids[1] == MAX_ID else _parse(text)
+
+
+# A fleet has few different paths and names them in every message: making them once also keeps them once.
+@lru_cache(maxsize=16384)
+def _of(ids: tuple[int, ...]) -> Path:
+    if not _legal(ids):
+        raise InvalidValueError("path", _text(ids), _ALLOWED)
+    return Path(ids)
+
+
+@lru_cache(maxsize=16384)
+def _text(ids: tuple[int, ...]) -> str:
+    return "/" + "/".join(map(str, ids))
 
 
 def _legal(ids: tuple[int, ...]) -> bool:

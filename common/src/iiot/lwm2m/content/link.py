@@ -1,14 +1,16 @@
 """CoRE link format, content format 40 (RFC 6690), for Register and Discover (Core 6.2.1, 6.3.2, 7.4.2)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m.message import Link
 from iiot.lwm2m.path import ROOT, Path
 
 Attribute = str | int | float | bool | None
+_LONGEST_KNOWN = 2048
 _TARGET = re.compile(r"\s*<([^<>]{0,255})>")
 _ATTRIBUTE = re.compile(
     r"""\s*;\s*([A-Za-z0-9!#$&+.^_`|~-]+\*?)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^"\s,;<>]*)))?""", re.ASCII
@@ -29,7 +31,7 @@ class Links:
 
     links: tuple[Link, ...]
     root: str = "/"
-    attributes: dict[str, Attribute] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 def encode(links: Iterable[Link]) -> str:
@@ -44,12 +46,19 @@ def encode(links: Iterable[Link]) -> str:
 def decode(text: str) -> Links:
     """Links from text; blanks, a trailing slash and unknown attributes are tolerated.
 
+    Devices of a kind register the same text: they share one result.
+
     Raises:
         DecodeError: not link format.
         InvalidValueError: a link to what is no node of the tree.
     """
+    return _decode_again(text) if len(text) <= _LONGEST_KNOWN else _decode(text)
+
+
+def _decode(text: str) -> Links:
     found = list(_scan(text))
-    root, attributes = "/", {}
+    root: str = "/"
+    attributes: Mapping[str, Attribute] = {}
     for target, given in found:
         if given.get("rt") == "oma.lwm2m":
             root, attributes = target, given
@@ -61,6 +70,9 @@ def decode(text: str) -> Links:
         Link(_path(target, root), given) for target, given in found if target != root and target != "/"
     )
     return Links(links, root, attributes)
+
+
+_decode_again = lru_cache(maxsize=512)(_decode)
 
 
 def _parts(link: Link) -> Iterable[str]:
