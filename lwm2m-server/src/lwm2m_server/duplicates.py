@@ -29,6 +29,9 @@ class Duplicates:
                 self._streams.popitem(last=False)
             return True
         self._streams.move_to_end(endpoint)
+        if missing[-1] == (seq, _END):  # in order, as nearly all are
+            missing[-1] = (seq + 1, _END)
+            return True
         for index in range(len(missing) - 1, -1, -1):
             low, high = missing[index]
             if seq > high:

@@ -135,12 +135,10 @@ class Store:
         return found
 
     def numbers(self, limit: int) -> Iterator[tuple[str, int]]:
-        """Endpoint and ledger number of the newest `limit` events that have one, oldest first."""
-        query = "SELECT endpoint, seq FROM (SELECT * FROM events ORDER BY id DESC LIMIT ?) ORDER BY id"
+        """Endpoint and ledger number of those of the newest `limit` events that have one, oldest first."""
+        query = "SELECT endpoint, seq FROM events WHERE id > ? AND seq IS NOT NULL ORDER BY id"
         with self._errors():
-            for endpoint, seq in self._read.execute(query, (limit,)):
-                if seq is not None:
-                    yield endpoint, seq
+            yield from self._read.execute(query, (self.latest - limit,))
 
     def registrations(self) -> list[bytes]:
         """The stored registrations."""

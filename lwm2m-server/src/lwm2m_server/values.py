@@ -37,6 +37,7 @@ class Values:
         self._points = points
         self._devices: OrderedDict[str, _Device] = OrderedDict()
         self._series = 0
+        self._limit = per_resource
 
     @property
     def resources(self) -> int:
@@ -54,11 +55,10 @@ class Values:
                 if len(device.series) >= MAX_RESOURCES:
                     continue
                 series = device.series[record.path] = deque()
-                self._series += 1
+                self._count(1)
             moment = now if record.time is None else min(now, round(record.time * 1000))
             _insert(series, (moment, record.value))
-            limit = max(1, min(self._per_resource, self._points // self._series))
-            while len(series) > limit:
+            while len(series) > self._limit:
                 series.popleft()
 
     def sent(self, endpoint: str, event_id: int) -> None:
@@ -94,13 +94,20 @@ class Values:
             device = self._devices[endpoint] = _Device()
             if len(self._devices) > MAX_ENDPOINTS:
                 _, oldest = self._devices.popitem(last=False)
-                self._series -= len(oldest.series)
+                self._count(-len(oldest.series))
         else:
             self._devices.move_to_end(endpoint)
         return device
 
+    def _count(self, added: int) -> None:
+        self._series += added
+        self._limit = max(1, min(self._per_resource, self._points // max(1, self._series)))
+
 
 def _insert(series: deque[Point], point: Point) -> None:
+    if not series or series[-1][0] <= point[0]:
+        series.append(point)
+        return
     at = len(series)
     while at and series[at - 1][0] > point[0]:
         at -= 1
