@@ -21,14 +21,12 @@ class EventHeaders:
         content_type: of the record's value.
     """
 
-    __slots__ = ("_fixed", "_formatted", "_time")
+    __slots__ = ("_fixed",)
 
     def __init__(self, topic: str, event_type: str, subject: str, content_type: str) -> None:
         headers = cloud_event_headers("", "/" + quote(topic), event_type, subject, 0)
         self._fixed: Headers = [header for header in headers if header[0] not in _VARYING]
         self._fixed.append(("content-type", content_type))
-        self._time = -1
-        self._formatted = b""
 
     def at(self, event_id: str | None, time_ms: int) -> Headers:
         """The headers of one event.
@@ -38,15 +36,14 @@ class EventHeaders:
                 consumers can drop duplicates; None when the message carries nothing of that kind.
             time_ms: UTC ms; values outside the years 1970 to 9999 become 1970.
         """
-        if time_ms != self._time:
-            self._time, self._formatted = time_ms, _rfc3339(time_ms)
         identity = event_id or f"bridge-{next(_unique)}"
-        return [*self._fixed, ("ce_id", identity), ("ce_time", self._formatted)]
+        return [*self._fixed, ("ce_id", identity), ("ce_time", _rfc3339(time_ms))]
 
 
 _LAST_MS = 253_402_300_799_999
 
 
+@lru_cache(maxsize=1024)
 def _rfc3339(time_ms: int) -> bytes:
     seconds, ms = divmod(time_ms if 0 <= time_ms <= _LAST_MS else 0, 1000)
     return b"%s.%03dZ" % (_second(seconds), ms)

@@ -246,14 +246,18 @@ class Connection:
         self._transport = transport
 
     def __call__(self, package: Package) -> None:
-        """Handle one packet from the broker."""
-        handler = self._dispatch.get(package.cmd & 0xF0)
+        """Handle what the library makes up itself: the DISCONNECT of a lost connection."""
+        self.receive(package.cmd, package.data)
+
+    def receive(self, header: int, data: bytes) -> None:
+        """Handle one packet from the broker: its first byte, and what follows the length."""
+        handler = self._dispatch.get(header & 0xF0)
         if handler is None:
             return
         try:
-            handler(package.cmd, package.data)
+            handler(header, data)
         except (struct.error, IndexError, ValueError) as exc:
-            log.warning("mqtt_malformed_packet", command=package.cmd, error=str(exc))
+            log.warning("mqtt_malformed_packet", command=header, error=str(exc))
             self._transport._transport.abort()
 
     async def _connect(self) -> None:
@@ -304,9 +308,11 @@ class Connection:
         if header & 0x06:
             mid = data[end] << 8 | data[end + 1]
             end += 2
-        if self._is_v5:
+        if self._is_v5 and data[end]:
             start, end = end, skip_properties(data, end)
-            request = correlation_id(data[start:end]) if data[start] else ""
+            request = correlation_id(data[start:end])
+        elif self._is_v5:
+            end += 1
         self._received.arrive(Message(topic, data[end:], header, mid, self._received, request))
 
     def _write_puback(self, pubacks: bytes) -> None:

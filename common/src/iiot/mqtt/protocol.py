@@ -5,10 +5,10 @@
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any
 
 from gmqtt.mqtt.connection import MQTTConnection
-from gmqtt.mqtt.package import Package
 from gmqtt.mqtt.protocol import BaseMQTTProtocol, MQTTProtocol
 from gmqtt.mqtt.utils import ConnectionState
 
@@ -34,10 +34,14 @@ class PacketProtocol(MQTTProtocol):  # type: ignore[misc]
         """Hand over every packet that is complete."""
         buffer = self._rest + data if self._rest else data
         at, size = 0, len(buffer)
-        receive = self._connection.put_package
+        receive = self._connection.begin_to_receive()
         while at + 2 <= size:
             length, start = buffer[at + 1], at + 2
-            if length > 127:
+            if length < 128:
+                pass
+            elif start < size and buffer[start] < 128:
+                length, start = length & 127 | buffer[start] << 7, start + 1
+            else:
                 length, start = _long_length(buffer, at + 1)
                 if start > at + 5:
                     self._transport.abort()
@@ -45,7 +49,7 @@ class PacketProtocol(MQTTProtocol):  # type: ignore[misc]
             end = start + length
             if start == at or end > size:
                 break
-            receive(Package(buffer[at], buffer[start:end]))
+            receive(buffer[at], buffer[start:end])
             at = end
         self._rest = buffer[at:]
 
@@ -68,6 +72,15 @@ class PacketProtocol(MQTTProtocol):  # type: ignore[misc]
 
 class PausableTransport(MQTTConnection):  # type: ignore[misc]
     """Takes silence for a dead broker only while it reads: a PINGRESP waits behind what is not read."""
+
+    def begin_to_receive(self) -> Callable[[int, bytes], None]:
+        """Note that the broker lives; what takes its packets.
+
+        The library's own `put_package` does so for each packet, with an object around it.
+        """
+        self._last_data_in = time.monotonic()
+        receive: Callable[[int, bytes], None] = self._handler.receive
+        return receive
 
     def _keep_connection(self) -> None:
         if self._handler.is_paused:
