@@ -77,8 +77,11 @@ class DeviceStates:
         """A birth, data or death message."""
         if not self._is_on:
             return
-        state = self._of(topic.edge_node)
         kind = topic.message_type
+        if kind in _DATA:
+            self.seen(topic.edge_node, now_ms)
+            return
+        state = self._of(topic.edge_node)
         if kind is MessageType.NBIRTH:
             node = _liveness(now_ms, online=True)
             state["sparkplug"] = {"group": topic.group, **node, "bd_seq": _bd_seq(message), "devices": {}}
@@ -89,7 +92,13 @@ class DeviceStates:
             node = state["sparkplug"]
             if node is not None and topic.device is not None:
                 node["devices"][topic.device] = _liveness(now_ms, online=kind is MessageType.DBIRTH)
-        self._note(topic.edge_node, now_ms, urgent=kind not in _DATA, alive=kind is not _DEATH)
+        self._note(topic.edge_node, now_ms, urgent=True, alive=kind is not _DEATH)
+
+    def seen(self, device: str, now_ms: int) -> None:
+        """A message that tells nothing but that the device is there."""
+        if self._is_on:
+            self._of(device)
+            self._note(device, now_ms, urgent=False)
 
     def lwm2m(self, endpoint: str, operation: str, content: dict[str, Any], now_ms: int) -> None:
         """An uplink message of the LwM2M JSON profile."""

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -11,11 +11,12 @@ from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
 from iiot.kafka import Headers
 from iiot.sparkplug.births import BirthCatalog
-from iiot.sparkplug.payload import Payload, decode_payload
+from iiot.sparkplug.payload import Payload, decode_payload, read_message
+from iiot.sparkplug.plain import resolve_plain
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.events import EventHeaders
-from mqtt_redpanda_bridge.metric_json import metric_to_json
+from mqtt_redpanda_bridge.metric_json import metric_to_json, plain_to_json
 from mqtt_redpanda_bridge.oma import Lwm2mOma
 from mqtt_redpanda_bridge.routes import Format, Route
 from mqtt_redpanda_bridge.store import Store
@@ -26,6 +27,7 @@ DEAD_LETTER_BYTES: Final = 64 * 1024
 """How much of a payload a dead letter carries."""
 MAX_REASON: Final = 500
 _BIRTHS = (MessageType.NBIRTH, MessageType.DBIRTH)
+_DATA = (MessageType.NDATA, MessageType.DDATA)
 _COMMANDS = (MessageType.NCMD, MessageType.DCMD)
 _OPERATIONS = {
     "reg": "register",
@@ -101,20 +103,22 @@ class _Sparkplug:
 
     def decode(self, payload: bytes) -> Payload:
         message = decode_payload(payload)
-        if self.topic.short_form:
-            self.context.non_conformant += 1
+        self.count_short_form()
         if self.is_birth:
             self.context.births.learn(self.topic, message)
             if self.context.store is not None:
                 self.context.store.put(self.topic, payload)
         return message
 
-    def headers_of(self, message: Payload, now_ms: int) -> Headers:
-        if message.timestamp is None:
+    def count_short_form(self) -> None:
+        if self.topic.short_form:
+            self.context.non_conformant += 1
+
+    def headers_of(self, timestamp: int | None, seq: int | None, now_ms: int) -> Headers:
+        if timestamp is None:
             return self.headers.at(None, now_ms)
         # seq grows with every message, so with the time it tells messages of a topic apart.
-        identity = None if message.seq is None else f"{message.timestamp}-{message.seq}"
-        return self.headers.at(identity, message.timestamp)
+        return self.headers.at(None if seq is None else f"{timestamp}-{seq}", timestamp)
 
 
 class SparkplugJson(_Sparkplug):
@@ -130,17 +134,39 @@ class SparkplugJson(_Sparkplug):
             "message_type": self.topic.message_type,
         }
         self._opening = orjson.dumps(described)[:-1] + b","
+        self._is_data = self.topic.message_type in _DATA
 
     def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
         """See `Encoder.encode`."""
+        if self._is_data and (record := self._encode_plain(payload, now_ms)) is not None:
+            return record
+        return self._encode_any(payload, now_ms)
+
+    def _encode_plain(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers] | None:
+        message = read_message(payload)
+        plain = resolve_plain(message, self.context.births.known(self.topic))
+        if plain is None:
+            return None
+        self.count_short_form()
+        timestamp = message.timestamp if message.HasField("timestamp") else None
+        seq = message.seq if message.HasField("seq") else None
+        time_ms = now_ms if timestamp is None else timestamp
+        value = self._value(seq, time_ms, [plain_to_json(metric, time_ms) for metric in plain])
+        self.context.states.seen(self.topic.edge_node, now_ms)
+        return value, self.headers_of(timestamp, seq, now_ms)
+
+    def _encode_any(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
         message = self.decode(payload)
         time_ms = now_ms if message.timestamp is None else message.timestamp
         if not self.is_birth:
             self.context.unresolved += len(self.context.births.resolve(self.topic, message))
         metrics = [metric_to_json(metric, time_ms) for metric in message.metrics]
-        body = orjson.dumps({"seq": message.seq, "timestamp": time_ms, "metrics": metrics})
+        value = self._value(message.seq, time_ms, metrics)
         self.context.states.sparkplug(self.topic, message, now_ms)
-        return self._opening + body[1:], self.headers_of(message, now_ms)
+        return value, self.headers_of(message.timestamp, message.seq, now_ms)
+
+    def _value(self, seq: int | None, time_ms: int, metrics: list[dict[str, Any]]) -> bytes:
+        return self._opening + orjson.dumps({"seq": seq, "timestamp": time_ms, "metrics": metrics})[1:]
 
 
 class SparkplugProtobuf(_Sparkplug):
@@ -153,7 +179,7 @@ class SparkplugProtobuf(_Sparkplug):
         """See `Encoder.encode`."""
         message = self.decode(payload)
         self.context.states.sparkplug(self.topic, message, now_ms)
-        return payload, self.headers_of(message, now_ms)
+        return payload, self.headers_of(message.timestamp, message.seq, now_ms)
 
 
 class Lwm2mJson:

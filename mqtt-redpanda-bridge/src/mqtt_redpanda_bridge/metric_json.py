@@ -6,6 +6,7 @@ from typing import Any
 from iiot.sparkplug.composite import DataSet, MetaData, PropertySet
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Template
+from iiot.sparkplug.plain import PlainMetric
 
 # A list, because a member of an IntEnum is a quick index and a slow dictionary key.
 _LABELS = [datatype.label for datatype in sorted(DataType)]
@@ -41,6 +42,17 @@ def metric_to_json(metric: Metric, time_ms: int) -> dict[str, Any]:
     if metric.metadata is not None:
         entry["metadata"] = _metadata(metric.metadata)
     return entry
+
+
+def plain_to_json(metric: PlainMetric, time_ms: int) -> dict[str, Any]:
+    """The same for a metric that needs nothing more."""
+    (name, datatype, _), value, timestamp = metric
+    return {
+        "name": name,
+        "type": _LABELS[datatype],
+        "value": value if type(value) in _PLAIN else value_to_json(value),
+        "timestamp": time_ms if timestamp is None else timestamp,
+    }
 
 
 def value_to_json(value: Any) -> Any:

@@ -67,6 +67,48 @@ def test_data_gets_names_types_and_signs_from_the_births():
     assert context.unresolved == 0
 
 
+BORN = (
+    Metric("Level", -1, DataType.INT8, T, alias=1),
+    Metric("Speed", 0.5, DataType.DOUBLE, T, alias=2),
+    Metric("Mode", "auto", DataType.STRING, T, alias=3),
+    Metric("Blob", b"\x01", DataType.BYTES, T, alias=4),
+    Metric("Table", DataSet(["a"], [DataType.BOOLEAN], []), DataType.DATA_SET, T, alias=5),
+)
+TYPED = st.one_of(
+    st.tuples(st.just(DataType.INT8), st.integers(-128, 127)),
+    st.tuples(st.just(DataType.DOUBLE), st.floats()),
+    st.tuples(st.just(DataType.STRING), st.text(max_size=3)),
+    st.tuples(st.just(DataType.BYTES), st.binary(max_size=3)),
+    st.tuples(st.just(DataType.DATA_SET), st.just(DataSet(["a"], [DataType.BOOLEAN], [(True,)]))),
+    st.tuples(st.just(DataType.INT8), st.none()),
+)
+METRICS = st.builds(
+    lambda name, alias, typed, timestamp, historical: Metric(
+        name, typed[1], typed[0], timestamp, 9 if name is alias is None else alias, is_historical=historical
+    ),
+    st.sampled_from([None, "", "Level", "Speed", "Mode", "Blob", "Table", "Other"]),
+    st.sampled_from([None, 1, 2, 3, 4, 5, 8]),
+    TYPED,
+    st.sampled_from([None, T]),
+    st.sampled_from([False, False, True]),
+)
+
+
+@given(st.lists(METRICS, max_size=3), st.booleans(), st.sampled_from([None, T]), st.sampled_from([None, 7]))
+def test_the_quick_way_of_plain_data_gives_what_the_general_one_gives(metrics, types, timestamp, seq):
+    quick, general = Context(), Context()
+    records = []
+    for context in (quick, general):
+        encode("spBv1.0/g/DBIRTH/n/d", sparkplug(*BORN), context)
+        way = encoder("spBv1.0/g/DDATA/n/d", context)
+        payload = sparkplug(*metrics, timestamp=timestamp, seq=seq, types=types)
+        way._is_data = context is quick
+        value, headers = way.encode(payload, NOW)
+        records.append((value, [one for one in headers if (timestamp and seq) or one[0] != "ce_id"]))
+    assert records[0] == records[1]
+    assert quick.unresolved == general.unresolved
+
+
 def test_what_no_birth_told_is_kept_and_counted():
     context = Context()
     data = sparkplug(

@@ -25,7 +25,9 @@ class Definition(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Unit:
+class Known:
+    """What the birth of an edge node or device said, by name and by alias."""
+
     by_name: dict[str, Definition] = field(default_factory=dict)
     by_alias: dict[int, Definition] = field(default_factory=dict)
 
@@ -34,7 +36,7 @@ class BirthCatalog:
     """Definitions of every edge node and device whose birth was seen."""
 
     def __init__(self) -> None:
-        self._nodes: dict[tuple[str, str], dict[str | None, _Unit]] = {}
+        self._nodes: dict[tuple[str, str], dict[str | None, Known]] = {}
         self._shared: dict[Definition, Definition] = {}
 
     def learn(self, topic: Topic, payload: Payload) -> None:
@@ -48,7 +50,7 @@ class BirthCatalog:
             units = self._nodes.setdefault((topic.group, topic.edge_node), {})
         else:
             return
-        unit = units[topic.device] = _Unit()
+        unit = units[topic.device] = Known()
         for metric in payload.metrics:
             if metric.name is None or metric.datatype is None:
                 continue
@@ -58,6 +60,10 @@ class BirthCatalog:
             if metric.alias is not None:
                 unit.by_alias[metric.alias] = definition
 
+    def known(self, topic: Topic) -> Known:
+        """What the latest birth of the topic's node or device said; nothing if none was seen."""
+        return self._nodes.get((topic.group, topic.edge_node), {}).get(topic.device) or Known()
+
     def resolve(self, topic: Topic, payload: Payload) -> list[str]:
         """Complete names, datatypes and values of the payload's metrics, in place.
 
@@ -65,7 +71,7 @@ class BirthCatalog:
             One line for each metric that stays incomplete: no birth told of it, or its value does
             not fit the birth's datatype.
         """
-        unit = self._nodes.get((topic.group, topic.edge_node), {}).get(topic.device, _Unit())
+        unit = self.known(topic)
         problems = []
         for metric in payload.metrics:
             if metric.name is not None:
