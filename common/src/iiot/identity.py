@@ -7,6 +7,7 @@ SERVICES = ("lwm2m-server", "sparkplug-host", "mqtt-redpanda-bridge", "console",
 
 _LWM2M_LEVELS = ("bs", "rd", "reg", "update", "dereg", "send", "bootstrap")
 _RESERVED = frozenset({*_LWM2M_LEVELS, *SERVICES})
+_SEPARATORS = frozenset("/+#")
 _NAMES = ", ".join(sorted(_RESERVED))
 _ALLOWED = f"1 to 64 bytes of printable UTF-8 without / + #, no $ in front, not {_NAMES}"
 
@@ -30,7 +31,7 @@ def check_device_id(text: str) -> str:
         text.isprintable()
         and 1 <= len(text.encode()) <= 64
         and not text.startswith("$")
-        and not any(c in "/+#" for c in text)
+        and _SEPARATORS.isdisjoint(text)
         and text not in _RESERVED
     )
     if not legal:
