@@ -1,5 +1,6 @@
 """Path and query parameters of the API."""
 
+from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field, create_model
@@ -241,10 +242,13 @@ class Clients(BaseModel):
     """Registrations to leave out."""
 
 
+@cache
 def at_level(model: type[M], depth: int) -> type[M]:
     """The model for routes with `depth` ids in the path."""
     fields: dict[str, Any] = dict.fromkeys(LEVELS[:depth], (_Id, ...))
-    return create_model(f"{model.__name__}{depth}", __base__=model, **fields)
+    # Ids have no docstrings, and to look for the source of a made class takes longer than to make it.
+    plain = {"use_attribute_docstrings": False}
+    return create_model(f"{model.__name__}{depth}", __base__=model, __cls_kwargs__=plain, **fields)
 
 
 def template(depth: int, suffix: str = "") -> str:
