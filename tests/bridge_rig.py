@@ -71,7 +71,7 @@ class Bridge:
 
     def metrics(self):
         """Values by metric name, summed over routes."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=30) as answer:
             text = answer.read().decode()
         values = Counter()
         for name, value in re.findall(r"^(bridge_\w+)(?:\{[^}]*\})? (\S+)$", text, re.MULTILINE):
