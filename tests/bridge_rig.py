@@ -171,11 +171,15 @@ class Device:
         payload = encode_payload(Payload(time_ms, metrics, number % 256))
         self.publish("spBv1.0/IIoT/DDATA/{name}/asset", payload, qos=0)
 
-    def close(self, seconds=15):
-        """Wait until the broker has everything, and leave."""
+    def wait_confirmed(self, seconds=15):
+        """Wait until the broker has everything."""
         wait_until(
             lambda: self._confirmed == self._published, f"{self.name}: PUBACKs arrive", seconds=seconds
         )
+
+    def close(self, seconds=15):
+        """Wait until the broker has everything, and leave."""
+        self.wait_confirmed(seconds)
         self._client.disconnect()
         self._client.loop_stop()
 

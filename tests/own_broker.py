@@ -28,19 +28,30 @@ class Server:
         (self._process.kill if kill else self._process.terminate)()
         self._process.wait(30)
 
+    def signal(self, number):
+        self._process.send_signal(number)
+
     def is_running(self):
         return self._process.poll() is None
 
 
 @contextmanager
-def own_mosquitto(directory, authority=None):
-    """A Mosquitto and its process; `authority` is a directory of certificates to share with others."""
+def own_mosquitto(directory, authority=None, disk=None):
+    """A Mosquitto and its process.
+
+    Args:
+        directory: to be made; holds its files.
+        authority: a directory of certificates to share with others.
+        disk: makes the file system of its data from the directory of that, see `SmallDisk`.
+    """
     directory.mkdir()
     if authority is None:
         authority = directory / "all-certs"
         certs.create_authority(authority)
     ports = mosquitto_process.BrokerPorts(free_port(), free_port(), free_port())
     command = mosquitto_process.prepare(directory, ROOT / "mosquitto", authority, ports)
+    if disk:
+        command = disk(directory / "data").command(command)
     server = Server(command, directory, [ports.tls])
     server.start()
     broker = Broker(ports.tls, ports.plain, ports.websocket, authority, directory / "log.txt")

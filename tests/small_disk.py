@@ -20,6 +20,9 @@ class SmallDisk:
 
     The tmpfs lives in a mount namespace that a process of ours keeps, over restarts of the server; no
     privilege is needed, and nothing of it stays behind.
+
+    Attributes:
+        path: the directory as it is on the disk.
     """
 
     def __init__(self, directory, megabytes):
@@ -36,7 +39,7 @@ class SmallDisk:
             stdout=subprocess.PIPE,
         )
         assert self._keeper.stdout.readline() == b"ready\n", "the small disk could not be mounted"
-        self._seen = Path(f"/proc/{self._keeper.pid}/root{directory}")
+        self.path = Path(f"/proc/{self._keeper.pid}/root{directory}")
         return self
 
     def __exit__(self, *_):
@@ -52,9 +55,9 @@ class SmallDisk:
 
     def fill(self):
         """Take all room there is."""
-        with suppress(OSError), (self._seen / "ballast").open("wb", buffering=0) as ballast:
+        with suppress(OSError), (self.path / "ballast").open("wb", buffering=0) as ballast:
             while ballast.write(BLOCK):
                 pass
 
     def free(self):
-        (self._seen / "ballast").unlink()
+        (self.path / "ballast").unlink()

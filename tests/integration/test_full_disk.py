@@ -1,16 +1,18 @@
-"""Disks that fill up under Kafka and the LwM2M server, and have room again: nothing is lost."""
+"""Disks that fill up under Kafka, Mosquitto and the LwM2M server, and have room again: nothing is lost."""
 
 import json
 import os
+import signal
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
 
 import pytest
 
 from bridge_rig import Device, Fleet, Reader, judge, running_bridge
 from lwm2m_rig import device, server_environment
-from own_broker import Server
+from own_broker import Server, own_mosquitto
 from own_kafka import own_kafka
 from small_disk import SmallDisk
 from support import free_port, wait_until
@@ -46,6 +48,47 @@ def test_a_full_disk_under_kafka(mosquitto, stack, disks, tmp_path, unique):
     stack.callback(reader.close)
     verdict = judge(reader, fleet.expected())
     assert (verdict.lost, verdict.reordered) == (0, 0)
+
+
+def test_a_full_disk_under_mosquitto(kafka, stack, disks, tmp_path, unique):
+    mosquitto, server = stack.enter_context(own_mosquitto(tmp_path / "mosquitto", disk=disks))
+    disk = disks.made[0]
+    snapshot, attempt = disk.path / "mosquitto.db", disk.path / "mosquitto.db.new"
+    bridge = stack.enter_context(running_bridge(mosquitto, kafka, tmp_path))
+    reader = Reader(kafka)
+    stack.callback(reader.close)
+    bridge.terminate()  # the broker queues for it
+    name = unique("device")
+
+    def queue():
+        for _ in range(300):
+            sender.send_lwm2m()
+        sender.wait_confirmed()
+        server.signal(signal.SIGUSR1)  # save now, not within 10 s
+
+    with closing(Device(mosquitto, name)) as sender:
+        queue()
+        wait_until(lambda: snapshot.stat().st_size > 50_000, "a snapshot")
+        disk.fill()
+        before = snapshot.stat().st_size
+        queue()
+        wait_until(attempt.exists, "a snapshot was tried")
+        assert snapshot.stat().st_size == before
+        Device(mosquitto, unique("another")).close()  # it takes connections
+        disk.free()
+        server.signal(signal.SIGUSR1)
+        wait_until(lambda: not attempt.exists() and snapshot.stat().st_size > before, "a snapshot")
+        disk.fill()
+        queue()
+        wait_until(attempt.exists, "a snapshot was tried")
+        server.stop(kill=True)
+    server.start()  # the disk still full
+    bridge.start()
+    bridge.wait_healthy()
+    verdict = judge(reader, {(name, "lwm2m"): 600})
+    assert (verdict.lost, verdict.duplicated, verdict.reordered) == (0, 0, 0)
+    # What came after the last snapshot is the price of a kill, as with room on the disk.
+    assert bridge.metrics()["bridge_received_total"] == 600
 
 
 def test_a_full_disk_under_the_lwm2m_server(mosquitto, stack, disks, tmp_path, unique):
