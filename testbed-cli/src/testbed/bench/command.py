@@ -53,6 +53,7 @@ def bridge(
     ] = 0,
     receive_maximum: Annotated[int, typer.Option(min=1, max=65_535)] = 4_000,
     tls: Annotated[bool, typer.Option(help="TLS between broker and bridge.")] = False,
+    bridges: Annotated[int, typer.Option(min=1, max=32, help="Bridges that share the devices.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """MQTT to Kafka through the bridge: a message counts when it is in the topic.
@@ -69,12 +70,19 @@ def bridge(
         "publish_qos": qos,
         "receive_maximum": receive_maximum,
         "tls": tls,
+        "bridges": bridges,
         "warmup": warmup,
     }
     measured: list[Run] = []
     with (
         in_good_order("starting broker, Kafka and bridge") as say,
-        running_rig(form=form.value, partitions=partitions, receive_maximum=receive_maximum, tls=tls) as rig,
+        running_rig(
+            form=form.value,
+            partitions=partitions,
+            receive_maximum=receive_maximum,
+            tls=tls,
+            bridges=bridges,
+        ) as rig,
     ):
         load = Load(rig.mqtt_port, form.value, payload, topics, qos, rate)
         for number in range(runs):
