@@ -83,7 +83,9 @@ async def test_parts_that_are_away_are_told(console):
         statuses = {name: found["status"] for name, found in overview["parts"].items()}
         assert statuses.pop("mosquitto") == "unknown"
         assert set(statuses.values()) == {"unreachable"}
-        assert "does not answer" in overview["parts"]["lwm2m-server"]["detail"]
+        detail = overview["parts"]["lwm2m-server"]["detail"]
+        assert "does not answer" in detail
+        assert detail.endswith("Connection refused")
         for path in ("/api/lwm2m/clients", "/api/topics", "/api/prometheus/query?query=up"):
             answer = await client.get(path)
             assert answer.status == 502
@@ -100,6 +102,17 @@ async def test_health_and_rates_of_a_part(console, part):
         found = (await (await client.get("/api/overview")).json())["parts"]["sparkplug-host"]
     assert (found["status"], found["instances"]) == ("healthy", 1)
     assert (found["figures"]["devices_online"], found["figures"]["messages"]) == (2, None)
+
+
+async def test_what_a_part_says_is_wrong_with_it(console, part):
+    fake, url = await part()
+    fake.answers["/api/health"] = {"status": "unhealthy", "mqtt_connected": True, "kafka_connected": False}
+    async with console(bridge_url=url) as client:
+        found = (await (await client.get("/api/overview")).json())["parts"]["mqtt-redpanda-bridge"]
+    assert (found["status"], found["detail"]) == (
+        "unhealthy",
+        "it says that it is not healthy: kafka_connected is false",
+    )
 
 
 async def test_prometheus_answers_queries_and_nothing_else(console, part):

@@ -67,9 +67,10 @@ class Snapshot:
     figures: tuple[Figure, ...] = ()
 
     @property
-    def rate(self) -> float:
-        """Arrivals per second in all topics."""
-        return sum(topic.rate or 0.0 for topic in self.topics)
+    def rate(self) -> float | None:
+        """Arrivals per second in all topics; None while Kafka is away, and at the first look."""
+        known = [topic.rate for topic in self.topics if topic.rate is not None]
+        return sum(known) if known else None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher, DataTable, Footer, Input, Static
 
+from testbed.monitor import view
 from testbed.monitor.collect import Collector
 from testbed.monitor.filter import Filter
 from testbed.monitor.messages import ALL, Messages
@@ -209,7 +210,7 @@ class Monitor(App[None]):
         snapshot = self._snapshot
         down = [check.name for check in snapshot.checks if check.state == "down"]
         title = Text("IoT testbed", "bold", overflow="ellipsis", no_wrap=True)
-        title.append(f"  {snapshot.at:%H:%M:%S}  {snapshot.rate:,.1f} records/s")
+        title.append(f"  {snapshot.at:%H:%M:%S}  {view.rate(snapshot.rate)} records/s")
         if self._paused:
             title.append("  PAUSED", "bold yellow")
         if self._filter:

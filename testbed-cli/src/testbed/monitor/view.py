@@ -93,7 +93,7 @@ def topics(found: Sequence[TopicLine]) -> RenderableType:
 def plain(snapshot: Snapshot) -> RenderableType:
     """A whole snapshot, for output that is no terminal."""
     return Group(
-        Text(f"{snapshot.at:%Y-%m-%d %H:%M:%S}  {snapshot.rate:,.1f} records/s into Kafka"),
+        Text(f"{snapshot.at:%Y-%m-%d %H:%M:%S}  {rate(snapshot.rate)} records/s into Kafka"),
         Text(),
         *(Text(f"{check.state:<8}{check.name:<18}{check.detail}") for check in snapshot.checks),
         Text(),

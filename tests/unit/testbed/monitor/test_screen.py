@@ -205,7 +205,7 @@ async def test_it_survives_everything_being_down_and_comes_back(collector):
         collector.down, collector.found_alerts = True, None
         await pilot.press("r")
         await settle(pilot)
-        await shows(pilot, "no answer on port 9092", "neither it nor Prometheus answers")
+        await shows(pilot, "no answer on port 9092", "neither it nor Prometheus answers", "- records/s")
         for number in range(1, 8):
             await pilot.press(str(number))
             await settle(pilot)
