@@ -15,8 +15,9 @@ PACKAGES = (
     *("console", "testbed"),
 )
 COMPOSE = "tests/compose"
-SUITES = ("tests/e2e", COMPOSE, "tests/integration", "tests/interop", "tests/unit")
-"""In the order in which they begin: those that must run one after another take longest."""
+SUITES = (COMPOSE, "tests/e2e", "tests/integration", "tests/interop", "tests/unit")
+"""In the order in which they begin. The first two run one after another, so take longest; the testbed of the
+second runs to the end, and would slow down the first."""
 PROCESSES = ("-n", "2", "--no-loadscope-reorder")
 """Two processes share the tests, each with servers of its own; tests/conftest.py says who gets what."""
 
