@@ -49,7 +49,8 @@ def selectors(expr: str) -> list[str]:
     ALERTS is left out: Prometheus has it only while something fires.
     """
     found = []
-    for match in _SELECTOR.finditer(re.sub(r"\b(by|on|without|ignoring|group_left)\s*\([^)]*\)", "", expr)):
+    names_no_series = r"\b(by|on|without|ignoring|group_left)\s*\([^)]*\)|\boffset\s+\w+"
+    for match in _SELECTOR.finditer(re.sub(names_no_series, "", expr)):
         name, braces, bare = match.groups()
         if braces and name != "ALERTS":
             found.append(f"{name or ''}{braces}")

@@ -85,7 +85,7 @@ async def test_with_nothing_there_everything_is_down_and_nothing_raises():
     async with Collector(places()) as collector:
         snapshot = await collector.snapshot()
         assert states(snapshot) == DOWN
-        assert (snapshot.topics, snapshot.routes, snapshot.rate) == ((), (), 0)
+        assert (snapshot.topics, snapshot.routes, snapshot.rate) == ((), (), None)
         assert re.fullmatch(r"no answer on port \d+", detail(snapshot, "Kafka"))
         assert await collector.newest(["t"], 5) == []
 
