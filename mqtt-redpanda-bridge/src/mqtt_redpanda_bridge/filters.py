@@ -13,8 +13,8 @@ def check_filter(text: str) -> str:
             not last.
     """
     levels = text.split("/")
-    size = len(text.encode(errors="replace"))
-    if not 1 <= size <= MAX_BYTES or "\0" in text or text.encode(errors="replace").decode() != text:
+    encoded = text.encode(errors="replace")
+    if not 1 <= len(encoded) <= MAX_BYTES or b"\0" in encoded or encoded.decode() != text:
         raise InvalidValueError("filter", text, f"1 to {MAX_BYTES} bytes of UTF-8 without NUL")
     if any(len(level) > 1 and ("+" in level or "#" in level) for level in levels):
         raise InvalidValueError("filter", text, "+ and # each alone in their level")
