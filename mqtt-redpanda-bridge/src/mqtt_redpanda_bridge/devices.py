@@ -7,14 +7,13 @@ import orjson
 
 from iiot.kafka import Headers
 from iiot.sparkplug.payload import Payload
-from iiot.sparkplug.topic import MessageType, Topic
+from iiot.sparkplug.topic import DATA, MessageType, Topic
 from iiot.topics import DEVICE_STATE
 from mqtt_redpanda_bridge.events import EventHeaders
 
 MAX_DEVICES: Final = 50_000
 """Devices whose state is kept in memory, about 1.2 kB each."""
 _DEATH: Final = MessageType.NDEATH
-_DATA: Final = (MessageType.NDATA, MessageType.DDATA)
 
 
 class DeviceStates:
@@ -78,7 +77,7 @@ class DeviceStates:
         if not self._is_on:
             return
         kind = topic.message_type
-        if kind in _DATA:
+        if kind in DATA:
             self.seen(topic.edge_node, now_ms)
             return
         state = self._of(topic.edge_node)

@@ -8,15 +8,14 @@ reports that Kafka does. Members change only while nothing is in flight, so no d
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 from zlib import crc32
 
 from iiot.errors import DecodeError
-from iiot.sparkplug.topic import MessageType, Topic, parse_topic
+from iiot.sparkplug.topic import BIRTHS, Topic, parse_topic
 from mqtt_redpanda_bridge.pump import MAX_LANES, Incoming, Pump
 from mqtt_redpanda_bridge.routes import Format, Route, RouteTable
 
-_BIRTHS: Final = (MessageType.NBIRTH, MessageType.DBIRTH)
 Birth = tuple[str, bytes]
 """MQTT topic and payload of a birth."""
 
@@ -307,7 +306,7 @@ def device_of(route: Route, topic: str) -> tuple[str, bool]:
             except DecodeError:
                 return topic, False
             if isinstance(parsed, Topic):
-                return parsed.edge_node, parsed.message_type in _BIRTHS
+                return parsed.edge_node, parsed.message_type in BIRTHS
             return topic, False
         case Format.LWM2M_JSON | Format.LWM2M_OMA:
             levels = topic.split("/")

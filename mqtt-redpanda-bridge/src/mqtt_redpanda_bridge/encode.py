@@ -13,7 +13,7 @@ from iiot.kafka import Headers
 from iiot.sparkplug.births import BirthCatalog
 from iiot.sparkplug.payload import Payload, decode_payload, read_message
 from iiot.sparkplug.plain import resolve_plain
-from iiot.sparkplug.topic import MessageType, Topic, parse_topic
+from iiot.sparkplug.topic import BIRTHS, COMMANDS, DATA, Topic, parse_topic
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.events import EventHeaders
 from mqtt_redpanda_bridge.metric_json import metric_to_json, plain_to_json
@@ -26,9 +26,6 @@ PROTOBUF: Final = "application/x-protobuf"
 DEAD_LETTER_BYTES: Final = 64 * 1024
 """How much of a payload a dead letter carries."""
 MAX_REASON: Final = 500
-_BIRTHS = (MessageType.NBIRTH, MessageType.DBIRTH)
-_DATA = (MessageType.NDATA, MessageType.DDATA)
-_COMMANDS = (MessageType.NCMD, MessageType.DCMD)
 _OPERATIONS = {
     "reg": "register",
     "dereg": "deregister",
@@ -92,14 +89,14 @@ class _Sparkplug:
 
     def __init__(self, route: Route, topic: str, context: Context, content_type: str) -> None:
         parsed = parse_topic(topic, accept_short_form=True)
-        if not isinstance(parsed, Topic) or parsed.message_type in _COMMANDS:
+        if not isinstance(parsed, Topic) or parsed.message_type in COMMANDS:
             raise DecodeError(f"topic {topic!r}: not a birth, data or death of an edge node or device")
         self.topic = parsed
         self.context = context
         self.key = (parsed.edge_node if route.key == "device" else route.key_of(topic)).encode()
         kind = f"iot.sparkplug.{parsed.message_type.lower()}"
         self.headers = EventHeaders(topic, kind, parsed.edge_node, content_type)
-        self.is_birth = parsed.message_type in _BIRTHS
+        self.is_birth = parsed.message_type in BIRTHS
 
     def decode(self, payload: bytes) -> Payload:
         message = decode_payload(payload)
@@ -134,7 +131,7 @@ class SparkplugJson(_Sparkplug):
             "message_type": self.topic.message_type,
         }
         self._opening = orjson.dumps(described)[:-1] + b","
-        self._is_data = self.topic.message_type in _DATA
+        self._is_data = self.topic.message_type in DATA
 
     def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
         """See `Encoder.encode`."""

@@ -35,15 +35,21 @@ from iiot.sparkplug.payload import (
 )
 from iiot.sparkplug.sequence import Counter
 from iiot.sparkplug.state import PrimaryHost, decode_state
-from iiot.sparkplug.topic import NAMESPACE, MessageType, StateTopic, check_id, parse_topic
+from iiot.sparkplug.topic import (
+    BIRTHS,
+    COMMANDS,
+    NAMESPACE,
+    MessageType,
+    StateTopic,
+    check_id,
+    parse_topic,
+)
 
 __all__ = ["EdgeNode", "MetricDefinition", "ValueSource", "Values"]
 
 _NODE_METRICS = (BD_SEQ, REBIRTH)
 _PACKET_OVERHEAD = 8
 """Bytes of an MQTT PUBLISH with QoS 0 beside topic and payload, at most: header, lengths, no properties."""
-_BIRTHS = (MessageType.NBIRTH, MessageType.DBIRTH)
-_COMMANDS = (MessageType.NCMD, MessageType.DCMD)
 
 
 class Message(NamedTuple):
@@ -272,7 +278,7 @@ class EdgeNode:
         parsed = parse_topic(topic)
         if isinstance(parsed, StateTopic):
             return self._on_state(topic, payload)
-        if parsed.message_type not in _COMMANDS or (parsed.group, parsed.edge_node) != (
+        if parsed.message_type not in COMMANDS or (parsed.group, parsed.edge_node) != (
             self.group,
             self.edge_node,
         ):
@@ -330,7 +336,7 @@ class EdgeNode:
         self, message_type: MessageType, device: str | None, metrics: list[Metric], now: int
     ) -> Message:
         payload = Payload(now, metrics, self._seq.upcoming)
-        encoded = encode_payload(payload, with_datatypes=message_type in _BIRTHS)
+        encoded = encode_payload(payload, with_datatypes=message_type in BIRTHS)
         topic = self._topic(message_type, device)
         size = len(topic.encode()) + len(encoded) + _PACKET_OVERHEAD
         if self.max_packet_size is not None and size > self.max_packet_size:

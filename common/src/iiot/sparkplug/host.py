@@ -23,7 +23,7 @@ from iiot.sparkplug.host_state import NodeState, UnitState
 from iiot.sparkplug.merge import merge_template
 from iiot.sparkplug.payload import BD_SEQ, Metric, Payload, Template, typed_value
 from iiot.sparkplug.rebirth import NodeKey, RebirthReason, RebirthScheduler
-from iiot.sparkplug.topic import MessageType, Topic
+from iiot.sparkplug.topic import COMMANDS, MessageType, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ class SparkplugHost:
         """Take in a message that arrived `now`."""
         message_type = topic.message_type
         self.counters.messages[message_type] += 1
-        if message_type in _COMMANDS:
+        if message_type in COMMANDS:
             return []
         node = self.nodes.get((topic.group, topic.edge_node)) or self._new_node(topic)
         if node is None:
@@ -102,14 +102,14 @@ class SparkplugHost:
         """A message came whose payload cannot be read."""
         self.counters.messages[topic.message_type] += 1
         self.counters.undecodable += 1
-        if topic.message_type not in _COMMANDS and not topic.short_form:
+        if topic.message_type not in COMMANDS and not topic.short_form:
             self._want_rebirth(topic, RebirthReason.UNDECODABLE, now)
 
     def receive_retained(self, topic: Topic, now: int) -> None:
         """A stored message came; none may be retained, and its content may be long out of date."""
         self.counters.messages[topic.message_type] += 1
         self._note(NonConformity.RETAINED)
-        if topic.message_type not in _COMMANDS and not topic.short_form:
+        if topic.message_type not in COMMANDS and not topic.short_form:
             self._want_rebirth(topic, RebirthReason.RETAINED_BIRTH, now)
 
     def tick(self, now: int) -> list[Output]:
@@ -390,6 +390,3 @@ class SparkplugHost:
 
     def _note(self, kind: NonConformity) -> None:
         self.counters.non_conformant[kind] += 1
-
-
-_COMMANDS = (MessageType.NCMD, MessageType.DCMD)

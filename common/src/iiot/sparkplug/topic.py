@@ -8,6 +8,7 @@ node's level, `spBv1.0/{group}/DBIRTH/{device}`; it is read on request and never
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 from iiot.errors import DecodeError, InvalidValueError
 
@@ -35,6 +36,9 @@ class MessageType(StrEnum):
         return self in _OF_DEVICE
 
 
+BIRTHS: Final = (MessageType.NBIRTH, MessageType.DBIRTH)
+DATA: Final = (MessageType.NDATA, MessageType.DDATA)
+COMMANDS: Final = (MessageType.NCMD, MessageType.DCMD)
 _OF_DEVICE = frozenset({MessageType.DBIRTH, MessageType.DDEATH, MessageType.DDATA, MessageType.DCMD})
 _SHORT_FORM = frozenset({MessageType.DBIRTH, MessageType.DDEATH, MessageType.DDATA})
 _BY_VERB = {member.value: member for member in MessageType}

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from iiot.errors import DecodeError
 from iiot.sparkplug.lint.findings import Findings, Kind, Subject
-from iiot.sparkplug.lint.metrics import BIRTHS
-from iiot.sparkplug.topic import CERTIFICATES, NAMESPACE, Topic, parse_topic
+from iiot.sparkplug.topic import BIRTHS, CERTIFICATES, NAMESPACE, Topic, parse_topic
 
 if TYPE_CHECKING:
     from iiot.sparkplug.lint.events import Connect, ConnectWill, Disconnect, Publish, Vantage

@@ -12,14 +12,14 @@ from iiot.sparkplug.lint.connections import ConnectionWatch
 from iiot.sparkplug.lint.events import Connect, Cut, Disconnect, Event, Publish, Subscribe, Vantage
 from iiot.sparkplug.lint.findings import Finding, Findings, Kind, Subject
 from iiot.sparkplug.lint.host import HostWatch
-from iiot.sparkplug.lint.metrics import COMMANDS, check_metrics
+from iiot.sparkplug.lint.metrics import check_metrics
 from iiot.sparkplug.lint.node import NodeWatch
 from iiot.sparkplug.lint.primary import PrimaryWatch
 from iiot.sparkplug.lint.timers import Timers
 from iiot.sparkplug.lint.times import CLOCKS_AGREE, MINUTE, describe_wrong_unit, is_zone_offset
 from iiot.sparkplug.lint.topics import check_topic
 from iiot.sparkplug.payload import read_message
-from iiot.sparkplug.topic import CERTIFICATES, MessageType, StateTopic, Topic, parse_topic
+from iiot.sparkplug.topic import CERTIFICATES, COMMANDS, MessageType, StateTopic, Topic, parse_topic
 
 if TYPE_CHECKING:
     from iiot._pb.sparkplug_b_pb2 import Payload as Pb

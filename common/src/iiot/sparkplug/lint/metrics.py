@@ -16,14 +16,11 @@ from iiot.sparkplug.lint.content import (
 )
 from iiot.sparkplug.lint.times import describe_wrong_metric_time
 from iiot.sparkplug.payload import BD_SEQ, REBIRTH
-from iiot.sparkplug.topic import MessageType
+from iiot.sparkplug.topic import BIRTHS, COMMANDS, DATA, MessageType
 
 if TYPE_CHECKING:
     from iiot._pb.sparkplug_b_pb2 import Payload as Pb
 
-BIRTHS: Final = (MessageType.NBIRTH, MessageType.DBIRTH)
-DATA: Final = (MessageType.NDATA, MessageType.DDATA)
-COMMANDS: Final = (MessageType.NCMD, MessageType.DCMD)
 _TIMED: Final = frozenset(BIRTHS + DATA)
 
 

@@ -6,11 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from iiot.sparkplug.lint.findings import Findings, Kind, Subject
-from iiot.sparkplug.lint.metrics import BIRTHS, DATA, bd_seq_of
+from iiot.sparkplug.lint.metrics import bd_seq_of
 from iiot.sparkplug.lint.order import Gap, Order, SequenceWatch
 from iiot.sparkplug.lint.unit import Definition, UnitWatch, check_instances, definitions_of
 from iiot.sparkplug.sequence import FAILED_CONNECTS, distance, follows
-from iiot.sparkplug.topic import MessageType
+from iiot.sparkplug.topic import BIRTHS, DATA, MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
