@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from confluent_kafka import KafkaError as ClientError
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
@@ -153,23 +153,32 @@ async def ensure_topics(brokers: str, specs: Sequence[TopicSpec], *, replication
     Raises:
         KafkaError: unreachable within `ADMIN_TIMEOUT` seconds, or a topic was refused.
     """
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
     topics = [
         NewTopic(s.name, num_partitions=s.partitions, replication_factor=replication, config=s.config)
         for s in specs
     ]
     created: list[str] = []
-    for name, future in admin.create_topics(topics, operation_timeout=ADMIN_TIMEOUT).items():
-        try:
-            async with asyncio.timeout(ADMIN_TIMEOUT):
-                await asyncio.wrap_future(future)
-            created.append(name)
-        except KafkaException as exc:
-            if exc.args[0].code() != ClientError.TOPIC_ALREADY_EXISTS:
-                raise KafkaError(f"cannot create topic {name}: {exc.args[0].str()}") from exc
-        except TimeoutError as exc:
-            raise KafkaError(f"{brokers}: no answer within {ADMIN_TIMEOUT:g} s") from exc
+    with _admin(brokers) as admin:
+        for name, future in admin.create_topics(topics, operation_timeout=ADMIN_TIMEOUT).items():
+            try:
+                async with asyncio.timeout(ADMIN_TIMEOUT):
+                    await asyncio.wrap_future(future)
+                created.append(name)
+            except KafkaException as exc:
+                if exc.args[0].code() != ClientError.TOPIC_ALREADY_EXISTS:
+                    raise KafkaError(f"cannot create topic {name}: {exc.args[0].str()}") from exc
+            except TimeoutError as exc:
+                raise KafkaError(f"{brokers}: no answer within {ADMIN_TIMEOUT:g} s") from exc
     return created
+
+
+def _admin(brokers: str) -> AdminClient:
+    """A client to use in `with`, which ends it here and now.
+
+    Left to the garbage collector, it could be ended by a thread of its own, which librdkafka answers with
+    abort(): so nothing that blocks in another thread may use it either.
+    """
+    return AdminClient({"bootstrap.servers": brokers, "log_level": 2})
 
 
 async def topic_differences(brokers: str, specs: Sequence[TopicSpec]) -> dict[str, list[str]]:
@@ -178,17 +187,20 @@ async def topic_differences(brokers: str, specs: Sequence[TopicSpec]) -> dict[st
     Raises:
         KafkaError: Kafka did not tell within `ADMIN_TIMEOUT` seconds.
     """
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
-    asked = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, s.name) for s in specs])
+    names = [spec.name for spec in specs]
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
     try:
-        async with asyncio.timeout(ADMIN_TIMEOUT):
-            configs = {one.name: await asyncio.wrap_future(future) for one, future in asked.items()}
-            topics = (await asyncio.to_thread(admin.list_topics, timeout=ADMIN_TIMEOUT)).topics
+        with _admin(brokers) as admin:
+            async with asyncio.timeout(ADMIN_TIMEOUT):
+                asked = admin.describe_configs(resources)
+                configs = {one.name: await asyncio.wrap_future(future) for one, future in asked.items()}
+                described = admin.describe_topics(TopicCollection(names))
+                topics = {name: await asyncio.wrap_future(future) for name, future in described.items()}
     except (KafkaException, TimeoutError) as exc:
         raise KafkaError(f"{brokers}: topics cannot be described: {exc}") from exc
     differences: dict[str, list[str]] = {}
     for spec in specs:
-        found = {"partitions": str(len(topics[spec.name].partitions))} if spec.name in topics else {}
+        found = {"partitions": str(len(topics[spec.name].partitions))}
         found |= {key: entry.value for key, entry in configs[spec.name].items()}
         wanted = {"partitions": str(spec.partitions), **spec.config}
         other = [

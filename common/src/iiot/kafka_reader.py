@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import RLock
 from typing import Final, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
@@ -39,10 +41,12 @@ class Record:
 
 
 class TopicReader:
-    """Looks at all topics of a cluster without a consumer group."""
+    """Looks at all topics of a cluster without a consumer group; from one thread at a time."""
 
     def __init__(self, brokers: str, client_id: str) -> None:
         self._brokers = brokers
+        # Ending a client that another thread is using would end the process: `close` waits for the answer.
+        self._use = RLock()
         common: dict[str, str | int | float | bool] = {
             "bootstrap.servers": brokers,
             "client.id": client_id,
@@ -61,8 +65,11 @@ class TopicReader:
         )
 
     def close(self) -> None:
-        """End the connections."""
-        self._consumer.close()
+        """End the connections, once whoever looks has its answer."""
+        with self._use:
+            self._consumer.close()
+            # The garbage collector may run in a thread of the client's own, which must not end it.
+            self._admin.__exit__(None, None, None)
 
     def counts(self) -> dict[str, Count]:
         """Every topic that is not Kafka's own.
@@ -70,7 +77,7 @@ class TopicReader:
         Raises:
             KafkaError: no broker answers.
         """
-        try:
+        with self._asking():
             partitions = [
                 TopicPartition(name, number)
                 for name, topic in self._admin.list_topics(timeout=TIMEOUT).topics.items()
@@ -78,8 +85,6 @@ class TopicReader:
                 for number in topic.partitions
             ]
             earliest, latest = self._offsets(partitions, _EARLIEST), self._offsets(partitions, _LATEST)
-        except KafkaException as exc:
-            raise KafkaError(f"{self._brokers}: {exc.args[0].str()}") from exc
         counts: dict[str, Count] = {}
         for (name, number), end in latest.items():
             before = counts.get(name, Count(0, 0))
@@ -102,7 +107,7 @@ class TopicReader:
             KafkaError: no broker answers.
             KeyError: there is no such topic.
         """
-        try:
+        with self._asking():
             known = self._admin.list_topics(timeout=TIMEOUT).topics
             partitions = [
                 TopicPartition(topic, number) for topic in topics for number in known[topic].partitions
@@ -114,8 +119,6 @@ class TopicReader:
             self._consumer.assign([TopicPartition(*key, offset) for key, offset in starts.items()])
             records = list(self._read(starts, latest))
             self._consumer.unassign()
-        except KafkaException as exc:
-            raise KafkaError(f"{self._brokers}: {exc.args[0].str()}") from exc
         records.sort(key=lambda record: (record.time, record.partition, record.offset), reverse=True)
         return records
 
@@ -125,13 +128,19 @@ class TopicReader:
         Raises:
             KafkaError: no broker answers, or it stops to answer.
         """
-        try:
+        with self._asking():
             known = self._admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
             self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in known])
             yield from self._until_ends(set(known))
             self._consumer.unassign()
-        except KafkaException as exc:
-            raise KafkaError(f"{self._brokers}: {exc.args[0].str()}") from exc
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        with self._use:
+            try:
+                yield
+            except KafkaException as exc:
+                raise KafkaError(f"{self._brokers}: {exc.args[0].str()}") from exc
 
     def _until_ends(self, left: set[int]) -> Iterator[tuple[bytes, bytes]]:
         heard = time.monotonic()
