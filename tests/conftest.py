@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
 
 from iiot import certs
+from schedule import Schedule
 from support import Broker, accepts_connections, free_port, wait_until
 from testbed.engines.native import kafka as kafka_process
 from testbed.engines.native import mosquitto as mosquitto_process
@@ -34,14 +34,6 @@ def pytest_addoption(parser):
     parser.addoption(
         "--long", action="store_true", help="faults as long and as often as in docs/reliability.md"
     )
-
-
-class Schedule(LoadScopeScheduling):
-    """A module of tests to whichever process is free; what shares the whole testbed, or its ports, to one."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.partition("::")[0]
-        return "whole testbed" if module.startswith(("tests/e2e/", "tests/compose/")) else module
 
 
 @pytest.hookimpl(optionalhook=True)

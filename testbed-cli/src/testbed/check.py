@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from typing import Annotated
 
 import typer
 
 from testbed.engines.native import paths
+from testbed.engines.native.process import carrying, stop
 
 PACKAGES = (
     *("iiot", "device_simulator", "lwm2m_server", "sparkplug_host", "mqtt_redpanda_bridge"),
@@ -18,8 +20,10 @@ COMPOSE = "tests/compose"
 SUITES = (COMPOSE, "tests/e2e", "tests/integration", "tests/interop", "tests/unit")
 """In the order in which they begin. The first two run one after another, so take longest; the testbed of the
 second runs to the end, and would slow down the first."""
-PROCESSES = ("-n", "2", "--no-loadscope-reorder")
-"""Two processes share the tests, each with servers of its own; tests/conftest.py says who gets what."""
+PROCESSES = ("-n", "2", "--no-loadscope-reorder", "--max-worker-restart", "1")
+"""Two processes share the tests, each with servers of its own; tests/schedule.py says who gets what."""
+RUN_VARIABLE = "IIOT_TESTBED_TEST_RUN"
+"""In the environment of everything that a run of the tests starts."""
 
 _PYTHON = sys.executable
 CHECKS = {
@@ -47,11 +51,22 @@ def run(
     if not compose:
         typer.echo("left out: the compose file on a Docker daemon (--no-compose)")
     sys.stdout.flush()
-    tests = subprocess.run((_PYTHON, "-m", "pytest", *arguments), cwd=paths.root(), check=False)
+    code = run_tests((_PYTHON, "-m", "pytest", *arguments))
     if failed:
         typer.echo(f"failed before the tests: {', '.join(failed)}", err=True)
-    if tests.returncode or failed:
-        raise typer.Exit(tests.returncode or 1)
+    if code or failed:
+        raise typer.Exit(code or 1)
+
+
+def run_tests(command: tuple[str, ...]) -> int:
+    """Run the tests and end what they leave when one of their processes dies; returns the exit code."""
+    run = str(uuid.uuid4())
+    environment = {**os.environ, RUN_VARIABLE: run}
+    tests = subprocess.run(command, cwd=paths.root(), env=environment, check=False)
+    if left := carrying(RUN_VARIABLE, run):
+        typer.echo(f"ending {len(left)} processes that the tests left running", err=True)
+        stop(left)
+    return tests.returncode
 
 
 def _passes(name: str, command: tuple[str, ...]) -> bool:

@@ -84,7 +84,12 @@ def terminate(process: subprocess.Popen[bytes], grace: float) -> None:
 
 def owned(owner: Path) -> list[ProcessId]:
     """All living processes that were started for the testbed with this state directory."""
-    marker = f"{OWNER_VARIABLE}={owner.resolve()}".encode()
+    return carrying(OWNER_VARIABLE, str(owner.resolve()))
+
+
+def carrying(variable: str, value: str) -> list[ProcessId]:
+    """All living processes that were started with this in their environment, but this one."""
+    marker = f"{variable}={value}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():

@@ -1,0 +1,67 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from testbed.check import PROCESSES, run_tests
+
+TESTS = Path(__file__).parents[2]
+CONFTEST = """
+import pytest
+from schedule import Schedule
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Schedule(config, log)
+"""
+DIES_ONCE = """
+import os, pathlib, pytest
+
+@pytest.mark.parametrize("number", range(5))
+def test_it(number):
+    mark = pathlib.Path(__file__).with_suffix(".mark")
+    if number == 2 and not mark.exists():
+        mark.touch()
+        os._exit(1)
+"""
+PASSES = "import pytest\n@pytest.mark.parametrize('number', range(5))\ndef test_it(number): pass\n"
+
+
+def test_a_process_of_tests_that_dies_fails_the_run_and_nothing_else(tmp_path):
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    for number in range(12):
+        (tmp_path / f"test_{number}.py").write_text(DIES_ONCE if number == 8 else PASSES)
+    run = subprocess.run(
+        (
+            sys.executable,
+            "-m",
+            "pytest",
+            *PROCESSES,
+            "-c",
+            "/dev/null",
+            "-o",
+            f"pythonpath={TESTS}",
+            tmp_path,
+        ),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert re.search(r"crashed while running '.*test_8\.py::test_it\[2\]'", run.stdout)
+    assert "1 failed, 60 passed" in run.stdout
+
+
+def test_what_the_tests_leave_running_is_ended(tmp_path, capsys):
+    script = f"""if True:
+        import pathlib, subprocess, sys
+        child = subprocess.Popen(("sleep", "600"), start_new_session=True)
+        pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(child.pid))
+        sys.exit(3)
+    """
+    assert run_tests((sys.executable, "-c", script)) == 3
+    state = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert "ending 1 processes" in capsys.readouterr().err
