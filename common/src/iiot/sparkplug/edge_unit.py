@@ -32,20 +32,22 @@ class Known:
     alias: int | None
 
     def accept(self, metric: Metric) -> Value:
-        """The value of a command as one of the metric's own datatype.
+        """The value of a command, as `decode_command` reads it, as one of the metric's own datatype.
 
         Raises:
             DecodeError: the value is of another datatype.
             InvalidValueError: it is null, or out of the datatype's range.
         """
         datatype = self.definition.datatype
-        value = metric.value if metric.datatype else typed_value(datatype, metric.value)
+        named, value = metric.datatype or datatype, metric.value
+        if metric.datatype is None or type(value) is int:
+            value = typed_value(named, value)
         if value is None:
             raise InvalidValueError(self.definition.name, None, f"a {datatype.label}")
         if isinstance(value, DataSet | Template):
             return value
-        if type(value) is int and type(metric.value) is int and not carries(metric.value, value, datatype):
-            raise InvalidValueError(self.definition.name, metric.value, f"a value of {datatype.label}")
+        if type(value) is int and type(metric.value) is int and not carries(metric.value, value, named):
+            raise InvalidValueError(self.definition.name, metric.value, f"a value of {named.label}")
         return decode_value(datatype, encode_value(datatype, value, self.definition.name))
 
 

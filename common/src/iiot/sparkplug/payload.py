@@ -147,7 +147,24 @@ def decode_payload(data: bytes) -> Payload:
     Raises:
         DecodeError: not a Sparkplug B payload, or a value does not fit its datatype.
     """
+    return _decode(read_message(data))
+
+
+def decode_command(data: bytes) -> Payload:
+    """Read a command: integers stay as their carriers hold them, so that those too large are seen, not cut.
+
+    Raises:
+        DecodeError: not a Sparkplug B payload, or a value is of another kind than its datatype.
+    """
     message = read_message(data)
+    payload = _decode(message)
+    for metric, sent in zip(payload.metrics, message.metrics, strict=True):
+        if type(metric.value) is int:
+            metric.value = getattr(sent, sent.WhichOneof("value"))
+    return payload
+
+
+def _decode(message: _Pb) -> Payload:
     return Payload(
         timestamp=message.timestamp if message.HasField("timestamp") else None,
         metrics=[_decode_metric(metric) for metric in message.metrics],

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iiot._pb import sparkplug_b_pb2
 from iiot.errors import DecodeError, InvalidValueError, MessageTooLargeError, SessionStateError
 from iiot.sparkplug.composite import Property
 from iiot.sparkplug.datatypes import DataType
@@ -224,6 +225,29 @@ def test_commands_become_writes_or_refusals(metric, datatypes, action):
         assert action in result.reason
     else:
         assert result == action
+
+
+@pytest.mark.parametrize(
+    ("datatype", "carrier", "raw", "written"),
+    [
+        (DataType.INT8, "int_value", 251, -5),
+        (DataType.INT8, "int_value", 2**32 - 5, -5),
+        (DataType.INT8, "long_value", 2**64 - 5, -5),
+        (DataType.INT8, "int_value", 300, None),
+        (DataType.UINT8, "int_value", 300, None),
+        (DataType.INT32, "long_value", 2**32 + 5, None),
+    ],
+)
+def test_a_number_too_large_for_the_datatype_that_a_command_names_is_refused(datatype, carrier, raw, written):
+    message = sparkplug_b_pb2.Payload()
+    message.metrics.add(name="Mode", datatype=datatype, **{carrier: raw})
+    (result,) = born().receive("spBv1.0/IIoT/DCMD/n/pump", message.SerializeToString())
+    if written is None:
+        assert isinstance(result, Refused)
+        assert f"got {raw}" in result.reason
+        assert datatype.label in result.reason
+    else:
+        assert result == Write("pump", "Mode", written)
 
 
 @pytest.mark.parametrize(
