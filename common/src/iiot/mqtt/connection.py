@@ -4,10 +4,8 @@
 
 import asyncio
 import struct
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -20,9 +18,10 @@ from gmqtt.mqtt.utils import ConnectionState, IdGenerator
 from iiot.errors import MqttConnectError, MqttError, SubscribeRefusedError
 from iiot.mqtt.message import Message, MessageHandler, ReceiveWindow
 from iiot.mqtt.options import ConnectOptions, Subscription
+from iiot.mqtt.outgoing import Outgoing, SendWindow
 from iiot.mqtt.properties import correlation_id, publish_properties
 from iiot.mqtt.protocol import open_transport
-from iiot.mqtt.reasons import REASON_WITH_WILL, reason_text
+from iiot.mqtt.reasons import FAILURE, REASON_WITH_WILL, reason_text
 from iiot.mqtt.tls import tls_context
 from iiot.mqtt.wire import (
     encode_publish,
@@ -36,19 +35,9 @@ from iiot.telemetry import get_logger
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for TCP, TLS and CONNACK together; also for a SUBACK."""
 _MAX_IDS: Final = 65_535
-_FAILURE: Final = 0x80
 _PacketHandler = Callable[[int, bytes], None]
 
 log = get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Outgoing:
-    topic: str
-    payload: bytes
-    retain: bool
-    waiter: asyncio.Future[None] | None
-    properties: bytes
 
 
 class Connection:
@@ -56,13 +45,11 @@ class Connection:
 
     Attributes:
         session_present: the broker had kept this client's session.
-        refused: QoS 1 publishes that the broker refused, usually by its access control.
         max_packet_size: bytes of a packet that the broker takes (MQTT 5); None when it told no limit.
     """
 
     def __init__(self, options: ConnectOptions, on_message: MessageHandler) -> None:
         self.session_present = False
-        self.refused = 0
         self.max_packet_size: int | None = None
         self.id_generator = IdGenerator(max=_MAX_IDS)
         self._options = options
@@ -70,9 +57,7 @@ class Connection:
         self._transport: Any = None
         self._connack: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._window = _MAX_IDS - 1
-        self._in_flight: dict[int, _Outgoing] = {}
-        self._waiting: deque[_Outgoing] = deque()
+        self._sent = SendWindow(options.client_id, self.id_generator, self._write, _MAX_IDS - 1)
         self._subacks: dict[int, asyncio.Future[tuple[int, ...]]] = {}
         self._pauses: set[str] = set()
         self._received = ReceiveWindow(
@@ -85,7 +70,7 @@ class Connection:
         self._dispatch: dict[int, _PacketHandler] = {
             MQTTCommands.CONNACK: self._handle_connack,
             MQTTCommands.PUBLISH: self._handle_publish,
-            MQTTCommands.PUBACK: self._handle_puback,
+            MQTTCommands.PUBACK: self._sent.handle_puback,
             MQTTCommands.SUBACK: self._handle_suback,
             MQTTCommands.UNSUBACK: self._handle_suback,
             MQTTCommands.DISCONNECT: self._handle_disconnect,
@@ -128,7 +113,12 @@ class Connection:
     @property
     def in_flight(self) -> int:
         """QoS 1 publishes without PUBACK, sent or still waiting for the broker's window."""
-        return len(self._in_flight) + len(self._waiting)
+        return len(self._sent)
+
+    @property
+    def refused(self) -> int:
+        """QoS 1 publishes that the broker refused, usually by its access control."""
+        return self._sent.refused
 
     @property
     def is_congested(self) -> bool:
@@ -147,7 +137,7 @@ class Connection:
             MqttError: the connection closed, or no answer came in time.
         """
         codes = await self._ask(lambda mid: encode_subscribe(mid, subscriptions, self._is_v5), "SUBACK")
-        refused = [s.topic_filter for s, code in zip(subscriptions, codes, strict=False) if code >= _FAILURE]
+        refused = [s.topic_filter for s, code in zip(subscriptions, codes, strict=False) if code >= FAILURE]
         if refused:
             raise SubscribeRefusedError(f"the broker refused to subscribe {', '.join(refused)}")
 
@@ -171,7 +161,7 @@ class Connection:
         if qos == 0:
             self._write(encode_publish(topic, payload, 0, retain, None, self._properties))
         else:
-            self._enqueue(_Outgoing(topic, payload, retain, None, self._properties))
+            self._sent.publish(Outgoing(topic, payload, retain, None, self._properties))
 
     async def publish_acked(
         self,
@@ -188,7 +178,7 @@ class Connection:
         """
         self._check_open()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Outgoing(topic, payload, retain, waiter, self._properties))
+        self._sent.publish(Outgoing(topic, payload, retain, waiter, self._properties))
         try:
             async with asyncio.timeout(timeout):
                 await waiter
@@ -197,7 +187,7 @@ class Connection:
 
     def unacknowledged(self) -> list[tuple[str, bytes]]:
         """QoS 1 publishes without PUBACK, in order: after a loss the caller may send them anew."""
-        return [(out.topic, out.payload) for out in (*self._in_flight.values(), *self._waiting)]
+        return [(out.topic, out.payload) for out in self._sent]
 
     async def drain(self) -> None:
         """Wait while the socket's write buffer is above its high-water mark."""
@@ -295,7 +285,7 @@ class Connection:
             return
         self.session_present = bool(flags & 1)
         properties = parse_properties(data[2:]) if self._is_v5 else {}
-        self._window = max(1, min(properties.get("receive_maximum", _MAX_IDS), _MAX_IDS) - 1)
+        self._sent.size = max(1, min(properties.get("receive_maximum", _MAX_IDS), _MAX_IDS) - 1)
         self.max_packet_size = properties.get("maximum_packet_size")
         if "server_keep_alive" in properties:
             self._transport.keepalive = properties["server_keep_alive"]
@@ -325,41 +315,6 @@ class Connection:
         if self.is_open and before != bool(self._pauses):
             transport = self._transport._transport
             (transport.pause_reading if paused else transport.resume_reading)()
-
-    def _enqueue(self, outgoing: _Outgoing) -> None:
-        if len(self._in_flight) < self._window:
-            self._send(outgoing)
-        else:
-            self._waiting.append(outgoing)
-
-    def _send(self, outgoing: _Outgoing) -> None:
-        mid = self.id_generator.next_id()
-        self._in_flight[mid] = outgoing
-        out = outgoing
-        self._write(encode_publish(out.topic, out.payload, 1, out.retain, mid, out.properties))
-
-    def _handle_puback(self, _: int, data: bytes) -> None:
-        mid = data[0] << 8 | data[1]
-        code = data[2] if len(data) > 2 else 0
-        outgoing = self._in_flight.pop(mid, None)
-        if outgoing is None:
-            return
-        self.id_generator.free_id(mid)
-        if code >= _FAILURE:
-            self._refuse(outgoing, code)
-        elif outgoing.waiter is not None and not outgoing.waiter.done():
-            outgoing.waiter.set_result(None)
-        if self._waiting:
-            self._send(self._waiting.popleft())
-
-    def _refuse(self, outgoing: _Outgoing, code: int) -> None:
-        self.refused += 1
-        reason = reason_text(code)
-        log.warning(
-            "mqtt_publish_refused", client_id=self._options.client_id, topic=outgoing.topic, reason=reason
-        )
-        if outgoing.waiter is not None and not outgoing.waiter.done():
-            outgoing.waiter.set_exception(MqttError(f"publish to {outgoing.topic} refused: {reason}"))
 
     async def _ask(self, packet: Callable[[int], bytes], answer: str) -> tuple[int, ...]:
         """Send a packet that is answered with its packet id and a code for each filter."""
@@ -407,7 +362,7 @@ class Connection:
         self._received.close()
         error = MqttError(f"connection closed: {reason}")
         waiters: list[asyncio.Future[Any] | None] = [self._connack, *self._subacks.values()]
-        waiters += [out.waiter for out in (*self._in_flight.values(), *self._waiting)]
+        waiters += [out.waiter for out in self._sent]
         for waiter in waiters:
             if waiter is not None and not waiter.done():
                 waiter.set_exception(error)

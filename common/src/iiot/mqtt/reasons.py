@@ -2,6 +2,8 @@
 
 from typing import Final
 
+FAILURE: Final = 0x80
+"""Codes from here on say that something failed."""
 REASON_WITH_WILL: Final = 0x04
 """In DISCONNECT: close in good order, and publish the will all the same."""
 
