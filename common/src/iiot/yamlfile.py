@@ -43,8 +43,6 @@ def load_yaml(path: Path, model: type[M], context: object = None) -> M:
         SettingsError: with a line `file:line: field: got value, allowed: what` for each mistake.
     """
     root, data = _read(path)
-    if repeated := sorted(_repeated_keys(root)):
-        raise SettingsError([f"{path}:{line}: {field}: stands twice" for line, field in repeated])
     try:
         return model.model_validate(data, context=context)
     except ValidationError as exc:
@@ -56,7 +54,12 @@ def _read(path: Path) -> tuple[yaml.Node | None, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         _check_depth(text)
-        return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        # Data is made after this look, because merge keys (`<<`) change the nodes.
+        if repeated := sorted(_repeated_keys(root)):
+            raise SettingsError([f"{path}:{line}: {field}: stands twice" for line, field in repeated])
+        return root, None if root is None else loader.construct_document(root)
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError([f"{path}: {exc}"]) from exc
     except _TooDeepError as exc:

@@ -172,7 +172,8 @@ class RouteTable:
         problems = [
             *self._conflicts(),
             *self._repeated_names(),
-            *self._mixed_topics(),
+            *self._mixed_schemas(),
+            *self._mixed_wire_formats(),
             *self._topics_in_the_way(),
         ]
         if problems:
@@ -207,23 +208,31 @@ class RouteTable:
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"route {name}: the name is used {names.count(name)} times"
 
-    def _mixed_topics(self) -> Iterator[str]:
-        for route in self.routes:
-            if route.wire_format is not WireFormat.CONFLUENT:
-                continue
-            for topic in route.topics:
-                others = {other.format for other in self.routes if topic in other.topics} - {route.format}
-                if others and not {route.format, *others} <= set(_LWM2M):
+    def _mixed_schemas(self) -> Iterator[str]:
+        for route, topic, others in self._confluent_topics():
+            formats = {other.format for other in others} - {route.format}
+            if formats and not {route.format, *formats} <= set(_LWM2M):
+                yield (
+                    f"route {route.name}: wire_format confluent needs one schema for topic {topic}, "
+                    f"which has format {', '.join(sorted(formats))} as well"
+                )
+
+    def _mixed_wire_formats(self) -> Iterator[str]:
+        for route, topic, others in self._confluent_topics():
+            for other in others:
+                if other.wire_format is WireFormat.PLAIN:
                     yield (
-                        f"route {route.name}: wire_format confluent needs one schema for topic {topic}, "
-                        f"which has format {', '.join(sorted(others))} as well"
+                        f"route {other.name}: wire_format plain for topic {topic}, "
+                        f"confluent in route {route.name}: a topic has one"
                     )
-                for other in self.routes:
-                    if topic in other.topics and other.wire_format is WireFormat.PLAIN:
-                        yield (
-                            f"route {other.name}: wire_format plain for topic {topic}, "
-                            f"confluent in route {route.name}: a topic has one"
-                        )
+
+    def _confluent_topics(self) -> Iterator[tuple[Route, str, list[Route]]]:
+        """Each topic of each route in Confluent's wire format, with the other routes that write to it."""
+        for route in self.routes:
+            if route.wire_format is WireFormat.CONFLUENT:
+                others = [other for other in self.routes if other is not route]
+                for topic in route.topics:
+                    yield route, topic, [other for other in others if topic in other.topics]
 
     def _topics_in_the_way(self) -> Iterator[str]:
         """Topics that are others' dead-letter topics, and those that Kafka does not keep apart."""
