@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import Any, Final
 
 import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from iiot.kafka import Headers
 from iiot.sparkplug.payload import Payload
@@ -14,6 +15,36 @@ from mqtt_redpanda_bridge.events import EventHeaders
 MAX_DEVICES: Final = 50_000
 """Devices whose state is kept in memory, about 1.2 kB each."""
 _DEATH: Final = MessageType.NDEATH
+
+
+class _Record(BaseModel):
+    """Part of a record; anyone may have written it."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Liveness(_Record):
+    online: bool
+    since: int
+
+
+class _Node(_Liveness):
+    group: str
+    bd_seq: int | None
+    devices: dict[str, _Liveness]
+
+
+class _Registration(_Record):
+    registered: bool
+    since: int
+    lifetime: int | None
+
+
+class _Written(_Record):
+    device: str
+    last_seen: int | None
+    sparkplug: _Node | None
+    lwm2m: _Registration | None
 
 
 class DeviceStates:
@@ -45,15 +76,22 @@ class DeviceStates:
         """Devices known."""
         return len(self._states)
 
-    def restore(self, value: bytes) -> None:
-        """Go on from a state that an earlier bridge wrote; one that cannot be read is passed over."""
-        try:
-            state = orjson.loads(value)
-            device, written = state["device"], state["last_seen"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Go on from a record of an earlier bridge; one that cannot be read is passed over.
+
+        Args:
+            key: the device, as `take` writes it.
+            value: its state; empty: somebody removed it.
+        """
+        if not value:
+            self._forget(key.decode(errors="replace"))
             return
-        self._keep(device, state)
-        self._written[device] = written or 0
+        try:
+            state = _Written.model_validate_json(value)
+        except ValidationError:
+            return
+        self._keep(state.device, state.model_dump())
+        self._written[state.device] = state.last_seen or 0
 
     def adopt(self, other: "DeviceStates") -> None:
         """Forget everything and go on from what `other` knows."""
@@ -127,9 +165,12 @@ class DeviceStates:
         self._states[device] = state
         self._states.move_to_end(device)
         if len(self._states) > self._limit:
-            silent, _ = self._states.popitem(last=False)
-            self._written.pop(silent, None)
+            self._forget(next(iter(self._states)))
             self.forgotten += 1
+
+    def _forget(self, device: str) -> None:
+        self._states.pop(device, None)
+        self._written.pop(device, None)
 
     def _note(self, device: str, now_ms: int, *, urgent: bool, alive: bool = True) -> None:
         if alive:

@@ -36,8 +36,8 @@ def _read(settings: BridgeSettings) -> DeviceStates:
     found = DeviceStates(0, settings.max_devices)
     reader = TopicReader(settings.kafka_brokers, settings.mqtt_client_id)
     try:
-        for _, value in reader.read_all(DEVICE_STATE):
-            found.restore(value)
+        for key, value in reader.read_all(DEVICE_STATE):
+            found.restore(key, value)
     finally:
         reader.close()
     return found

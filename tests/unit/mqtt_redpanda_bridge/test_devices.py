@@ -96,11 +96,39 @@ def test_the_next_bridge_goes_on_from_what_was_written(states):
     sparkplug(states, "NBIRTH", T, bd_seq=4)
     states.lwm2m("n", "register", {"lifetime": 300}, T + 1)
     successor = DeviceStates(INTERVAL)
-    for value in (b"\xff", b"[]", b"{}", states.take()[1]):
-        successor.restore(value)
+    successor.restore(*states.take()[:2])
     assert sparkplug(successor, "NDATA", T + 2) is None
     state = sparkplug(successor, "NDEATH", T + 3, bd_seq=4)
     assert (state["sparkplug"]["online"], state["lwm2m"]["lifetime"]) == (False, 300)
+
+
+def record_of(node, **changed):
+    state = {"device": node, "last_seen": T, "sparkplug": None, "lwm2m": None}
+    return json.dumps(state | changed).encode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"\xff", b"[]", b"{}", b"null", b'{"device": "n", "last_seen": 1}'),
+        record_of(["n"]),
+        record_of("n", last_seen="yesterday"),
+        record_of("n", sparkplug={"online": True}),
+        record_of("n", lwm2m=300),
+    ],
+)
+def test_a_state_that_no_bridge_wrote_is_passed_over(states, value):
+    states.restore(b"n", value)
+    assert states.count == 0
+    assert sparkplug(states, "NDEATH", T, bd_seq=4) is None
+
+
+def test_a_state_that_somebody_removed_is_forgotten(states):
+    for node in ("a", "b"):
+        states.restore(node.encode(), record_of(node))
+    states.restore(b"a", b"")
+    states.restore(b"never there", b"")
+    assert (states.count, states.forgotten) == (1, 0)
 
 
 def test_nothing_is_kept_when_it_is_off():
@@ -123,7 +151,7 @@ def test_beyond_the_limit_the_device_silent_for_longest_is_forgotten():
 def test_states_read_back_are_bounded_too_and_replace_what_was_known(states):
     found = DeviceStates(0, limit=2)
     for node in ("a", "b", "c"):
-        found.restore(json.dumps({"device": node, "last_seen": T, "sparkplug": None, "lwm2m": None}).encode())
+        found.restore(node.encode(), record_of(node))
     sparkplug(states, "NBIRTH", T, node="old")
     states.adopt(found)
     assert (states.count, states.forgotten) == (2, 1)
