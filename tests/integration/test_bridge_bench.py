@@ -16,8 +16,8 @@ from support import wait_until
 @pytest.mark.parametrize(
     ("options", "bridges"),
     [
-        (["--qos", "1", "--tls"], {"bridge"}),
-        (["--format", "sparkplug", "--bridges", "2"], {"bridge", "bridge-2"}),
+        (["--qos", "1", "--tls", "--settle", "0"], {"bridge"}),
+        (["--format", "sparkplug", "--bridges", "2", "--settle", "5"], {"bridge", "bridge-2"}),
     ],
 )
 def test_a_short_run_at_a_fixed_rate(options, bridges, tmp_path):
@@ -56,7 +56,15 @@ def test_a_short_run_at_a_fixed_rate(options, bridges, tmp_path):
 
 def test_another_bridge_on_the_same_load(tmp_path):
     source_paths = os.pathsep.join(path for path in sys.path if path.endswith("/src"))
-    short = ["--rate=300", "--seconds=1", "--warmup=0.5", "--runs=1", "--topics=5", "--partitions=2"]
+    short = [
+        "--rate=300",
+        "--settle=0",
+        "--seconds=1",
+        "--warmup=0.5",
+        "--runs=1",
+        "--topics=5",
+        "--partitions=2",
+    ]
     result = subprocess.run(
         [sys.executable, "-m", "testbed", "bench", "bridges", "--json", "--only=paho-mqtt", *short],
         env={**os.environ, "PYTHONPATH": source_paths},

@@ -12,8 +12,8 @@ from rich.table import Table
 from testbed.bench.events import events
 from testbed.bench.host import host
 from testbed.bench.load import STAMP, Load
-from testbed.bench.measure import Run, measure, median
-from testbed.bench.options import in_good_order
+from testbed.bench.measure import Run, measure, median, settle
+from testbed.bench.options import Settle, in_good_order
 from testbed.bench.profiles import profiles
 from testbed.bench.read import read
 from testbed.bench.registrations import registrations
@@ -47,6 +47,7 @@ def bridge(
     rate: Annotated[int, typer.Option(min=0, help="Messages per second; 0: as many as pass.")] = 0,
     seconds: Annotated[float, typer.Option(min=1, help="Measured span of a run.")] = 10.0,
     warmup: Annotated[float, typer.Option(min=0, help="Seconds of load before it.")] = 5.0,
+    settling: Settle = 90.0,
     runs: Annotated[int, typer.Option(min=1, max=100, help="Runs; the median is reported.")] = 3,
     qos: Annotated[
         int, typer.Option(min=0, max=1, help="QoS of the publisher; that of the bridge is 1.")
@@ -72,6 +73,7 @@ def bridge(
         "tls": tls,
         "bridges": bridges,
         "warmup": warmup,
+        "settle": settling,
     }
     measured: list[Run] = []
     with (
@@ -85,6 +87,8 @@ def bridge(
         ) as rig,
     ):
         load = Load(rig.mqtt_port, form.value, payload, topics, qos, rate)
+        say("warming Kafka up")
+        lost = settle(rig, load, partitions=partitions, limit=settling)
         for number in range(runs):
             say(f"run {number + 1} of {runs}")
             measured.append(measure(rig, load, partitions=partitions, warmup=warmup, seconds=seconds))
@@ -93,7 +97,7 @@ def bridge(
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     else:
         Console().print(_table(measured))
-    if any(run.missing for run in measured):
+    if lost or any(run.missing for run in measured):
         raise typer.Exit(1)
 
 

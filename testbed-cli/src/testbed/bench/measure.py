@@ -1,11 +1,12 @@
 """One run of a bridge benchmark: warm up, measure, read the latencies off the topic."""
 
+import math
 import os
 import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -14,14 +15,19 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from iiot.topics import SPARKPLUG_DATA
 from testbed.bench.load import STAMP, Load
 from testbed.bench.rig import RAW_TOPIC, Rig
-from testbed.bench.usage import cpu_of, microseconds_per, resident_bytes
+from testbed.bench.usage import cpu_of, cpu_seconds, microseconds_per, resident_bytes
 from testbed.verify.histogram import Histogram
 
 STEP: Final = 0.02
 """Seconds between looks at the topic, while the load is kept up."""
 BACKLOG: Final = 6_000
 """Messages that may be on their way when the rate is not fixed: enough to keep every part busy."""
-SETTLE_TIMEOUT: Final = 30.0
+PATIENCE: Final = 30.0
+"""Seconds for what was sent to reach the topic."""
+SETTLE_STEP: Final = 5.0
+"""Seconds over which Kafka's processor time for a message is taken while it warms up."""
+SETTLED: Final = 0.9
+"""Of what a message took before: less is still getting cheaper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,32 @@ class Run:
     missing: int
 
 
+def settle(rig: Rig, load: Load, *, partitions: int, limit: float) -> int:
+    """Have as much pass as can, until a message costs Kafka no less than before, at most `limit` seconds.
+
+    Kafka's virtual machine compiles what it runs often: for half a minute and more, on cores that the other
+    parts share, and each message costs it several times what it costs later.
+
+    Returns:
+        Messages that never reached the topic.
+    """
+    kafka = rig.pids["kafka"]
+    pressure = _Pressure(rig, replace(load, rate=0), partitions)
+    least, dearer = math.inf, 0
+    try:
+        for _ in range(int(limit / SETTLE_STEP)):
+            count, before = pressure.topic.count(), cpu_seconds(kafka)
+            pressure.keep_up(SETTLE_STEP)
+            each = (cpu_seconds(kafka) - before) / max(pressure.topic.count() - count, 1)
+            dearer = 0 if each < least * SETTLED else dearer + 1
+            least = min(least, each)
+            if dearer == 3:
+                break
+    finally:
+        pressure.stop()
+    return pressure.missing()
+
+
 def measure(rig: Rig, load: Load, *, partitions: int, warmup: float, seconds: float) -> Run:
     """Put load on the rig and measure.
 
@@ -57,22 +89,19 @@ def measure(rig: Rig, load: Load, *, partitions: int, warmup: float, seconds: fl
         warmup: seconds before measuring.
         seconds: to measure.
     """
-    topic = _Topic(rig.kafka_brokers, RAW_TOPIC if load.form == "raw" else SPARKPLUG_DATA, partitions)
-    births = load.topics if load.form == "sparkplug" else 0
-    begin = topic.count()
-    generator = _Generator(load)
-    pids = {**rig.pids, "load": generator.pid}
+    pressure = _Pressure(rig, load, partitions)
+    topic, pids = pressure.topic, {**rig.pids, "load": pressure.generator.pid}
     try:
-        generator.keep_up(topic, begin, warmup)
+        pressure.keep_up(warmup)
         first, offsets, started = topic.count(), topic.offsets(), time.monotonic()
         before = cpu_of(pids)
-        generator.keep_up(topic, begin, seconds)
+        pressure.keep_up(seconds)
         last, elapsed = topic.count(), time.monotonic() - started
         after = cpu_of(pids)
     finally:
-        sent = generator.stop()
+        pressure.stop()
     messages = last - first
-    missing = topic.wait_for(begin + births + sent)
+    missing = pressure.missing()
     latencies = topic.latencies(offsets, messages, load.form)
     return Run(
         seconds=round(elapsed, 3),
@@ -85,7 +114,7 @@ def measure(rig: Rig, load: Load, *, partitions: int, warmup: float, seconds: fl
             "p99": latencies.quantile(0.99),
             "max": latencies.quantile(1.0),
         },
-        sent=sent,
+        sent=pressure.sent,
         missing=missing,
     )
 
@@ -101,6 +130,35 @@ def median(runs: list[Run]) -> dict[str, Any]:
         },
         "missing": sum(run.missing for run in runs),
     }
+
+
+class _Pressure:
+    """Load on a rig, and the topic that it ends up in.
+
+    Attributes:
+        sent: messages, known once it has stopped.
+    """
+
+    def __init__(self, rig: Rig, load: Load, partitions: int) -> None:
+        self.topic = _Topic(
+            rig.kafka_brokers, RAW_TOPIC if load.form == "raw" else SPARKPLUG_DATA, partitions
+        )
+        self.sent = 0
+        self._births = load.topics if load.form == "sparkplug" else 0
+        self._begin = self.topic.count()
+        self.generator = _Generator(load)
+
+    def keep_up(self, seconds: float) -> None:
+        """Go on for a while."""
+        self.generator.keep_up(self.topic, self._begin, seconds)
+
+    def stop(self) -> None:
+        """End the load."""
+        self.sent = self.generator.stop()
+
+    def missing(self) -> int:
+        """Wait for what was sent; how many never reached the topic."""
+        return self.topic.wait_for(self._begin + self._births + self.sent)
 
 
 class _Generator:
@@ -158,8 +216,8 @@ class _Topic:
         return sum(one.offset for one in self.offsets())
 
     def wait_for(self, total: int) -> int:
-        """Wait until the topic holds `total` records; how many are missing after `SETTLE_TIMEOUT`."""
-        deadline = time.monotonic() + SETTLE_TIMEOUT
+        """Wait until the topic holds `total` records; how many are missing after `PATIENCE`."""
+        deadline = time.monotonic() + PATIENCE
         while (missing := total - self.count()) > 0 and time.monotonic() < deadline:
             time.sleep(0.1)
         return max(0, missing)
@@ -175,7 +233,7 @@ class _Topic:
         return histogram
 
     def _end(self, partition: TopicPartition) -> int:
-        deadline = time.monotonic() + SETTLE_TIMEOUT
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 return int(self._consumer.get_watermark_offsets(partition, timeout=5)[1])

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from iiot.kafka import TopicSpec, ensure_topics
 from testbed.bench.load import RAW_PREFIX, STAMP, Load
-from testbed.bench.measure import Run, measure, median
-from testbed.bench.options import AsJson, Runs, Seconds, Warmup, in_good_order
+from testbed.bench.measure import Run, measure, median, settle
+from testbed.bench.options import AsJson, Runs, Seconds, Settle, Warmup, in_good_order
 from testbed.bench.parts import Parts, free_ports, running_parts
 from testbed.bench.report import machine
 from testbed.bench.rig import RAW_TOPIC, Rig, running_rig
@@ -48,6 +48,7 @@ def bridges(
     rate: Annotated[int, typer.Option(min=0, help="Messages per second; 0: as many as pass.")] = 0,
     seconds: Seconds = 10.0,
     warmup: Warmup = 5.0,
+    settling: Settle = 90.0,
     runs: Runs = 3,
     only: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
     as_json: AsJson = False,
@@ -60,6 +61,7 @@ def bridges(
     if unknown := set(only or ()) - PROMISES.keys():
         raise typer.BadParameter(f"--only {unknown.pop()}: must be one of {', '.join(PROMISES)}")
     measured: dict[str, list[Run]] = {}
+    lost: dict[str, int] = {}
     with in_good_order("looking for bridges") as say:
         installed = _rivals()
         chosen = [name for name in installed if not only or name in only]
@@ -67,6 +69,8 @@ def bridges(
             say(f"starting {name}")
             with installed[name](partitions) as rig:
                 load = Load(rig.mqtt_port, "raw", payload, topics, 0, rate)
+                say(f"{name}: warming Kafka up")
+                lost[name] = settle(rig, load, partitions=partitions, limit=settling)
                 for number in range(runs):
                     say(f"{name}: run {number + 1} of {runs}")
                     run = measure(rig, load, partitions=partitions, warmup=warmup, seconds=seconds)
@@ -88,7 +92,7 @@ def bridges(
         Console().print(_table(measured))
         for name in absent:
             typer.echo(f"left out: {name} (not installed)", err=True)
-    if any(run.missing for run in measured.get(OURS, ())):
+    if lost.get(OURS) or any(run.missing for run in measured.get(OURS, ())):
         raise typer.Exit(1)
 
 
