@@ -64,8 +64,8 @@ def run_tests(command: tuple[str, ...]) -> int:
     environment = {**os.environ, RUN_VARIABLE: run}
     tests = subprocess.run(command, cwd=paths.root(), env=environment, check=False)
     if left := carrying(RUN_VARIABLE, run):
-        typer.echo(f"ending {len(left)} processes that the tests left running", err=True)
         stop(left)
+        typer.echo(f"left running by the tests, ended: {len(left)}", err=True)
     return tests.returncode
 
 

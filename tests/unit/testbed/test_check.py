@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 from testbed.check import PROCESSES, run_tests
+from testbed.engines.native.process import identify
 
 TESTS = Path(__file__).parents[2]
+NO_SETTINGS = ("-c", "/dev/null", "-o", f"pythonpath={TESTS}")
 CONFTEST = """
 import pytest
 from schedule import Schedule
@@ -32,17 +34,7 @@ def test_a_process_of_tests_that_dies_fails_the_run_and_nothing_else(tmp_path):
     for number in range(12):
         (tmp_path / f"test_{number}.py").write_text(DIES_ONCE if number == 8 else PASSES)
     run = subprocess.run(
-        (
-            sys.executable,
-            "-m",
-            "pytest",
-            *PROCESSES,
-            "-c",
-            "/dev/null",
-            "-o",
-            f"pythonpath={TESTS}",
-            tmp_path,
-        ),
+        (sys.executable, "-m", "pytest", *PROCESSES, *NO_SETTINGS, tmp_path),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -62,6 +54,5 @@ def test_what_the_tests_leave_running_is_ended(tmp_path, capsys):
         sys.exit(3)
     """
     assert run_tests((sys.executable, "-c", script)) == 3
-    state = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
-    assert "ending 1 processes" in capsys.readouterr().err
+    assert identify(int((tmp_path / "pid").read_text())) is None
+    assert "left running by the tests, ended: 1" in capsys.readouterr().err
