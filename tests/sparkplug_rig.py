@@ -159,12 +159,12 @@ def linting(recording, *arguments):
         stdout=subprocess.PIPE,
         text=True,
     )
-    try:
-        patiently(lambda: process.poll() is None and recording.stat().st_size, "the linter watches")
-        yield Lint(process)
-    finally:
-        process.kill()
-        process.wait()
+    with process:
+        try:
+            patiently(lambda: process.poll() is None and recording.stat().st_size, "the linter watches")
+            yield Lint(process)
+        finally:
+            process.kill()
 
 
 def findings(report):

@@ -59,6 +59,10 @@ def test_the_three_topics_with_keys_and_headers(bridge, reader, device):
     ]
 
 
+def dead_letters(records):
+    return [record for record in records if record.topic.endswith(".dlq")]
+
+
 def test_poison_and_oversize_among_good_messages(bridge, reader, device, mosquitto, unique):
     poison = {
         "spBv1.0/IIoT/DDATA/{name}/asset": b"\xff\xff",
@@ -73,7 +77,8 @@ def test_poison_and_oversize_among_good_messages(bridge, reader, device, mosquit
         wait_until(lambda: bridge.metrics()["bridge_dead_lettered_total"] >= 20, "dead letters")
     verdict = judge(reader, fleet.expected())
     assert (verdict.lost, verdict.duplicated, verdict.reordered) == (0, 0, 0)
-    letters = [record for record in reader.records if record.topic.endswith(".dlq")]
+    wait_until(lambda: len(dead_letters(reader.read())) >= 20, "the dead letters are read", interval=0)
+    letters = dead_letters(reader.records)
     assert len(letters) == 20
     assert {record.topic for record in letters} == {
         dlq(t) for t in (SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES)

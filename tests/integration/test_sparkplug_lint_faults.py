@@ -9,6 +9,7 @@ from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric
 from own_broker import open_mosquitto
 from sparkplug_rig import findings, linting, patiently, running_host, running_simulator, watching
+from support import wait_until
 
 REBIRTH = Metric("Node Control/Rebirth", True, DataType.BOOLEAN)
 STORM = 15
@@ -74,7 +75,10 @@ def test_storms_and_kills_are_clean_and_twins_are_told(stack, tmp_path, unique, 
     twin = stack.enter_context(
         running_simulator(broker, tmp_path, **fleets | {"STATE_DIR": str(tmp_path / "twin")})
     )
-    patiently(lambda: births_since_the_cut(recording, first) >= 12, "twins throw each other out")
+    # Each waits longer after each time, at random: up to half a minute.
+    wait_until(
+        lambda: births_since_the_cut(recording, first) >= 12, "twins throw each other out", seconds=240
+    )
     twin.stop()
     status, report = lint.end()
     assert (status, findings(report)) == (1, {(first, "edge-node-not-unique"), (first, "bdseq-order")})
