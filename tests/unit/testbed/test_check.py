@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from testbed.check import PROCESSES, run_tests
+from testbed.check import PROCESSES, SECOND_CHANCE, run_tests
 from testbed.engines.native.process import identify
 
 TESTS = Path(__file__).parents[2]
@@ -26,15 +26,26 @@ def test_it(number):
         mark.touch()
         os._exit(1)
 """
+FAILS_ONCE = """
+import pathlib
+
+def test_it():
+    mark = pathlib.Path(__file__).with_suffix(".mark")
+    if not mark.exists():
+        mark.touch()
+        raise AssertionError("{}")
+"""
 PASSES = "import pytest\n@pytest.mark.parametrize('number', range(5))\ndef test_it(number): pass\n"
 
 
-def test_a_process_of_tests_that_dies_fails_the_run_and_nothing_else(tmp_path):
+def test_a_process_that_dies_fails_one_test_and_only_waits_get_a_second_chance(tmp_path):
     (tmp_path / "conftest.py").write_text(CONFTEST)
     for number in range(12):
         (tmp_path / f"test_{number}.py").write_text(DIES_ONCE if number == 8 else PASSES)
+    (tmp_path / "test_late.py").write_text(FAILS_ONCE.format("a message came: not within 10 s, last: None"))
+    (tmp_path / "test_wrong.py").write_text(FAILS_ONCE.format("1 message lost"))
     run = subprocess.run(
-        (sys.executable, "-m", "pytest", *PROCESSES, *NO_SETTINGS, tmp_path),
+        (sys.executable, "-m", "pytest", *PROCESSES, *SECOND_CHANCE, *NO_SETTINGS, tmp_path),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -43,7 +54,8 @@ def test_a_process_of_tests_that_dies_fails_the_run_and_nothing_else(tmp_path):
     )
     assert run.returncode == 1, run.stdout + run.stderr
     assert re.search(r"crashed while running '.*test_8\.py::test_it\[2\]'", run.stdout)
-    assert "1 failed, 60 passed" in run.stdout
+    assert re.search("FAILED .*test_wrong.py::test_it - AssertionError: 1 message lost", run.stdout)
+    assert "2 failed, 61 passed, 1 rerun" in run.stdout
 
 
 def test_what_the_tests_leave_running_is_ended(tmp_path, capsys):
