@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from iiot import certs
-from schedule import Schedule
+from schedule import pytest_xdist_make_scheduler  # noqa: F401 - a hook of pytest
 from support import Broker, accepts_connections, free_port, wait_until
 from testbed.engines.native import kafka as kafka_process
 from testbed.engines.native import mosquitto as mosquitto_process
@@ -34,11 +34,6 @@ def pytest_addoption(parser):
     parser.addoption(
         "--long", action="store_true", help="faults as long and as often as in docs/reliability.md"
     )
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    return Schedule(config, log)
 
 
 @pytest.fixture

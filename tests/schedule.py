@@ -1,5 +1,6 @@
 """Which of the processes of a run gets which tests."""
 
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
@@ -19,3 +20,8 @@ class Schedule(LoadScopeScheduling):
         given = self.assigned_work[node]
         self.assigned_work[node] = {scope: unit for scope, unit in given.items() if not all(unit.values())}
         return super().remove_node(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Schedule(config, log)

@@ -172,15 +172,6 @@ async def ensure_topics(brokers: str, specs: Sequence[TopicSpec], *, replication
     return created
 
 
-def _admin(brokers: str) -> AdminClient:
-    """A client to use in `with`, which ends it here and now.
-
-    Left to the garbage collector, it could be ended by a thread of its own, which librdkafka answers with
-    abort(): so nothing that blocks in another thread may use it either.
-    """
-    return AdminClient({"bootstrap.servers": brokers, "log_level": 2})
-
-
 async def topic_differences(brokers: str, specs: Sequence[TopicSpec]) -> dict[str, list[str]]:
     """What existing topics have other than their specs say, in words; none for those that are as specified.
 
@@ -211,6 +202,15 @@ async def topic_differences(brokers: str, specs: Sequence[TopicSpec]) -> dict[st
         if other:
             differences[spec.name] = other
     return differences
+
+
+def _admin(brokers: str) -> AdminClient:
+    """A client to use in `with`, which ends it here and now.
+
+    Left to the garbage collector, it could be ended by a thread of its own, which librdkafka answers with
+    abort(): so nothing that blocks in another thread may use it either.
+    """
+    return AdminClient({"bootstrap.servers": brokers, "log_level": 2})
 
 
 def cloud_event_headers(

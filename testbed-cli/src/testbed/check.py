@@ -23,8 +23,8 @@ second runs to the end, and would slow down the first."""
 PROCESSES = ("-n", "2", "--no-loadscope-reorder", "--max-worker-restart", "1")
 """Two processes share the tests, each with servers of its own; tests/schedule.py says who gets what."""
 SECOND_CHANCE = ("--reruns", "1", "--only-rerun", "not within")
-"""A wait that ended too early may have found the machine busy: once more, and the summary says so. Whatever
-else is wrong, such as a lost message, fails at once."""
+"""A wait that ran out may have found the machine busy: once more, and the summary says so. Whatever else is
+wrong fails at once. What never comes looks like what comes late: a test that ran twice is to be looked at."""
 RUN_VARIABLE = "IIOT_TESTBED_TEST_RUN"
 """In the environment of everything that a run of the tests starts."""
 

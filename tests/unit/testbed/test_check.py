@@ -8,14 +8,7 @@ from testbed.engines.native.process import identify
 
 TESTS = Path(__file__).parents[2]
 NO_SETTINGS = ("-c", "/dev/null", "-o", f"pythonpath={TESTS}")
-CONFTEST = """
-import pytest
-from schedule import Schedule
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    return Schedule(config, log)
-"""
+CONFTEST = "from schedule import pytest_xdist_make_scheduler"
 DIES_ONCE = """
 import os, pathlib, pytest
 
