@@ -273,3 +273,8 @@ def spawn_simulator(mosquitto, directory, **settings):
     command = [sys.executable, "-m", "device_simulator"]
     with (directory / "simulator.log").open("ab") as log:
         return subprocess.Popen(command, env=environment | settings, stdout=log, stderr=log)
+
+
+async def metrics(server):
+    async with server.session.get(server.url + "/metrics") as response:
+        return await response.text()

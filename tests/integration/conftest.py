@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from lwm2m_rig import device, running_server
 from own_broker import open_mosquitto
 
 
@@ -19,3 +20,17 @@ def broker(tmp_path):
     """An open Mosquitto of the test's own."""
     with open_mosquitto(tmp_path / "broker") as (broker, _):
         yield broker
+
+
+@pytest.fixture
+async def server(mosquitto, tmp_path):
+    """An LwM2M server; yields a client of its REST API."""
+    async with running_server(mosquitto, tmp_path / "server.db") as client:
+        yield client
+
+
+@pytest.fixture
+def temperature(mosquitto, server, unique):
+    """A device of the JSON profile that may speak to the server."""
+    with device(mosquitto, unique("temp")) as made:
+        yield made
