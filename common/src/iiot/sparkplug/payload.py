@@ -65,6 +65,7 @@ class Metric:
         alias: a number that stands for the name; unique over an edge node and all its devices.
         is_historical: the value was stored, and is not the current one.
         is_transient: the value is not meant for a historian.
+        fault: why the value that came cannot be used; `value` is None then, and its quality is bad.
     """
 
     name: str | None
@@ -76,6 +77,7 @@ class Metric:
     is_transient: bool = False
     properties: PropertySet | None = None
     metadata: MetaData | None = None
+    fault: str | None = None
 
     def resolve(self, name: str, datatype: DataType) -> None:
         """Complete a metric of a DATA or CMD message with what the birth said.

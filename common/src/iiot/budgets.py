@@ -1,0 +1,55 @@
+"""How much work a message, a request or a file may make: the one place that says so.
+
+Whoever decodes what a peer or a user wrote takes its limits from here and holds them before the work is
+done: a size is checked before inflating, a count before objects are made. What is beyond costs little, is
+refused with `BudgetError`, which names the limit, and is counted by the service that refused it.
+"""
+
+from typing import Final
+
+from iiot.errors import DecodeError
+
+MESSAGE_BYTES: Final = 1024 * 1024
+"""One MQTT packet: `max_packet_size` in mosquitto.conf. Larger ones never come."""
+
+INFLATED_BYTES: Final = MESSAGE_BYTES
+"""What a compressed payload may become: compression spares the wire, and is no way around its limit."""
+
+OUTPUT_BYTES: Final = 4 * 1024 * 1024
+"""A record's value. The largest ordinary message of 1 MiB makes 2 to 4 MiB of JSON (names of metrics are
+repeated, bytes become base64); a few bytes that make more are no telemetry."""
+
+RECORD_BYTES: Final = OUTPUT_BYTES + 64 * 1024
+"""A Kafka record with key and headers; producers, topics and brokers take this much."""
+
+METRICS: Final = 20_000
+"""Metrics of one Sparkplug message: births of large edge nodes have some thousands; a setting raises it."""
+
+ELEMENTS: Final = 50_000
+"""Values in one message, at any depth: cells, properties, template members, array entries of CBOR or JSON.
+A table of 1,000 rows and 50 columns; each costs about a microsecond and 100 bytes of memory."""
+
+NESTING: Final = 64
+"""Levels in JSON and CBOR. Ordinary readers recurse, and many end at 100."""
+
+COMPOSITE_NESTING: Final = 16
+"""Templates in templates, and property sets in property sets; known plants use three."""
+
+INTEGER_BITS: Final = 64
+"""Every number of LwM2M and Sparkplug fits; longer ones take quadratic time to print."""
+
+DIGITS: Final = 20
+"""Of an integer written in decimal: 2**64 has 20."""
+
+
+class BudgetError(DecodeError):
+    """A message would cost more than its budget.
+
+    Attributes:
+        budget: what is exceeded, such as `metrics`; short and from a fixed set, for counters.
+        limit: the largest value allowed, in the unit that the budget is counted in.
+    """
+
+    def __init__(self, budget: str, limit: int, what: str) -> None:
+        super().__init__(f"{what}: more than {limit} {budget}")
+        self.budget, self.limit = budget, limit
