@@ -17,7 +17,7 @@ PACKAGES = (
     *("console", "testbed"),
 )
 COMPOSE = "tests/compose"
-SUITES = (COMPOSE, "tests/e2e", "tests/integration", "tests/interop", "tests/unit")
+SUITES = (COMPOSE, "tests/e2e", "tests/fuzz", "tests/integration", "tests/interop", "tests/unit")
 """In the order in which they begin. The first two run one after another, so take longest; the testbed of the
 second runs to the end, and would slow down the first."""
 PROCESSES = ("-n", "2", "--no-loadscope-reorder", "--max-worker-restart", "1")
@@ -47,8 +47,16 @@ def run(
     compose: Annotated[
         bool, typer.Option(help="Also run the compose file on a Docker daemon; starting one takes root.")
     ] = True,
+    fuzz: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES", min=0.1, max=7 * 24 * 60, help="Only fuzz every decoder, for so long."
+        ),
+    ] = None,
 ) -> None:
     """Run lint, format, types, layers, and the unit, integration, end-to-end, interop and compose tests."""
+    if fuzz is not None:
+        raise typer.Exit(run_fuzzing(fuzz))
     arguments = pytest_arguments or [*PROCESSES, *(suite for suite in SUITES if compose or suite != COMPOSE)]
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
     if not compose:
@@ -59,6 +67,14 @@ def run(
         typer.echo(f"failed before the tests: {', '.join(failed)}", err=True)
     if code or failed:
         raise typer.Exit(code or 1)
+
+
+def run_fuzzing(minutes: float) -> int:
+    """Fuzz every decoder of the network's input and of users' files; returns the exit code."""
+    path = os.pathsep.join([str(paths.root() / "tests"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)}
+    command = (_PYTHON, "-m", "fuzz", str(minutes))
+    return subprocess.run(command, cwd=paths.root(), env=environment, check=False).returncode
 
 
 def run_tests(command: tuple[str, ...]) -> int:
