@@ -19,6 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from iiot import telemetry
 from iiot.errors import SettingsError
+from iiot.loop_watch import LoopWatch
 from iiot.settings import ServiceSettings, effective, load
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -45,6 +46,7 @@ class Service:
         self.log = telemetry.get_logger(name)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
+        self.loop_watch = LoopWatch(self.registry)
         build = Gauge(
             "iiot_build_info",
             "1; which build of the testbed this is",
@@ -82,7 +84,8 @@ async def _supervise(name: str, settings: S, main: Callable[[S, Service], Awaita
     info = Info(name.replace("-", "_"), "Version and effective settings", registry=service.registry)
     info.info({"version": _version(), **{key.lower(): value for key, value in values.items()}})
     _export_certificate(settings, service)
-    await main(settings, service)
+    async with service.loop_watch.running():
+        await main(settings, service)
     service.log.info("stopped")
 
 
