@@ -1,4 +1,4 @@
-"""How long an event loop was kept from its other work: by one message, one request, one garbage collection."""
+"""For how long one message, one request or one garbage collection keeps an event loop from its other work."""
 
 import asyncio
 import time

@@ -1,0 +1,398 @@
+"""The heaviest message that the broker lets through costs no one but its sender anything.
+
+Each service runs inside the memory that docker-compose.yml gives it. One device sends what costs most to
+decode, in every shape that we know; another goes on sending ordinary messages, all of which must arrive.
+"""
+
+import itertools
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+import heaviest
+from conftest import running
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.payload import BD_SEQ, Metric, Payload, decode_payload, encode_payload
+from iiot.topics import SPARKPLUG_DATA
+from memory_limit import MemoryLimit, compose_limit, memory_limit
+from support import free_port, wait_until
+from testbed.engines.native.process import Command
+
+BLOCKED_SECONDS = 0.25
+"""Longest block of an event loop, on a machine on which `yardstick` takes `YARDSTICK_SECONDS`."""
+YARDSTICK_SECONDS = 0.35
+PACE = 0.05
+"""Seconds between two messages of the ordinary device."""
+PATIENCE = 60.0
+GROUP = "IIoT"
+
+
+def yardstick() -> float:
+    """Processor seconds that plain Python work takes on this machine."""
+    begin = time.thread_time()
+    total = 0
+    for number in range(5_000_000):
+        total += number * number
+    return time.thread_time() - begin
+
+
+class Client:
+    """A device on paho-mqtt with its certificate, which waits for each PUBACK."""
+
+    def __init__(self, broker, name):
+        self.name = name
+        files = broker.identity(name)
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
+        self._client.tls_set(str(files.ca), str(files.cert), str(files.key))
+        self._client.connect(broker.host, broker.tls_port)
+        self._client.loop_start()
+        wait_until(self._client.is_connected, f"{name} is connected")
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE)
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@dataclass
+class Limited:
+    """A service inside the memory of its container."""
+
+    port: int
+    memory: MemoryLimit
+    log: Path
+    unhealthy: list[str] = field(default_factory=list)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's series."""
+        lines = self.get("/metrics")[1].decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Ask for the service's health all the time; what is not 200 is kept."""
+        stop = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(stop,), name="health")
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.wait(PACE):
+            try:
+                status, body = self.get("/api/health")
+            except (OSError, HTTPException) as exc:
+                self.unhealthy.append(repr(exc))
+            else:
+                if status != 200:
+                    self.unhealthy.append(f"{status} {body[:200]!r}")
+
+
+class Ordinary:
+    """A device that sends numbered messages at a steady pace until the block ends."""
+
+    def __init__(self, client: Client, send: Callable[[Client, int], None]):
+        self.sent = 0
+        self._client, self._send = client, send
+        self._stop = threading.Event()
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._run, name="ordinary device")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(PACE):
+            self._send(self._client, self.sent + 1)
+            self.sent += 1
+
+
+@pytest.fixture(scope="module")
+def slower() -> float:
+    """How many times slower than a quiet machine this one is."""
+    return max(1.0, yardstick() / YARDSTICK_SECONDS)
+
+
+@contextmanager
+def limited(service: str, broker, directory: Path, **settings: str) -> Iterator[Limited]:
+    """A service with its own certificate, as in compose, and its container's memory."""
+    port, log = free_port(), directory / "log.txt"
+    environment = {
+        "PYTHONPATH": ":".join(path for path in sys.path if path.endswith("/src")),
+        "HTTP_PORT": str(port),
+        "LOG_FORMAT": "json",
+        **settings,
+    }
+    with memory_limit(service, compose_limit(service)) as memory:
+        words = memory.command(sys.executable, "-m", service.replace("-", "_"))
+        with running(service, Command(words, directory, environment), log):
+            found = Limited(port, memory, log)
+            wait_until(lambda: found.get("/api/health")[0] == 200, f"{service} is healthy", seconds=PATIENCE)
+            yield found
+        assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+
+
+def own_certificate(service: str, broker) -> dict[str, str]:
+    """The settings with which a service connects."""
+    own = broker.client_settings(service).model_dump(exclude_none=True)
+    return {name.upper(): str(value) for name, value in own.items()}
+
+
+def send_birth(client: Client) -> None:
+    metrics = [Metric(BD_SEQ, 0, DataType.INT64), Metric("N", 0, DataType.INT64)]
+    client.publish(f"spBv1.0/{GROUP}/NBIRTH/{client.name}", encode_payload(Payload(1, metrics, seq=0)))
+
+
+def send_data(client: Client, number: int) -> None:
+    payload = Payload(number, [Metric("N", number, DataType.INT64)], seq=number % 256)
+    client.publish(f"spBv1.0/{GROUP}/NDATA/{client.name}", encode_payload(payload))
+
+
+def send_value(client: Client, number: int) -> None:
+    body = {"values": {"/3303/0/5700": number}, "seq": number, "timestamp": number}
+    client.publish(f"lwm2m/{client.name}/send", json.dumps(body).encode())
+
+
+def register(client: Client) -> None:
+    body = {"endpoint": client.name, "lifetime": 3600, "version": "1.2", "objects": {"3303": {"0": {}}}}
+    client.publish(f"lwm2m/{client.name}/reg", json.dumps(body).encode())
+
+
+def hold(service: Limited, shapes: dict[str, bytes], send, ordinary: Ordinary, arrived, slower: float):
+    """Send every shape; what the service did wrong, by shape."""
+    wrong, blocked = [], service.metric("iiot_event_loop_longest_block_seconds")
+    with service.watched(), ordinary:
+        for name, payload in shapes.items():
+            assert len(payload) <= heaviest.PACKET, name
+            send(payload)
+            after = ordinary.sent + 2
+            wait_until(lambda after=after: arrived() >= after, f"after {name} others' messages", PATIENCE)
+            now = service.metric("iiot_event_loop_longest_block_seconds")
+            if now > max(blocked, BLOCKED_SECONDS * slower):
+                wrong.append(f"{name}: the event loop was blocked for {now:.2f} s")
+            blocked = max(blocked, now)
+    wait_until(lambda: arrived() >= ordinary.sent, "every message of the other device", PATIENCE)
+    assert arrived() == ordinary.sent
+    assert service.unhealthy == []
+    assert wrong == []
+
+
+class KafkaCount:
+    """How many different records with a key a topic has, read by a client that is not ours."""
+
+    def __init__(self, brokers: str, topic: str, key: str):
+        self._consumer = KafkaConsumer(bootstrap_servers=brokers, max_partition_fetch_bytes=8 * 1024**2)
+        parts = [TopicPartition(topic, part) for part in self._consumer.partitions_for_topic(topic)]
+        self._consumer.assign(parts)
+        self._consumer.seek_to_beginning()
+        self._key, self._numbers = key.encode(), set()
+
+    def __call__(self) -> int:
+        for records in self._consumer.poll(100).values():
+            for record in records:
+                if record.key == self._key:
+                    self._numbers |= {
+                        m["value"] for m in json.loads(record.value)["metrics"] if m["name"] == "N"
+                    }
+        return len(self._numbers - {0})
+
+    def close(self):
+        self._consumer.close()
+
+
+@pytest.fixture
+def clients(mosquitto, unique):
+    """The sender of the heaviest messages, and an ordinary device."""
+    made = [Client(mosquitto, unique(name)) for name in ("heavy", "ordinary")]
+    yield made
+    for client in made:
+        client.close()
+
+
+def test_the_bridge(mosquitto, kafka, tmp_path, clients, slower):
+    heavy, other = clients
+    settings = own_certificate("mqtt-redpanda-bridge", mosquitto)
+    settings |= {"KAFKA_BROKERS": kafka, "STATE_FILE": str(mosquitto.certs.parent / "bridge.sqlite")}
+    with limited("mqtt-redpanda-bridge", mosquitto, tmp_path, **settings) as service:
+        send_birth(other)
+        counted = KafkaCount(kafka, SPARKPLUG_DATA, other.name)
+        topic = f"spBv1.0/{GROUP}/NDATA/{heavy.name}"
+        try:
+            for shapes, to in (
+                (heaviest.SPARKPLUG, topic),
+                (heaviest.LWM2M_JSON, f"lwm2m/{heavy.name}/send"),
+                (heaviest.LWM2M_OMA, f"lwm2m/rd/{heavy.name}"),
+            ):
+                ordinary = Ordinary(other, send_data)
+                ordinary.sent = counted()
+                hold(
+                    service,
+                    shapes,
+                    partial(heavy.publish, to),
+                    ordinary,
+                    counted,
+                    slower,
+                )
+        finally:
+            counted.close()
+
+
+def test_the_sparkplug_host(mosquitto, tmp_path, clients, slower):
+    heavy, other = clients
+    with limited(
+        "sparkplug-host", mosquitto, tmp_path, **own_certificate("sparkplug-host", mosquitto)
+    ) as service:
+        send_birth(other)
+
+        def arrived():
+            node = json.loads(service.get(f"/api/nodes/{other.name}")[1])
+            assert node["gaps"] == 0
+            return next(metric["value"] for metric in node["metrics"] if metric["name"] == "N")
+
+        wait_until(lambda: arrived() == 0, "the ordinary node is born")
+        for kind in ("NBIRTH", "NDATA"):
+            ordinary = Ordinary(other, send_data)
+            ordinary.sent = arrived()
+            topic = f"spBv1.0/{GROUP}/{kind}/{heavy.name}"
+            hold(
+                service,
+                heaviest.SPARKPLUG,
+                partial(heavy.publish, topic),
+                ordinary,
+                arrived,
+                slower,
+            )
+
+
+def test_the_lwm2m_server(mosquitto, tmp_path, clients, slower):
+    heavy, other = clients
+    settings = own_certificate("lwm2m-server", mosquitto) | {"DATABASE": str(tmp_path / "server.db")}
+    with limited("lwm2m-server", mosquitto, tmp_path, **settings) as service:
+        register(other)
+        register(heavy)
+        numbers, cursor = set(), 0
+
+        def arrived():
+            nonlocal cursor
+            while events := json.loads(service.get(f"/api/events?after={cursor}&limit=500")[1])["events"]:
+                cursor = events[-1]["id"]
+                numbers.update(
+                    e["data"]["seq"] for e in events if e["endpoint"] == other.name and e["type"] == "send"
+                )
+            return len(numbers)
+
+        for shapes, to in (
+            (heaviest.LWM2M_JSON, f"lwm2m/{heavy.name}/send"),
+            (heaviest.LWM2M_JSON, f"lwm2m/{heavy.name}/reg"),
+            (heaviest.LWM2M_OMA, f"lwm2m/rd/{heavy.name}"),
+        ):
+            ordinary = Ordinary(other, send_value)
+            ordinary.sent = arrived()
+            hold(service, shapes, partial(heavy.publish, to), ordinary, arrived, slower)
+
+
+class Listener:
+    """Counts what the plain listener tells of the Sparkplug data of all devices but one."""
+
+    def __init__(self, broker):
+        self.born: set[str] = set()
+        self.heavy = ""
+        self._numbers: dict[str, list[int]] = {}
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        self._client.on_message = self._message
+        self._client.on_connect = lambda client, *_: client.subscribe(f"spBv1.0/{GROUP}/#", 1)
+        self._client.connect("127.0.0.1", broker.plain_port)
+        self._client.loop_start()
+
+    def _message(self, _client, _userdata, message):
+        kind, node = message.topic.split("/")[2:4]
+        if kind == "NBIRTH":
+            self.born.add(node)
+        elif kind in ("NDATA", "DDATA"):
+            self._numbers.setdefault(node, []).append(decode_payload(message.payload).seq)
+
+    def __call__(self) -> int:
+        """How many messages came from the other devices; none of them may be missing."""
+        others = [numbers for node, numbers in self._numbers.items() if node != self.heavy]
+        for numbers in others:
+            assert all(after == (before + 1) % 256 for before, after in itertools.pairwise(numbers))
+        return sum(map(len, others))
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+class Sending(Ordinary):
+    """The simulator's other device, which sends on its own; what was sent is what arrived."""
+
+    def __init__(self, arrived: Callable[[], int]):
+        self._arrived = arrived
+
+    @property
+    def sent(self) -> int:
+        return self._arrived()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def test_the_simulator(mosquitto, tmp_path, unique, slower):
+    fleet = {
+        "MQTT_PORT": str(mosquitto.tls_port),
+        "DEVICE_COUNT": "2",
+        "TELEMETRY_INTERVAL": str(PACE),
+        "FLEET_ID": unique("f"),
+    }
+    settings = {
+        **fleet,
+        "STATE_DIR": str(tmp_path / "state"),
+        "DEVICE_CA_DIR": str(mosquitto.certs / "device-ca"),
+    }
+    listener = Listener(mosquitto)
+    servers = [Client(mosquitto, name) for name in ("lwm2m-server", "sparkplug-host")]
+    try:
+        with limited("device-simulator", mosquitto, tmp_path, **settings) as service:
+            wait_until(lambda: len(listener.born) == 2 and listener() > 0, "the fleet is born", PATIENCE)
+            heavy = listener.heavy = min(listener.born)
+            for server, shapes, to in (
+                (servers[0], heaviest.LWM2M_JSON, f"lwm2m/{heavy}/cmd/t1"),
+                (servers[0], heaviest.LWM2M_OMA, f"lwm2m/rd/{heavy}"),
+                (servers[1], heaviest.SPARKPLUG, f"spBv1.0/{GROUP}/NCMD/{heavy}"),
+            ):
+                hold(service, shapes, partial(server.publish, to), Sending(listener), listener, slower)
+    finally:
+        for client in (listener, *servers):
+            client.close()
