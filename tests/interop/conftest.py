@@ -24,6 +24,7 @@ LOCKS = {
     "pysparkplug": ("pysparkplug.txt",),
     "mqtt-spb-wrapper": ("mqtt-spb-wrapper.txt",),
     "sparkplug-client": ("package.json", "package-lock.json"),
+    "tahu": ("tahu-pom.xml", "TahuPeer.java"),
 }
 
 
@@ -36,8 +37,7 @@ def environment(name):
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (directory / "complete").exists():
-            build = build_node if name == "sparkplug-client" else build_python
-            build(directory, files)
+            {"sparkplug-client": build_node, "tahu": build_java}.get(name, build_python)(directory, files)
             (directory / "complete").touch()
     return directory
 
@@ -55,11 +55,33 @@ def build_node(directory, files):
     install("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", directory)
 
 
+def build_java(directory, files):
+    pom, source = files
+    shutil.copy(pom, directory / "pom.xml")
+    fetch = ("dependency:copy-dependencies", f"-DoutputDirectory={directory / 'libs'}")
+    # -C: a file whose checksum does not match is an error.
+    install("mvn", "-B", "-q", "-C", "-f", directory / "pom.xml", *fetch)
+    jars = ":".join(str(jar) for jar in sorted((directory / "libs").glob("*.jar")))
+    compiler = ("org.eclipse.jdt.internal.compiler.batch.Main", "-17", "-nowarn", "-cp", jars)
+    install("java", "-cp", jars, *compiler, "-d", directory / "classes", source)
+
+
 def install(*command):
     done = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
     )
     assert done.returncode == 0, f"{command[0]} failed; is the network there?\n{done.stdout}{done.stderr}"
+
+
+def command_of(name, directory):
+    """The command that runs a peer, whose packages are in the directory."""
+    if name == "tahu":
+        return ["java", "-cp", f"{directory / 'classes'}:{directory / 'libs' / '*'}", "TahuPeer"]
+    if name == "sparkplug-client":
+        # Node looks for packages beside the script.
+        return ["node", shutil.copy(PEERS / "sparkplug_client_peer.js", directory)]
+    script = {"pysparkplug": "pysparkplug_peer.py", "mqtt-spb-wrapper": "spb_wrapper_peer.py"}[name]
+    return [str(directory / "venv" / "bin" / "python"), str(PEERS / script)]
 
 
 class Peer:
@@ -104,20 +126,8 @@ def start_peer(open_broker):
     peers = []
 
     def start(name, role, group, node, *more):
-        directory = environment(name)
-        script = {
-            "pysparkplug": "pysparkplug_peer.py",
-            "mqtt-spb-wrapper": "spb_wrapper_peer.py",
-            "sparkplug-client": "sparkplug_client_peer.js",
-        }[name]
-        if name == "sparkplug-client":
-            # Node looks for packages beside the script.
-            shutil.copy(PEERS / script, directory)
-            command = ["node", str(directory / script)]
-        else:
-            command = [str(directory / "venv" / "bin" / "python"), str(PEERS / script)]
         process = subprocess.Popen(
-            [*command, role, str(open_broker), group, node, *more],
+            [*command_of(name, environment(name)), role, str(open_broker), group, node, *more],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -148,7 +158,8 @@ def open_broker(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def programs():
-    """Node and npm, which no package index has."""
-    if missing := [program for program in ("node", "npm") if not shutil.which(program)]:
-        pytest.fail(f"install {' and '.join(missing)}: the interoperability tests run a client from npm")
+    """Programs that no package index has."""
+    wanted = ("node", "npm", "java", "mvn")
+    if missing := [program for program in wanted if not shutil.which(program)]:
+        pytest.fail(f"install {' and '.join(missing)}: the tests run clients from npm and Maven Central")
     assert packages.missing(["mosquitto"]) == []

@@ -1,4 +1,4 @@
-"""Independent implementations from PyPI and npm: they read our fleet, our host reads theirs."""
+"""Independent implementations from PyPI, npm and Maven: they read our fleet, our host reads theirs."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from support import free_port, wait_until
 
 # They take the datatype of each value from its message alone, where data need not have it.
 WITHOUT_MEMORY = ("mqtt-spb-wrapper", "sparkplug-client")
-EDGES = ["pysparkplug", "mqtt-spb-wrapper", "sparkplug-client"]
+EDGES = ["pysparkplug", "mqtt-spb-wrapper", "sparkplug-client", "tahu"]
 
 # What each of them does wrong today, and nothing else that the specification demands. Most of it is told
 # by our own issue lists of these projects; an update of a lock that changes it shows here.
@@ -33,6 +33,7 @@ FAULTS = {
         "timestamp-missing",
     },
     "sparkplug-client": {"bdseq-type", "metric-timestamp-missing"},
+    "tahu": set(),
 }
 
 NEEDS = {
@@ -46,6 +47,7 @@ NEEDS = {
         "REORDER_TIMEOUT": "0.2",
     },
     "sparkplug-client": {},
+    "tahu": {},
 }
 
 
