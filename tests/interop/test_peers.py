@@ -37,11 +37,10 @@ FAULTS = {
 }
 
 NEEDS = {
-    # Datatypes in commands, or it fails; its NDEATH carries the bdSeq of the session to come.
-    "pysparkplug": {"COMMAND_DATATYPES": "true", "BDSEQ_VALIDATION": "false"},
+    # Its NDEATH carries the bdSeq of the session to come.
+    "pysparkplug": {"BDSEQ_VALIDATION": "false"},
     # One seq over all connections of its process; its receiving thread ends at a rebirth request.
     "mqtt-spb-wrapper": {
-        "COMMAND_DATATYPES": "true",
         "BDSEQ_VALIDATION": "false",
         "REBIRTH_MODE": "observe",
         "REORDER_TIMEOUT": "0.2",
@@ -174,10 +173,37 @@ def test_our_host_reads_their_edge_nodes(name, start_peer, service, observe, uni
         if entry["name"].endswith("Count") and not entry["name"].startswith("DATA/")
     )
     assert put(port, f"/api/nodes/n1/devices/pump/metrics/{metric}", 7) == 202
-    wait_until(lambda: peer.heard("command"), "the command arrives", 15)
+    wait_until(lambda: commanded(peer, metric) == 7, "the command arrives, with its value", 15)
     peer.end()
     wait_until(lambda: not get(port, "/api/nodes/n1")["online"], "the death arrives", 15)
     assert {key for key, found in observer.rules().items() if found.rule.level == "must"} == FAULTS[name]
+
+
+def commanded(peer, name):
+    """The value that a peer read out of the latest command that named the metric."""
+    values = [command["metrics"][name] for command in peer.heard("command") if name in command["metrics"]]
+    return values[-1] if values else None
+
+
+def metric_of(port, name):
+    """A metric of the peer's device as the host shows it."""
+    metrics = get(port, "/api/nodes/n1/devices/pump")["metrics"]
+    return next(metric for metric in metrics if metric["name"] == name)
+
+
+def test_quality_and_files_of_a_tahu_edge(start_peer, service, unique):
+    group = unique("peers")
+    port = service("sparkplug_host", SPARKPLUG_GROUP=group, SPARKPLUG_HOST_ID=unique("host"))
+    peer = start_peer("tahu", "edge", group, "n1")
+    wait_until(lambda: "Doubtful" in shown(port, "n1"), "the birth arrives", 20)
+    assert metric_of(port, "Doubtful")["quality"] == "bad"
+    assert metric_of(port, "Low")["value"] == -3
+    described = metric_of(port, "Log")["metadata"]
+    assert (described["file_name"], described["size"]) == ("hello.txt", 5)
+    peer.tell(set={"Doubtful": 2.5})
+    wait_until(lambda: metric_of(port, "Doubtful")["value"] == 2.5, "data arrives", 15)
+    after = metric_of(port, "Doubtful")
+    assert (after["quality"], after["properties"]["engUnit"]) == ("good", "bar")
 
 
 def test_our_host_reads_compressed_payloads(start_peer, service, unique):

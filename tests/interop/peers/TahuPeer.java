@@ -120,6 +120,9 @@ public final class TahuPeer {
   }
 
   private Metric set(String name, JsonNode value) {
+    if (!TYPES.containsKey(name)) {
+      return built(new MetricBuilder(name, MetricDataType.Double, value.asDouble()));
+    }
     values.put(name, TYPES.get(name) == MetricDataType.Double ? (Object) value.asDouble() : (Object) value.asInt());
     return metric(name);
   }
