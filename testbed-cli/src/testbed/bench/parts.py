@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -20,6 +20,9 @@ from testbed.engines.native import kafka, mosquitto, paths
 from testbed.engines.native.errors import PartError
 from testbed.engines.native.mosquitto import BrokerPorts
 from testbed.engines.native.process import Command, owned, spawn, stop, terminate
+
+if TYPE_CHECKING:
+    import subprocess
 
 START_TIMEOUT: Final = 60.0
 GRACE: Final = 15.0
@@ -61,6 +64,7 @@ class Parts:
         self.directory = directory
         self.certs = directory / "certs"
         self.pids: dict[str, int] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stack = stack
         certs.create_authority(self.certs)
 
@@ -128,6 +132,11 @@ class Parts:
         """Start any other program and wait until it is ready."""
         self._start(part, command, ready)
 
+    def end(self, part: str) -> None:
+        """Stop a part before the others."""
+        del self.pids[part]
+        terminate(self._processes.pop(part), GRACE)
+
     def mqtt(self, port: int, *, tls: bool, identity: str) -> dict[str, object]:
         """Settings that connect a service to the broker."""
         files = certs.service_identity(self.certs, identity)
@@ -150,7 +159,7 @@ class Parts:
                 tail = log.read_text(errors="replace")[-500:].strip()
                 raise PartError(name, f"did not start: {tail or 'no output'}")
             time.sleep(0.05)
-        self.pids[name] = process.pid
+        self.pids[name], self._processes[name] = process.pid, process
 
 
 @contextmanager

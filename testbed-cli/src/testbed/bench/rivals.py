@@ -4,39 +4,54 @@ import asyncio
 import importlib.util
 import os
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Final
 
 import orjson
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from iiot.kafka import TopicSpec, ensure_topics
-from testbed.bench.load import RAW_PREFIX, STAMP, Load
+from testbed.bench.connect_rival import (
+    CLEAN,
+    FILTER,
+    IN_ORDER,
+    OUT_OF_ORDER,
+    Configuration,
+    Rival,
+    Tried,
+)
+from testbed.bench.load import STAMP, Load
 from testbed.bench.measure import Run, measure, median, settle
 from testbed.bench.options import AsJson, Runs, Seconds, Settle, Warmup, in_good_order
-from testbed.bench.parts import Parts, free_ports, running_parts
+from testbed.bench.parts import Parts, running_parts
 from testbed.bench.report import machine
 from testbed.bench.rig import RAW_TOPIC, Rig, running_rig
 from testbed.connect.engine import find_program
 from testbed.engines.native.process import Command
 
-FILTER: Final = f"{RAW_PREFIX}/+"
+OURS: Final = "mqtt-redpanda-bridge"
+PAHO: Final = "paho-mqtt"
+CONNECT: Final[dict[str, tuple[Configuration, ...]]] = {
+    "redpanda-connect": IN_ORDER,
+    "redpanda-connect, out of order": OUT_OF_ORDER,
+    "redpanda-connect, clean session": CLEAN,
+}
+"""Redpanda Connect by what it promises; of each the best configuration takes part."""
 PROMISES: Final = {
-    "mqtt-redpanda-bridge": "acknowledged after Kafka, order per device",
-    "paho-mqtt": "acknowledged after Kafka, order per device",
+    OURS: "acknowledged after Kafka, order per device",
+    PAHO: "acknowledged after Kafka, order per device",
     "redpanda-connect": "acknowledged when read, before Kafka; order per device",
     "redpanda-connect, out of order": "acknowledged when read, before Kafka; no order",
+    "redpanda-connect, clean session": "the same, and nothing is kept while it is away",
 }
 """What each of them promises for QoS 1. Redpanda Connect's `mqtt` input leaves acknowledging to its client
 library, which does it as soon as the pipeline has taken the message."""
 
-OURS: Final = "mqtt-redpanda-bridge"
 READY: Final = b"subscribed"
 """What `paho_bridge` says when it receives."""
 
@@ -56,19 +71,26 @@ def bridges(
     """MQTT to Kafka through our bridge, Redpanda Connect and a Python bridge on paho-mqtt, side by side.
 
     Each gets a broker and a Kafka of its own and the same load: QoS 1, idempotent producer, acks=all,
-    key = device. Redpanda Connect takes part when `redpanda-connect` or `rpk` with its plugin is on PATH.
+    key = device. Redpanda Connect takes part when `redpanda-connect` or `rpk` with its plugin is on PATH:
+    several configurations are tried, and the best of those that promise the same is measured.
     """
     if unknown := set(only or ()) - PROMISES.keys():
         raise typer.BadParameter(f"--only {unknown.pop()}: must be one of {', '.join(PROMISES)}")
+    conditions = Conditions(payload, topics, rate, partitions, settling)
     measured: dict[str, list[Run]] = {}
+    tried: dict[str, list[Tried]] = {}
     lost: dict[str, int] = {}
     with in_good_order("looking for bridges") as say:
         installed = _rivals()
         chosen = [name for name in installed if not only or name in only]
         for name in chosen:
-            say(f"starting {name}")
-            with installed[name](partitions) as rig:
-                load = Load(rig.mqtt_port, "raw", payload, topics, 0, rate)
+            say(
+                f"{name}: trying {len(CONNECT[name])} configurations"
+                if name in CONNECT
+                else f"starting {name}"
+            )
+            with installed[name](conditions, tried.setdefault(name, [])) as rig:
+                load = conditions.load(rig.mqtt_port)
                 say(f"{name}: warming Kafka up")
                 lost[name] = settle(rig, load, partitions=partitions, limit=settling)
                 for number in range(runs):
@@ -84,37 +106,59 @@ def bridges(
             "bridges": {
                 name: {"promise": PROMISES[name], "median": median(of)} for name, of in measured.items()
             },
+            "tried": {name: [one.as_json() for one in of] for name, of in tried.items() if of},
             "absent": absent,
             "runs": measured,
         }
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     else:
         Console().print(_table(measured))
+        for name, of in tried.items():
+            for one in of:
+                typer.echo(f"{name}: tried {one.configuration}: {one.rate:,.0f} msg/s")
         for name in absent:
             typer.echo(f"left out: {name} (not installed)", err=True)
     if lost.get(OURS) or any(run.missing for run in measured.get(OURS, ())):
         raise typer.Exit(1)
 
 
-def _rivals() -> dict[str, Callable[[int], Any]]:
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What all of them get."""
+
+    payload: int
+    topics: int
+    rate: int
+    partitions: int
+    settling: float
+
+    def load(self, mqtt_port: int) -> Load:
+        """The load on a broker."""
+        return Load(mqtt_port, "raw", self.payload, self.topics, 0, self.rate)
+
+
+_Start = Callable[[Conditions, list[Tried]], AbstractContextManager[Rig]]
+"""Starts a bridge with its surroundings; what was tried to find its best configuration goes into the list."""
+
+
+def _rivals() -> dict[str, _Start]:
     """Those that are installed, by name."""
-    found: dict[str, Callable[[int], Any]] = {OURS: _ours}
+    found: dict[str, _Start] = {OURS: _ours}
     if importlib.util.find_spec("paho"):
-        found["paho-mqtt"] = _paho
-    if find_program():
-        found["redpanda-connect"] = lambda partitions: _connect(partitions, in_flight=1)
-        found["redpanda-connect, out of order"] = lambda partitions: _connect(partitions, in_flight=64)
+        found[PAHO] = _paho
+    if program := find_program():
+        found |= {name: partial(_connect, program, candidates) for name, candidates in CONNECT.items()}
     return found
 
 
-def _ours(partitions: int) -> Any:
-    return running_rig(form="raw", partitions=partitions, receive_maximum=4_000, tls=False)
+def _ours(conditions: Conditions, _: list[Tried]) -> AbstractContextManager[Rig]:
+    return running_rig(form="raw", partitions=conditions.partitions, receive_maximum=4_000, tls=False)
 
 
 @contextmanager
-def _paho(partitions: int) -> Iterator[Rig]:
+def _paho(conditions: Conditions, _: list[Tried]) -> Iterator[Rig]:
     with running_parts() as parts:
-        mqtt, brokers = _surroundings(parts, partitions)
+        mqtt, brokers = _surroundings(parts, conditions.partitions)
         module = ("-m", "testbed.bench.paho_bridge", str(mqtt), FILTER, brokers, RAW_TOPIC)
         environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         log = parts.directory / "bridge.log"
@@ -124,15 +168,16 @@ def _paho(partitions: int) -> Iterator[Rig]:
 
 
 @contextmanager
-def _connect(partitions: int, in_flight: int) -> Iterator[Rig]:
-    program = find_program() or []
+def _connect(
+    program: Sequence[str], candidates: Sequence[Configuration], conditions: Conditions, tried: list[Tried]
+) -> Iterator[Rig]:
     with running_parts() as parts:
-        mqtt, brokers = _surroundings(parts, partitions)
-        (http,) = free_ports(1)
-        config = parts.directory / "connect.yaml"
-        config.write_text(yaml.safe_dump(_configuration(mqtt, brokers, http, in_flight)))
-        parts.program("bridge", Command((*program, str(config)), parts.directory), lambda: _is_ready(http))
-        yield Rig(mqtt, brokers, parts.pids)
+        mqtt, brokers = _surroundings(parts, conditions.partitions)
+        rival = Rival(parts, program, mqtt, brokers)
+        load, partitions = conditions.load(mqtt), conditions.partitions
+        tried += rival.try_all(candidates, load, partitions=partitions, settling=conditions.settling)
+        with rival.running(tried[0].configuration) as rig:
+            yield rig
 
 
 def _surroundings(parts: Parts, partitions: int) -> tuple[int, str]:
@@ -140,44 +185,6 @@ def _surroundings(parts: Parts, partitions: int) -> tuple[int, str]:
     mqtt, brokers = parts.broker().plain, parts.kafka()
     asyncio.run(ensure_topics(brokers, [TopicSpec(RAW_TOPIC, partitions)]))
     return mqtt, brokers
-
-
-def _configuration(mqtt: int, brokers: str, http: int, in_flight: int) -> dict[str, Any]:
-    """Redpanda Connect's configuration; more than one batch in flight gives up the order."""
-    return {
-        "http": {"address": f"127.0.0.1:{http}"},
-        "logger": {"level": "WARN"},
-        "input": {
-            "mqtt": {
-                "urls": [f"tcp://127.0.0.1:{mqtt}"],
-                "client_id": "bench-connect",
-                "topics": [FILTER],
-                "qos": 1,
-                "clean_session": False,
-            }
-        },
-        "pipeline": {"threads": 1},
-        "output": {
-            "redpanda": {
-                "seed_brokers": [brokers],
-                "topic": RAW_TOPIC,
-                "key": '${! metadata("mqtt_topic").re_find_all("[^/]+").index(1) }',
-                "acks": "all",
-                "idempotent_write": True,
-                "compression": "none",
-                "max_in_flight": in_flight,
-                "batching": {"count": 500, "period": "5ms"},
-            }
-        },
-    }
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _table(measured: dict[str, list[Run]]) -> Table:

@@ -1,8 +1,12 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 from typer.testing import CliRunner
 
 from testbed.app import app
-from testbed.bench import rivals
+from testbed.bench import connect_rival, rivals
+from testbed.bench.connect_rival import IN_ORDER, Rival, document
 
 
 @pytest.fixture
@@ -28,9 +32,30 @@ def test_an_unknown_bridge_is_refused_with_the_names_of_the_others():
         assert name in " ".join(result.output.replace("│", " ").split())
 
 
-@pytest.mark.parametrize("in_flight", [1, 64])
-def test_redpanda_connect_gets_the_guarantees_that_it_can_give(in_flight):
-    whole = rivals._configuration(1883, "127.0.0.1:9092", 8087, in_flight)
-    source, sink = whole["input"]["mqtt"], whole["output"]["redpanda"]
-    assert (source["qos"], source["clean_session"]) == (1, False)
-    assert (sink["acks"], sink["idempotent_write"], sink["max_in_flight"]) == ("all", True, in_flight)
+@pytest.mark.parametrize("name", rivals.CONNECT)
+def test_redpanda_connect_gets_the_guarantees_that_it_can_give(name):
+    for configuration in rivals.CONNECT[name]:
+        whole = document(configuration, 1883, "127.0.0.1:9092", 8087)
+        source, sink = whole["input"]["mqtt"], whole["output"][configuration.output]
+        assert (source["qos"], source["clean_session"]) == (1, name.endswith("clean session"))
+        assert (sink["acks"], sink["idempotent_write"]) == ("all", True)
+        keeps_order = (sink["max_in_flight"], whole.get("pipeline")) == (1, {"threads": 1})
+        assert keeps_order == (name == "redpanda-connect")
+
+
+@pytest.mark.parametrize("name", rivals.CONNECT)
+def test_the_rival_is_tried_with_both_outputs_and_several_batches(name):
+    tried = rivals.CONNECT[name]
+    assert {one.output for one in tried} == {"redpanda", "kafka_franz"}
+    assert len({(one.count, one.period) for one in tried}) > 1
+    assert len(set(tried)) == len(tried) > 2
+
+
+def test_the_best_configuration_takes_part(monkeypatch):
+    rates = {one: 100.0 * number for number, one in enumerate(IN_ORDER)}
+    rival = Rival(None, (), 1883, "127.0.0.1:9092")
+    monkeypatch.setattr(rival, "running", lambda one: nullcontext(one), raising=False)
+    monkeypatch.setattr(connect_rival, "settle", lambda *_, **__: 0)
+    monkeypatch.setattr(connect_rival, "measure", lambda rig, *_, **__: SimpleNamespace(rate=rates[rig]))
+    tried = rival.try_all(IN_ORDER, None, partitions=1, settling=0)
+    assert [one.configuration for one in tried] == list(reversed(IN_ORDER))
