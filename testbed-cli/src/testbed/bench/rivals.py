@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import orjson
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -112,10 +113,7 @@ def bridges(
         }
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     else:
-        Console().print(_table(measured))
-        for name, of in tried.items():
-            for one in of:
-                typer.echo(f"{name}: tried {one.configuration}: {one.rate:,.0f} msg/s")
+        _tell(measured, tried)
         for name in absent:
             typer.echo(f"left out: {name} (not installed)", err=True)
     if lost.get(OURS) or any(run.missing for run in measured.get(OURS, ())):
@@ -188,9 +186,10 @@ def _surroundings(parts: Parts, partitions: int) -> tuple[int, str]:
 
 
 def _table(measured: dict[str, list[Run]]) -> Table:
-    table = Table(
-        "bridge", "msg/s", "µs/msg", "broker", "Kafka", "MB", "p50 ms", "p99 ms", "missing", "promise"
-    )
+    """One line each, in 80 columns; what each promises is told below."""
+    table = Table("bridge", padding=(0, 1), box=SIMPLE)
+    for heading in ("msg/s", "µs/msg", "broker", "Kafka", "MB", "p50 ms", "p99 ms", "missing"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, runs in measured.items():
         figures = median(runs)
         cpu, latency = figures["cpu_us"], figures["latency_ms"]
@@ -202,6 +201,14 @@ def _table(measured: dict[str, list[Run]]) -> Table:
             str(latency["p50"]),
             str(latency["p99"]),
             str(figures["missing"]),
-            PROMISES[name],
         )
     return table
+
+
+def _tell(measured: dict[str, list[Run]], tried: dict[str, list[Tried]]) -> None:
+    """The figures, what each of them promises, and which configurations were tried, the best first."""
+    Console().print(_table(measured))
+    for name in measured:
+        typer.echo(f"{name}: {PROMISES[name]}")
+        for one in tried[name]:
+            typer.echo(f"  tried: {one.rate:>7,.0f} msg/s  {one.configuration}")
