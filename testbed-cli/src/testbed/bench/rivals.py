@@ -12,7 +12,6 @@ from typing import Annotated, Final
 
 import orjson
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -187,7 +186,7 @@ def _surroundings(parts: Parts, partitions: int) -> tuple[int, str]:
 
 def _table(measured: dict[str, list[Run]]) -> Table:
     """One line each, in 80 columns; what each promises is told below."""
-    table = Table("bridge", padding=(0, 1), box=SIMPLE)
+    table = Table("bridge", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("msg/s", "µs/msg", "broker", "Kafka", "MB", "p50 ms", "p99 ms", "missing"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, runs in measured.items():
