@@ -13,6 +13,7 @@ from iiot.mqtt import Backoff, Connection, ConnectOptions, Subscription, keep_co
 from iiot.service import Service
 from iiot.sparkplug.payload import decode_payload
 from iiot.sparkplug.topic import Topic, parse_topic
+from iiot.sparkplug.wire import PayloadBudget
 from iiot.telemetry import HealthReport, make_app, serve
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.dispatch import Birth, Dispatcher
@@ -53,7 +54,11 @@ class Bridge:
         self._table = load_routes(settings.routes_file, settings.lwm2m_prefix)
         interval = int(settings.device_state_interval * 1000) if settings.device_states else None
         self._store = open_store(settings.state_file)
-        self._context = Context(states=DeviceStates(interval, settings.max_devices), store=self._store)
+        self._context = Context(
+            states=DeviceStates(interval, settings.max_devices),
+            store=self._store,
+            budget=PayloadBudget(metrics=settings.max_metrics),
+        )
         self._registration = Registration(self._table, settings.schema_registry_url, self._context.prefixes)
         self._sink = Sink(settings, topic_specs(self._table, settings))
         self._pump = Pump(
@@ -111,7 +116,7 @@ class Bridge:
                 serve(make_app(service.registry, self._health), settings.http_host, settings.http_port)
             )
             stack.callback(self._store.close)
-            service.log.info("births_loaded", count=self._store.load(self._context.births))
+            service.log.info("births_loaded", count=self._load_births())
             await stack.enter_async_context(self._sink)
             async with asyncio.TaskGroup() as tasks:
                 work = (self._mend(), self._save_births(), self._registration.run())
@@ -250,13 +255,17 @@ class Bridge:
     def _births(self) -> Iterator[Birth]:
         return ((str(topic), payload) for topic, payload in self._store.births())
 
+    def _load_births(self) -> int:
+        return self._store.load(self._context.births, self._context.budget)
+
     def _learn(self, topic: str, payload: bytes) -> None:
         """Take in a birth that another bridge delivers."""
         with suppress(DecodeError):
             parsed = parse_topic(topic, accept_short_form=True)
             if isinstance(parsed, Topic):
-                self._context.births.learn(parsed, decode_payload(payload))
-                self._store.put(parsed, payload)
+                birth = decode_payload(payload, self._context.budget)
+                if self._context.births.learn(parsed, birth):
+                    self._store.put(parsed, payload)
 
     def _prepare(self, link: ReceiverLink | None, change: int) -> None:
         """Other devices come to this bridge: read their states from Kafka, and tell whoever waits."""

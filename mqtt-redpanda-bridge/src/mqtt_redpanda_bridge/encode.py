@@ -7,16 +7,19 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
+from iiot.budgets import OUTPUT_BYTES, BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
 from iiot.kafka import Headers
-from iiot.sparkplug.births import BirthCatalog
-from iiot.sparkplug.payload import Payload, decode_payload, read_message
+from iiot.sparkplug.births import BirthCatalog, is_removal
+from iiot.sparkplug.payload import Payload, decode_message, decode_payload, read_sized
 from iiot.sparkplug.plain import resolve_plain
 from iiot.sparkplug.topic import BIRTHS, COMMANDS, DATA, Topic, parse_topic
+from iiot.sparkplug.wire import DEFAULT_BUDGET, PayloadBudget
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.events import EventHeaders
-from mqtt_redpanda_bridge.metric_json import metric_to_json, plain_to_json
+from mqtt_redpanda_bridge.metric_json import check_output, metric_to_json, most_json, plain_to_json
 from mqtt_redpanda_bridge.oma import Lwm2mOma
 from mqtt_redpanda_bridge.routes import Format, Route
 from mqtt_redpanda_bridge.store import Store
@@ -35,6 +38,7 @@ _OPERATIONS = {
     "resp": "response",
 }
 _WITH_TOKEN = ("notify", "resp")
+_NULL: Final = b'"value":null'
 
 
 @dataclass(slots=True)
@@ -46,6 +50,9 @@ class Context:
         store: where births are kept, if anywhere.
         non_conformant: messages on the short Sparkplug topic form.
         unresolved: metrics passed on without a name or datatype, because no birth told them.
+        bad_metrics: metrics passed on without their value, because it cannot be read.
+        over_budget: messages refused because they hold or would make too much.
+        budget: the most that a Sparkplug payload may hold.
         prefixes: what precedes the values of a route, by its name.
         states: what is known of each device.
     """
@@ -54,6 +61,9 @@ class Context:
     store: Store | None = None
     non_conformant: int = 0
     unresolved: int = 0
+    bad_metrics: int = 0
+    over_budget: int = 0
+    budget: PayloadBudget = DEFAULT_BUDGET
     prefixes: dict[str, bytes] = field(default_factory=dict)
     states: DeviceStates = field(default_factory=DeviceStates)
 
@@ -98,14 +108,36 @@ class _Sparkplug:
         self.headers = EventHeaders(topic, kind, parsed.edge_node, content_type)
         self.is_birth = parsed.message_type in BIRTHS
 
-    def decode(self, payload: bytes) -> Payload:
-        message = decode_payload(payload)
+    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """See `Encoder.encode`."""
+        try:
+            return self.record(payload, now_ms)
+        except BudgetError:
+            self.context.over_budget += 1
+            raise
+
+    def record(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """The same; refusals beyond a budget are counted elsewhere."""
+        raise NotImplementedError
+
+    def take(self, payload: bytes, message: Payload, now_ms: int) -> None:
+        """Learn from a message.
+
+        Raises:
+            DecodeError: it says nothing.
+        """
+        context, topic = self.context, self.topic
+        if is_removal(topic, message):
+            raise DecodeError("empty, which removes a retained message and says nothing of a device")
         self.count_short_form()
-        if self.is_birth:
-            self.context.births.learn(self.topic, message)
-            if self.context.store is not None:
-                self.context.store.put(self.topic, payload)
-        return message
+        if not self.is_birth:
+            context.states.sparkplug(topic, message, now_ms)
+        elif context.births.learn(topic, message):
+            context.states.sparkplug(topic, message, now_ms)
+            if context.store is not None:
+                context.store.put(topic, payload)
+        else:
+            context.states.seen(topic.edge_node, now_ms)
 
     def count_short_form(self) -> None:
         if self.topic.short_form:
@@ -133,34 +165,43 @@ class SparkplugJson(_Sparkplug):
         self._opening = orjson.dumps(described)[:-1] + b","
         self._is_data = self.topic.message_type in DATA
 
-    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
-        """See `Encoder.encode`."""
-        if self._is_data and (record := self._encode_plain(payload, now_ms)) is not None:
+    def record(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """Value and headers."""
+        message, size = read_sized(payload, self.context.budget)
+        if self._is_data and (record := self._plain_record(message, size, now_ms)) is not None:
             return record
-        return self._encode_any(payload, now_ms)
+        return self._any_record(payload, decode_message(message, self.context.budget), now_ms)
 
-    def _encode_plain(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers] | None:
-        message = read_message(payload)
-        plain = resolve_plain(message, self.context.births.known(self.topic))
-        if plain is None:
+    def _plain_record(self, message: _Pb, size: int, now_ms: int) -> tuple[bytes, Headers] | None:
+        known = self.context.births.known(self.topic)
+        plain = resolve_plain(message, known, size)
+        if not plain:
             return None
-        self.count_short_form()
         timestamp = message.timestamp if message.HasField("timestamp") else None
         seq = message.seq if message.HasField("seq") else None
         time_ms = now_ms if timestamp is None else timestamp
-        value = self._value(seq, time_ms, [plain_to_json(metric, time_ms) for metric in plain])
+        metrics = [plain_to_json(metric, time_ms) for metric in plain]
+        if most_json(size, len(plain), known.longest) > OUTPUT_BYTES:
+            check_output(metrics)
+        value = self._value(seq, time_ms, metrics)
+        if _NULL in value:
+            return None  # of a number that JSON does not know
+        self.count_short_form()
         self.context.states.seen(self.topic.edge_node, now_ms)
         return value, self.headers_of(timestamp, seq, now_ms)
 
-    def _encode_any(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
-        message = self.decode(payload)
+    def _any_record(self, payload: bytes, message: Payload, now_ms: int) -> tuple[bytes, Headers]:
+        self.take(payload, message, now_ms)
         time_ms = now_ms if message.timestamp is None else message.timestamp
         if not self.is_birth:
-            self.context.unresolved += len(self.context.births.resolve(self.topic, message))
+            problems = self.context.births.resolve(self.topic, message, self.context.budget)
+            self.context.unresolved += len(problems)
         metrics = [metric_to_json(metric, time_ms) for metric in message.metrics]
-        value = self._value(message.seq, time_ms, metrics)
-        self.context.states.sparkplug(self.topic, message, now_ms)
-        return value, self.headers_of(message.timestamp, message.seq, now_ms)
+        check_output(metrics)
+        self.context.bad_metrics += sum("quality" in metric for metric in metrics)
+        return self._value(message.seq, time_ms, metrics), self.headers_of(
+            message.timestamp, message.seq, now_ms
+        )
 
     def _value(self, seq: int | None, time_ms: int, metrics: list[dict[str, Any]]) -> bytes:
         return self._opening + orjson.dumps({"seq": seq, "timestamp": time_ms, "metrics": metrics})[1:]
@@ -172,10 +213,10 @@ class SparkplugProtobuf(_Sparkplug):
     def __init__(self, route: Route, topic: str, context: Context) -> None:
         super().__init__(route, topic, context, PROTOBUF)
 
-    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
-        """See `Encoder.encode`."""
-        message = self.decode(payload)
-        self.context.states.sparkplug(self.topic, message, now_ms)
+    def record(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """Value and headers."""
+        message = decode_payload(payload, self.context.budget)
+        self.take(payload, message, now_ms)
         return payload, self.headers_of(message.timestamp, message.seq, now_ms)
 
 

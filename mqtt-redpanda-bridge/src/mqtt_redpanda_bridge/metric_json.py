@@ -1,16 +1,34 @@
-"""Sparkplug metrics and their values as JSON."""
+"""Sparkplug metrics as JSON, of no more bytes than a record may have."""
 
-import base64
-from typing import Any
+import math
+from typing import Any, Final
 
-from iiot.sparkplug.composite import DataSet, MetaData, PropertySet
+import orjson
+
+from iiot.budgets import OUTPUT_BYTES, BudgetError
 from iiot.sparkplug.datatypes import DataType
-from iiot.sparkplug.payload import Metric, Template
+from iiot.sparkplug.metric_json import (
+    fault_to_json,
+    metadata_to_json,
+    properties_to_json,
+    value_to_json,
+)
+from iiot.sparkplug.payload import Metric
 from iiot.sparkplug.plain import PlainMetric
 
 # A list, because a member of an IntEnum is a quick index and a slow dictionary key.
 _LABELS = [datatype.label for datatype in sorted(DataType)]
 _PLAIN = frozenset({int, float, str, bool, type(None), tuple})
+_LARGE: Final = frozenset({dict, list, tuple})
+_ESCAPED: Final = 6
+"""JSON characters of one in a text, at most."""
+_PER_METRIC: Final = 160
+"""JSON bytes of a metric whose value is a number, without its name, at most."""
+_PER_BYTE: Final = 48
+"""JSON bytes of a byte in a plain value, at most: one of a BooleanArray is `false,` eight times."""
+_PIECE: Final = 4096
+_MEMBERS: Final = 4
+"""Of a metric that has nothing unusual."""
 
 
 def metric_to_json(metric: Metric, time_ms: int) -> dict[str, Any]:
@@ -18,7 +36,8 @@ def metric_to_json(metric: Metric, time_ms: int) -> dict[str, Any]:
 
     `name` and `type` are null where no birth told them; the value then is what its protobuf carrier
     held, an unsigned number for instance, and `alias` is there to find the name later. Optional
-    members appear only when set.
+    members appear only when set. A value that cannot be used, or that JSON does not know, is null with
+    `quality` bad and the `reason`.
 
     Args:
         metric: resolved through births as far as possible.
@@ -33,74 +52,88 @@ def metric_to_json(metric: Metric, time_ms: int) -> dict[str, Any]:
     }
     if metric.name is None:
         entry["alias"] = metric.alias
+    if metric.fault is not None:
+        entry |= fault_to_json(metric.fault)
+    elif type(value) is float and not math.isfinite(value):
+        entry |= {"value": None, **fault_to_json(f"value: got {value}, which JSON has no number for")}
     if metric.is_historical:
         entry["historical"] = True
     if metric.is_transient:
         entry["transient"] = True
     if metric.properties:
-        entry["properties"] = _properties(metric.properties)
+        entry["properties"] = properties_to_json(metric.properties)
+    if metric.property_fault is not None:
+        entry["property_fault"] = metric.property_fault
     if metric.metadata is not None:
-        entry["metadata"] = _metadata(metric.metadata)
+        entry["metadata"] = metadata_to_json(metric.metadata)
     return entry
 
 
 def plain_to_json(metric: PlainMetric, time_ms: int) -> dict[str, Any]:
     """The same for a metric that needs nothing more."""
-    (name, datatype, _), value, timestamp = metric
+    definition, value, timestamp = metric
     return {
-        "name": name,
-        "type": _LABELS[datatype],
+        "name": definition[0],
+        "type": _LABELS[definition[1]],
         "value": value if type(value) in _PLAIN else value_to_json(value),
         "timestamp": time_ms if timestamp is None else timestamp,
     }
 
 
-def value_to_json(value: Any) -> Any:
-    """Bytes become base64, a DataSet and a Template objects; all else is JSON already."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, DataSet):
-        types = [_LABELS[datatype] for datatype in value.types]
-        rows = [[value_to_json(cell) for cell in row] for row in value.rows]
-        return {"columns": value.columns, "types": types, "rows": rows}
-    if isinstance(value, Template):
-        return _template(value)
-    return value
+def most_json(size: int, metrics: int, longest: int) -> int:
+    """The most bytes of JSON that plain metrics make.
+
+    Args:
+        size: bytes of their message.
+        metrics: how many they are.
+        longest: characters of the longest name.
+    """
+    return _PER_BYTE * size + metrics * (_PER_METRIC + _ESCAPED * longest)
 
 
-def _template(template: Template) -> dict[str, Any]:
-    return {
-        "ref": template.ref,
-        "version": template.version,
-        "is_definition": template.is_definition,
-        "metrics": [
-            {
-                "name": member.name,
-                "type": None if member.datatype is None else _LABELS[member.datatype],
-                "value": value_to_json(member.value),
-            }
-            for member in template.metrics
-        ],
-        "parameters": [
-            {"name": entry.name, "type": _LABELS[entry.datatype], "value": value_to_json(entry.value)}
-            for entry in template.parameters
-        ],
-    }
+def check_output(entries: list[dict[str, Any]], limit: int = OUTPUT_BYTES) -> None:
+    """See that metrics make no more than `limit` bytes of JSON, before the JSON is made.
+
+    A name that a birth told once is written with every value, so a few bytes may become many.
+
+    Raises:
+        BudgetError: they make more.
+    """
+    size = 0
+    for entry in entries:
+        value, name = entry["value"], entry["name"] or ""
+        size += _PER_METRIC + _ESCAPED * (len(name) + (len(value) if type(value) is str else 0))
+        if size > limit or len(entry) > _MEMBERS or type(value) in _LARGE:
+            _Measure(limit).add(entries)
+            return
 
 
-def _properties(properties: PropertySet) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, entry in properties.items():
-        value = entry.value
+class _Measure:
+    """Adds up bytes of JSON, made in small pieces that are not kept."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = self._limit = limit
+
+    def add(self, value: Any) -> None:
+        """Count a value as JSON.
+
+        Raises:
+            BudgetError: it is too much.
+        """
         if isinstance(value, dict):
-            found[key] = _properties(value)
-        elif isinstance(value, list):
-            found[key] = [_properties(member) for member in value]
+            for key, member in value.items():
+                self.add(key)
+                self.add(member)
+        elif isinstance(value, list) or (isinstance(value, tuple) and value and type(value[0]) is str):
+            for member in value:
+                self.add(member)
+        elif isinstance(value, str | tuple):
+            for at in range(0, len(value) or 1, _PIECE):
+                self._take(orjson.dumps(value[at : at + _PIECE]))
         else:
-            found[key] = value_to_json(value)
-    return found
+            self._take(orjson.dumps(value))
 
-
-def _metadata(metadata: MetaData) -> dict[str, Any]:
-    members = {name: getattr(metadata, name) for name in MetaData.__slots__}
-    return {name: value for name, value in members.items() if value is not None}
+    def _take(self, made: bytes) -> None:
+        self._left -= len(made)
+        if self._left < 0:
+            raise BudgetError("bytes of JSON", self._limit, "record")

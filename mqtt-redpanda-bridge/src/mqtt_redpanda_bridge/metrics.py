@@ -70,6 +70,12 @@ class BridgeCollector(Collector):
             ("kafka_errors", "Records that Kafka failed or refused", pump.kafka_errors),
             ("non_conformant", "Messages on the short Sparkplug topic form", context.non_conformant),
             ("unresolved_metrics", "Metrics passed on without name or datatype", context.unresolved),
+            (
+                "bad_metrics",
+                "Metrics passed on without their unreadable value",
+                context.bad_metrics,
+            ),
+            ("over_budget", "Messages refused because they hold or make too much", context.over_budget),
             ("mqtt_connects", "Connections to the broker", links.mqtt_connects),
             ("sessions_lost", "Connections for which the broker had lost the queue", links.sessions_lost),
             ("handed_over", "Messages given to other bridges of the group", dispatcher.handed_over),

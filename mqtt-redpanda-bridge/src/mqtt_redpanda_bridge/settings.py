@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from iiot.budgets import METRICS
 from iiot.errors import SettingsError
 from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
 from mqtt_redpanda_bridge.devices import MAX_DEVICES
@@ -49,6 +50,8 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
     """Keep the latest state of each device in `iot.state.devices`."""
     device_state_interval: float = Field(default=10.0, ge=0.1, le=86_400)
     """Seconds between records of a device that tell only that it was seen."""
+    max_metrics: int = Field(default=METRICS, ge=1, le=1_000_000)
+    """Metrics that one Sparkplug message may hold; one with more becomes a dead letter."""
     max_devices: int = Field(default=MAX_DEVICES, ge=1, le=10_000_000)
     """Devices whose state is kept in memory; beyond it the one silent for longest is forgotten."""
 

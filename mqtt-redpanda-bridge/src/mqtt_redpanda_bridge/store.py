@@ -15,6 +15,7 @@ from iiot.errors import DecodeError, SettingsError
 from iiot.sparkplug.births import BirthCatalog
 from iiot.sparkplug.payload import decode_payload
 from iiot.sparkplug.topic import MessageType, Topic
+from iiot.sparkplug.wire import DEFAULT_BUDGET, PayloadBudget
 from iiot.telemetry import get_logger
 
 _SCHEMA: Final = """
@@ -81,13 +82,12 @@ class Store:
                 kind = MessageType.DBIRTH if device else MessageType.NBIRTH
                 yield Topic(kind, group, edge_node, device or None), payload
 
-    def load(self, catalog: BirthCatalog) -> int:
-        """Teach `catalog` all births; the number of births. Damaged ones are passed over."""
+    def load(self, catalog: BirthCatalog, budget: PayloadBudget = DEFAULT_BUDGET) -> int:
+        """Teach `catalog` all births; the number of births. Damaged and too large ones are passed over."""
         learnt = 0
         for topic, payload in self.births():
             try:
-                catalog.learn(topic, decode_payload(payload))
-                learnt += 1
+                learnt += catalog.learn(topic, decode_payload(payload, budget))
             except DecodeError:
                 continue
         return learnt

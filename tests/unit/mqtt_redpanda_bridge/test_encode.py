@@ -159,10 +159,11 @@ def test_every_kind_of_value_has_a_json_form():
 
 
 def test_a_death_without_seq_and_time_gets_the_time_of_receipt():
-    value, headers = encode("spBv1.0/g/NDEATH/n", sparkplug(seq=None, timestamp=None))
+    death = sparkplug(Metric("bdSeq", 0, DataType.INT64), seq=None, timestamp=None)
+    value, headers = encode("spBv1.0/g/NDEATH/n", death)
     assert (value["seq"], value["timestamp"]) == (None, NOW)
     assert headers["ce_time"] == "2026-11-24T06:51:59.839Z"
-    _, again = encode("spBv1.0/g/NDEATH/n", sparkplug(seq=None, timestamp=None))
+    _, again = encode("spBv1.0/g/NDEATH/n", death)
     assert headers["ce_id"] != again["ce_id"]
 
 

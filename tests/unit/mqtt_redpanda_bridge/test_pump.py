@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iiot.errors import KafkaError
-from iiot.sparkplug.payload import Payload, encode_payload
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.payload import Metric, Payload, encode_payload
 from iiot.topics import DEVICE_STATE
 from mqtt_redpanda_bridge import pump as pump_module
 from mqtt_redpanda_bridge.devices import DeviceStates
@@ -102,7 +103,7 @@ def test_poison_goes_to_the_dead_letter_topic_and_is_acknowledged_after_that(kaf
 
 @pytest.fixture
 def birth():
-    return Incoming("spBv1.0/g/NBIRTH/n", encode_payload(Payload(1, [], 0)))
+    return Incoming("spBv1.0/g/NBIRTH/n", encode_payload(Payload(1, [Metric("bdSeq", 0, DataType.INT64)], 0)))
 
 
 @pytest.mark.parametrize("order", [(0, 0), (1, 0)], ids=["message first", "state first"])

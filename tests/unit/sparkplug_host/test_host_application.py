@@ -158,7 +158,7 @@ def test_rebirth_requests_and_writes_go_to_the_right_topics(host, wire):
     (rebirth, write) = wire.published
     assert rebirth[0] == "spBv1.0/IIoT/NCMD/n"
     assert write[0] == "spBv1.0/IIoT/DCMD/n/pump"
-    assert [metric.value for metric in decode_payload(write[1]).metrics] == [0xFE]
+    assert [metric.value for metric in decode_payload(write[1]).metrics] == [0xFFFFFFFE]
     assert (write[2], write[3]) == (0, False)
 
 

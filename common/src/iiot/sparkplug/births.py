@@ -6,30 +6,68 @@ same edge node tell what is meant (specification 3.0, sections 6.4.6 and 6.4.7).
 
 from dataclasses import dataclass, field
 from sys import intern
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from iiot.errors import DecodeError
-from iiot.sparkplug.datatypes import DataType
-from iiot.sparkplug.payload import Metric, Payload, Template
-from iiot.sparkplug.topic import MessageType, Topic
+from iiot.sparkplug.composite import Property
+from iiot.sparkplug.datatypes import CARRIERS, DataType, EntryMeter
+from iiot.sparkplug.payload import Metric, Payload, Template, complete_parameter
+from iiot.sparkplug.topic import BIRTHS, MessageType, Topic
+from iiot.sparkplug.wire import DEFAULT_BUDGET, PayloadBudget
 
-_DEEPEST = 16
+_AMBIGUOUS: Final = ("int_value", "long_value")
+_NAME_SHOWN: Final = 60
 
 
 class Definition(NamedTuple):
-    """Name and datatype of a metric; `members` of a template instance."""
+    """Name and datatype of a metric; of a template instance the members, and the parameters' types.
+
+    Of properties it has the types that a message without them does not tell.
+    """
 
     name: str
     datatype: DataType
     members: tuple["Definition", ...] = ()
+    properties: tuple[tuple[str, DataType], ...] = ()
+    parameters: tuple[tuple[str, DataType], ...] = ()
 
 
 @dataclass(slots=True)
 class Known:
-    """What the birth of an edge node or device said, by name and by alias."""
+    """What the birth of an edge node or device said, by name and by alias.
+
+    Attributes:
+        longest: characters of the longest name.
+    """
 
     by_name: dict[str, Definition] = field(default_factory=dict)
     by_alias: dict[int, Definition] = field(default_factory=dict)
+    longest: int = 0
+
+
+_NEVER_EMPTY: Final = (*BIRTHS, MessageType.NDEATH)
+
+
+def is_removal(topic: Topic, payload: Payload) -> bool:
+    """Whether a birth or NDEATH is empty, which is how a retained message is removed from a broker.
+
+    An empty DDEATH counts: peers send it without seq, time and metrics.
+    """
+    is_empty = not payload.metrics and payload.seq is None and payload.timestamp is None
+    return is_empty and topic.message_type in _NEVER_EMPTY
+
+
+def birth_fault(topic: Topic, payload: Payload) -> str | None:
+    """Why a payload on the topic of a birth is none, so that nobody was born; None if it is one.
+
+    Whatever else a birth lacks, host applications note and understand.
+    """
+    if is_removal(topic, payload):
+        return "empty, which removes a retained message and is no birth"
+    if not payload.metrics and topic.message_type is MessageType.NBIRTH:
+        return "metrics: none, allowed: all of the edge node, with bdSeq"
+    if payload.metrics and not any(metric.name and metric.datatype is not None for metric in payload.metrics):
+        return f"metrics: {len(payload.metrics)} without name and datatype, allowed: metrics with both"
+    return None
 
 
 class BirthCatalog:
@@ -39,75 +77,92 @@ class BirthCatalog:
         self._nodes: dict[tuple[str, str], dict[str | None, Known]] = {}
         self._shared: dict[Definition, Definition] = {}
 
-    def learn(self, topic: Topic, payload: Payload) -> None:
-        """Take in a birth; other messages change nothing.
+    def learn(self, topic: Topic, payload: Payload) -> bool:
+        """Take in a birth; other messages change nothing, nor does one with a `birth_fault`.
 
         An NBIRTH replaces all that was known of the edge node, its devices included.
+
+        Returns:
+            Whether it was a birth.
         """
+        if topic.message_type not in BIRTHS or birth_fault(topic, payload) is not None:
+            return False
         if topic.message_type is MessageType.NBIRTH:
             units = self._nodes[topic.group, topic.edge_node] = {}
-        elif topic.message_type is MessageType.DBIRTH:
-            units = self._nodes.setdefault((topic.group, topic.edge_node), {})
         else:
-            return
+            units = self._nodes.setdefault((topic.group, topic.edge_node), {})
         unit = units[topic.device] = Known()
         for metric in payload.metrics:
             if metric.name is None or metric.datatype is None:
                 continue
-            definition = Definition(intern(metric.name), metric.datatype, _members(metric))
+            definition = _definition(metric.name, metric.datatype, metric)
             definition = self._shared.setdefault(definition, definition)
             unit.by_name[definition.name] = definition
+            unit.longest = max(unit.longest, len(definition.name))
             if metric.alias is not None:
                 unit.by_alias[metric.alias] = definition
+        return True
 
     def known(self, topic: Topic) -> Known:
         """What the latest birth of the topic's node or device said; nothing if none was seen."""
         return self._nodes.get((topic.group, topic.edge_node), {}).get(topic.device) or Known()
 
-    def resolve(self, topic: Topic, payload: Payload) -> list[str]:
+    def resolve(self, topic: Topic, payload: Payload, budget: PayloadBudget = DEFAULT_BUDGET) -> list[str]:
         """Complete names, datatypes and values of the payload's metrics, in place.
 
+        A value that does not fit the birth's datatype becomes a `fault`.
+
         Returns:
-            One line for each metric that stays incomplete: no birth told of it, or its value does
-            not fit the birth's datatype.
+            One line for each metric that stays without name or datatype, because no birth told of it.
+
+        Raises:
+            BudgetError: the arrays hold more than the budget.
         """
-        unit = self.known(topic)
+        unit, meter = self.known(topic), EntryMeter(budget.entries)
         problems = []
         for metric in payload.metrics:
             if metric.name is not None:
                 definition = unit.by_name.get(metric.name)
             else:
                 definition = unit.by_alias.get(-1 if metric.alias is None else metric.alias)
-            if definition is None:
-                if metric.name is None or metric.datatype is None:
-                    problems.append(f"{metric.name or f'alias {metric.alias}'}: not in a birth")
-                continue
-            try:
-                _complete(metric, definition)
-            except DecodeError as exc:
-                problems.append(f"{definition.name}: {exc}")
+            if definition is not None:
+                _complete(metric, definition, meter)
+            elif metric.name is None or metric.datatype is None:
+                problems.append(f"{(metric.name or f'alias {metric.alias}')[:_NAME_SHOWN]}: not in a birth")
         return problems
 
 
-def _members(metric: Metric, depth: int = 0) -> tuple[Definition, ...]:
-    if not isinstance(metric.value, Template) or depth > _DEEPEST:
-        return ()
-    return tuple(
-        Definition(intern(member.name), member.datatype, _members(member, depth + 1))
-        for member in metric.value.metrics
-        if member.name is not None and member.datatype is not None
-    )
-
-
-def _complete(metric: Metric, definition: Definition) -> None:
-    """Give a metric, and the members of a template instance, what the birth said.
-
-    Raises:
-        DecodeError: a value does not fit its datatype.
-    """
-    metric.resolve(definition.name, definition.datatype)
+def _definition(name: str, datatype: DataType, metric: Metric) -> Definition:
+    members: tuple[Definition, ...] = ()
+    parameters: tuple[tuple[str, DataType], ...] = ()
     if isinstance(metric.value, Template):
-        known = {member.name: member for member in definition.members}
-        for member in metric.value.metrics:
-            if member.name in known:
-                _complete(member, known[member.name])
+        members = tuple(
+            _definition(member.name, member.datatype, member)
+            for member in metric.value.metrics
+            if member.name is not None and member.datatype is not None
+        )
+        parameters = tuple((intern(entry.name), entry.datatype) for entry in metric.value.parameters)
+    return Definition(intern(name), datatype, members, _properties(metric), parameters)
+
+
+def _properties(metric: Metric) -> tuple[tuple[str, DataType], ...]:
+    if not metric.properties:
+        return ()
+    types = ((intern(key), entry.datatype) for key, entry in metric.properties.items())
+    return tuple((key, datatype) for key, datatype in types if CARRIERS[datatype] in _AMBIGUOUS)
+
+
+def _complete(metric: Metric, definition: Definition, meter: EntryMeter) -> None:
+    """Give a metric, and the members of a template instance, what the birth said."""
+    properties = {key: Property(datatype, None) for key, datatype in definition.properties}
+    metric.resolve(definition.name, definition.datatype, properties, meter)
+    if not isinstance(metric.value, Template):
+        return
+    known = {member.name: member for member in definition.members}
+    for member in metric.value.metrics:
+        if member.name in known:
+            _complete(member, known[member.name], meter)
+    types = dict(definition.parameters)
+    metric.value.parameters = [
+        complete_parameter(entry, types.get(entry.name, entry.datatype)) for entry in metric.value.parameters
+    ]

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from iiot.budgets import COMPOSITE_NESTING, BudgetError
 from iiot.errors import DecodeError, InvalidValueError
-from iiot.sparkplug.datatypes import CARRIERS, DataType, ScalarValue, datatype_of, decode_value, encode_value
+from iiot.sparkplug.datatypes import (
+    CARRIERS,
+    DataType,
+    ScalarValue,
+    brief,
+    datatype_of,
+    decode_value,
+    encode_value,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
 
 
@@ -47,6 +58,19 @@ class MetaData:
     description: str | None = None
 
 
+QUALITY: Final = "Quality"
+"""The property that says how far a value can be trusted (§6.4.14)."""
+_KEY_SHOWN: Final = 60
+_QUALITY_TYPE: Final = DataType.INT32
+_SETS: Final = ("propertyset_value", "propertysets_value")
+_TYPE_BY_CARRIER: Final = {
+    "string_value": DataType.STRING,
+    "boolean_value": DataType.BOOLEAN,
+    "float_value": DataType.FLOAT,
+    "double_value": DataType.DOUBLE,
+    "propertyset_value": DataType.PROPERTY_SET,
+    "propertysets_value": DataType.PROPERTY_SET_LIST,
+}
 _METADATA_FIELDS = tuple(entry.name for entry in fields(MetaData))
 
 
@@ -57,7 +81,7 @@ def text(raw: str | bytes) -> str:
         DecodeError: not valid UTF-8.
     """
     if isinstance(raw, bytes):
-        raise DecodeError(f"text is not valid UTF-8: {raw!r:.80}")
+        raise DecodeError(f"text {brief(raw)} is not valid UTF-8")
     return raw
 
 
@@ -129,30 +153,101 @@ def encode_properties(properties: PropertySet, into: _Pb.PropertySet) -> None:
             setattr(message, CARRIERS[entry.datatype], encode_value(entry.datatype, value, key))
 
 
-def decode_properties(message: _Pb.PropertySet) -> PropertySet:
-    """Read a property set.
+def decode_properties(
+    message: _Pb.PropertySet, faults: dict[str, str], deepest: int = COMPOSITE_NESTING, path: str = ""
+) -> PropertySet:
+    """Read a property set; a property that cannot be read is left out.
+
+    A property without a type, as DATA messages may have it, has that of its carrier, or `UNKNOWN` and
+    the carrier's number until `complete_properties` knows better.
+
+    Args:
+        message: the property set.
+        faults: takes the reason for each property left out, by its key.
+        deepest: how many levels there may be.
+        path: the keys that lead here.
 
     Raises:
-        DecodeError: keys and values do not pair up, or a value does not fit its type.
+        BudgetError: sets in sets beyond `deepest`.
     """
-    if len(message.keys) != len(message.values):
-        raise DecodeError(f"property set: {len(message.keys)} keys, {len(message.values)} values")
-    pairs = zip(message.keys, message.values, strict=True)
-    return {text(key): _decode_property(value) for key, value in pairs}
+    if deepest < 1:
+        raise BudgetError("nested levels", COMPOSITE_NESTING, "property set")
+    keys, values = message.keys, message.values
+    if len(keys) != len(values):
+        reason = f"{len(keys)} keys, {len(values)} values, allowed: as many values as keys"
+        faults[path] = reason
+        if QUALITY in keys:
+            faults[path + QUALITY] = reason
+        return {}
+    found: PropertySet = {}
+    for key, value in zip(keys, values, strict=True):
+        try:
+            found[text(key)] = _decode_property(text(key), value, faults, deepest, path)
+        except BudgetError:
+            raise
+        except DecodeError as exc:
+            faults[path + _short(key)] = str(exc)
+    return found
 
 
-def _decode_property(message: _Pb.PropertyValue) -> Property:
-    datatype = datatype_of(message.type)
+def _decode_property(
+    key: str, message: _Pb.PropertyValue, faults: dict[str, str], deepest: int, path: str
+) -> Property:
     carrier = message.WhichOneof("value")
+    if message.type:
+        datatype = datatype_of(message.type)
+    else:
+        datatype = _QUALITY_TYPE if key == QUALITY else type_of_carrier(carrier)
     if carrier is None or message.is_null:
         return Property(datatype, None)
-    if carrier == "propertyset_value":
-        return Property(datatype, decode_properties(message.propertyset_value))
-    if carrier == "propertysets_value":
-        return Property(
-            datatype, [decode_properties(entry) for entry in message.propertysets_value.propertyset]
-        )
-    return Property(datatype, decode_value(datatype, getattr(message, carrier)))
+    if carrier in _SETS:
+        if CARRIERS[datatype] != carrier:
+            raise DecodeError(f"a {datatype.label} is no property set")
+        inner = f"{path}{_short(key)}."
+        if carrier == "propertyset_value":
+            return Property(
+                datatype, decode_properties(message.propertyset_value, faults, deepest - 1, inner)
+            )
+        members = message.propertysets_value.propertyset
+        return Property(datatype, [decode_properties(entry, faults, deepest - 1, inner) for entry in members])
+    raw = getattr(message, carrier)
+    return Property(datatype, raw if datatype is DataType.UNKNOWN else decode_value(datatype, raw))
+
+
+def type_of_carrier(carrier: str | None) -> DataType:
+    """The datatype of a value that came without one; `UNKNOWN` for numbers that may have a sign."""
+    return _TYPE_BY_CARRIER.get(carrier or "", DataType.UNKNOWN)
+
+
+def _short(key: str | bytes) -> str:
+    return key[:_KEY_SHOWN] if isinstance(key, str) else brief(key)
+
+
+def complete_properties(sent: PropertySet, known: Mapping[str, Property]) -> dict[str, str]:
+    """Give properties that came without a type that of the birth, in place.
+
+    Returns:
+        The reason for each property whose value does not fit, by its key; it is left out of `sent`.
+    """
+    faults = {}
+    for key in [key for key, entry in sent.items() if entry.datatype is DataType.UNKNOWN and key in known]:
+        datatype, raw = known[key].datatype, sent[key].value
+        try:
+            sent[key] = Property(datatype, None if raw is None else decode_value(datatype, raw))
+        except DecodeError as exc:
+            del sent[key]
+            faults[_short(key)] = str(exc)
+    return faults
+
+
+def merge_properties(known: PropertySet | None, sent: PropertySet | None) -> PropertySet | None:
+    """The properties of the birth, with those of a message in their place.
+
+    Quality counts only where the message says it, for it is required only when it is not good (§6.4.14).
+    """
+    if not known or (sent is None and QUALITY not in known):
+        return known if sent is None else sent
+    return {key: entry for key, entry in known.items() if key != QUALITY} | (sent or {})
 
 
 def encode_metadata(metadata: MetaData, into: _Pb.MetaData) -> None:
@@ -164,13 +259,11 @@ def encode_metadata(metadata: MetaData, into: _Pb.MetaData) -> None:
 
 
 def decode_metadata(message: _Pb.MetaData) -> MetaData:
-    """Read a metric's metadata.
-
-    Raises:
-        DecodeError: a text is not valid UTF-8.
-    """
+    """Read a metric's metadata; bytes of a text that are not valid UTF-8 are escaped."""
     present: dict[str, Any] = {
-        name: text(raw) if isinstance(raw := getattr(message, name), bytes) else raw
+        name: raw.decode(errors="backslashreplace")
+        if isinstance(raw := getattr(message, name), bytes)
+        else raw
         for name in _METADATA_FIELDS
         if message.HasField(name)
     }

@@ -1,8 +1,9 @@
 """Sparkplug datatypes and how their values travel (specification 3.0, sections 6.4.16 and 6.4.17).
 
 A value travels in a *carrier*: one member of the protobuf oneof `value`. Carriers of integers are
-unsigned, so negative numbers travel as two's complement in the low N bits of the type. Peers differ
-in what they put above these bits; decoding ignores it, which accepts all of them.
+unsigned, so negative numbers travel as two's complement. Peers differ in how wide they make it: Tahu fills
+the carrier's 32 or 64 bits with the sign, as is done here; others fill the N bits of the type alone. Both
+are read. Any other number outside the type's range is refused, never cut.
 
 Values in Python: int, float, bool, str, bytes; DateTime is int (UTC, ms since 1970); UUID is str;
 arrays are tuples. DataSet and Template are in `composite` and `payload`.
@@ -12,9 +13,10 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 
 
@@ -76,6 +78,7 @@ ScalarValue: TypeAlias = CarrierValue | ArrayValue
 
 # Half a step above the largest Float: from here on a number would round to infinity.
 _FLOAT_LIMIT = 3.4028235677973366e38
+_BRIEF: Final = 60
 
 
 def datatype_of(code: int) -> DataType:
@@ -87,7 +90,7 @@ def datatype_of(code: int) -> DataType:
     try:
         return _BY_CODE[code]
     except KeyError:
-        raise DecodeError(f"unknown datatype {code}") from None
+        raise DecodeError(f"unknown datatype {code}, allowed: 1 to {len(_BY_CODE) - 1}") from None
 
 
 def encode_value(datatype: DataType, value: Any, field: str = "value") -> CarrierValue:
@@ -113,20 +116,43 @@ def decode_value(datatype: DataType, raw: Any) -> ScalarValue:
     """
     codec = _CODECS[datatype]
     if codec is None:
-        raise DecodeError(f"a {datatype.label} is not a plain value")
+        raise DecodeError(f"value: got {brief(raw)}, allowed: a {datatype.label}")
     try:
         return codec.decode(raw)
     except (ValueError, TypeError, struct.error) as exc:
-        raise DecodeError(f"{raw!r:.80} is not a {datatype.label}: {exc}") from None
+        detail = f": {exc}" if str(exc) else ""
+        raise DecodeError(
+            f"value: got {brief(raw)}, allowed: {codec.allowed} ({datatype.label}){detail}"
+        ) from None
 
 
-def carries(raw: int, value: int, datatype: DataType) -> bool:
-    """Whether an integer carrier's content stands for `value` and nothing else was cut off.
+def brief(value: Any) -> str:
+    """A value for an error's text: its first characters, quoted if it is text or bytes."""
+    return repr(value[:_BRIEF] if isinstance(value, str | bytes) else value)[: 2 * _BRIEF]
 
-    Negative numbers come as the low bits of their datatype, or with their sign in all bits of the carrier.
+
+class EntryMeter:
+    """Counts the entries of a message's arrays before they become objects: a bit is enough for one.
+
+    Args:
+        limit: entries of all arrays together.
     """
-    own = encode_value(datatype, value)
-    return raw in (own, value, value & 0xFFFF_FFFF, value & 0xFFFF_FFFF_FFFF_FFFF)
+
+    __slots__ = ("_left", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._left = self._limit = limit
+
+    def take(self, datatype: DataType, raw: Any) -> None:
+        """Count what the content of a carrier will become.
+
+        Raises:
+            BudgetError: more than the limit, with all before.
+        """
+        if (bits := _ENTRY_BITS[datatype]) and type(raw) is bytes:
+            self._left -= raw.count(b"\0") if datatype is DataType.STRING_ARRAY else len(raw) * 8 // bits
+            if self._left < 0:
+                raise BudgetError("array entries", self._limit, "Sparkplug payload")
 
 
 class _Codec(NamedTuple):
@@ -138,18 +164,25 @@ class _Codec(NamedTuple):
 
 def _integer(bits: int, *, signed: bool, carrier: str) -> _Codec:
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    mask = (1 << bits) - 1
+    # Java's bytes have a sign, so Tahu fills the bits above those of an unsigned type, too.
+    widths = {1 << width for width in (bits, 32, 64) if width > bits or signed}
+    lowest, mask = -(1 << bits - 1), (1 << bits) - 1
+    filled = 1 << (64 if carrier == _LONG else 32)
 
     def encode(value: Any) -> int:
         if type(value) is not int or not low <= value <= high:
             raise ValueError
-        return value & mask
+        return value if value >= 0 else value + filled
 
     def decode(raw: Any) -> int:
         if type(raw) is not int:
             raise TypeError("not an integer carrier")
-        number = raw & mask
-        return number - mask - 1 if number > high else number
+        if raw <= high:
+            return raw
+        for width in widths:
+            if lowest <= raw - width < 0:
+                return raw - width if signed else raw & mask
+        raise ValueError
 
     return _Codec(carrier, f"an integer from {low} to {high}", encode, decode)
 
@@ -169,10 +202,14 @@ def _encode_double(value: Any) -> float:
     return float(value)
 
 
-def _decode_float(raw: Any) -> float:
+def _decode_double(raw: Any) -> float:
     if type(raw) is not float:
         raise TypeError("not a floating-point carrier")
     return raw
+
+
+def _decode_float(raw: Any) -> float:
+    return _encode_float(_decode_double(raw))
 
 
 def _encode_bool(value: Any) -> bool:
@@ -201,8 +238,8 @@ def _decode_text(raw: Any) -> str:
     return raw
 
 
-def _encode_uuid(value: Any) -> str:
-    UUID(value)
+def _uuid(value: Any) -> str:
+    UUID(_decode_text(value))
     return str(value)
 
 
@@ -271,12 +308,12 @@ _PLAIN: dict[DataType, _Codec] = {
     DataType.UINT32: _integer(32, signed=False, carrier=_INT),
     DataType.UINT64: _integer(64, signed=False, carrier=_LONG),
     DataType.FLOAT: _Codec("float_value", "a number of 32 bits", _encode_float, _decode_float),
-    DataType.DOUBLE: _Codec("double_value", "a number", _encode_double, _decode_float),
+    DataType.DOUBLE: _Codec("double_value", "a number", _encode_double, _decode_double),
     DataType.BOOLEAN: _Codec("boolean_value", "true or false", _encode_bool, _decode_bool),
     DataType.STRING: _TEXT,
     DataType.DATE_TIME: _integer(64, signed=False, carrier=_LONG),
     DataType.TEXT: _TEXT,
-    DataType.UUID: _Codec("string_value", "a UUID", _encode_uuid, _decode_text),
+    DataType.UUID: _Codec("string_value", "a UUID", _uuid, _uuid),
     DataType.BYTES: _BYTES,
     DataType.FILE: _BYTES,
     DataType.INT8_ARRAY: _packed("b", "integers from -128 to 127"),
@@ -296,6 +333,9 @@ _PLAIN: dict[DataType, _Codec] = {
 
 # Lists, because a member of an IntEnum is a quick index and a slow dictionary key.
 _CODECS = [_PLAIN.get(datatype) for datatype in sorted(DataType)]
+
+# Of arrays; 0 for all else. A text has no size, but a NUL.
+_ENTRY_BITS: Final = [0] * DataType.INT8_ARRAY + [8, 16, 32, 64, 8, 16, 32, 64, 32, 64, 1, 8, 64]
 
 _CARRIERS = {
     **{datatype: codec.carrier for datatype, codec in _PLAIN.items()},

@@ -30,7 +30,7 @@ from iiot.sparkplug.payload import (
     Metric,
     Payload,
     Value,
-    decode_command,
+    decode_payload,
     encode_payload,
 )
 from iiot.sparkplug.sequence import Counter
@@ -283,7 +283,7 @@ class EdgeNode:
             self.edge_node,
         ):
             return []
-        metrics = decode_command(payload).metrics
+        metrics = decode_payload(payload).metrics
         unit = self._units.get(parsed.device)
         if unit is None:
             return [Refused(parsed.device, "", "no such device")]

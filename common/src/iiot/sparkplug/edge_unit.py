@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from iiot.errors import InvalidValueError
-from iiot.sparkplug.composite import DataSet, MetaData, PropertySet
-from iiot.sparkplug.datatypes import DataType, carries, decode_value, encode_value
-from iiot.sparkplug.payload import Metric, Template, Value, typed_value
+from iiot.errors import DecodeError, InvalidValueError
+from iiot.sparkplug.composite import MetaData, PropertySet
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.payload import Metric, Value, fit_value
 
 Values: TypeAlias = Mapping[str, Value | None]
 """Values of metrics by name."""
@@ -32,23 +32,19 @@ class Known:
     alias: int | None
 
     def accept(self, metric: Metric) -> Value:
-        """The value of a command, as `decode_command` reads it, as one of the metric's own datatype.
+        """The value of a command as one of the metric's own datatype.
 
         Raises:
-            DecodeError: the value is of another datatype.
-            InvalidValueError: it is null, or out of the datatype's range.
+            DecodeError: it cannot be read, is of another datatype or out of its range.
+            InvalidValueError: it is null.
         """
         datatype = self.definition.datatype
-        named, value = metric.datatype or datatype, metric.value
-        if metric.datatype is None or type(value) is int:
-            value = typed_value(named, value)
+        if metric.fault is not None:
+            raise DecodeError(metric.fault)
+        value = fit_value(metric.datatype, datatype, metric.value)
         if value is None:
             raise InvalidValueError(self.definition.name, None, f"a {datatype.label}")
-        if isinstance(value, DataSet | Template):
-            return value
-        if type(value) is int and type(metric.value) is int and not carries(metric.value, value, named):
-            raise InvalidValueError(self.definition.name, metric.value, f"a value of {named.label}")
-        return decode_value(datatype, encode_value(datatype, value, self.definition.name))
+        return value
 
 
 class Unit:

@@ -156,6 +156,11 @@ def _datatype(label: Any, field: str) -> DataType:
     raise InvalidValueError(field, label, "a datatype, such as Int32 or String")
 
 
+def fault_to_json(fault: str | None) -> dict[str, str]:
+    """The members that tell why a value is null; none without a fault."""
+    return {} if fault is None else {"quality": "bad", "reason": fault}
+
+
 def _template(template: Template) -> dict[str, Any]:
     return {
         "ref": template.ref,
@@ -166,11 +171,17 @@ def _template(template: Template) -> dict[str, Any]:
                 "name": member.name,
                 "type": None if member.datatype is None else member.datatype.label,
                 "value": value_to_json(member.value),
+                **fault_to_json(member.fault),
             }
             for member in template.metrics
         ],
         "parameters": [
-            {"name": entry.name, "type": entry.datatype.label, "value": value_to_json(entry.value)}
+            {
+                "name": entry.name,
+                "type": entry.datatype.label,
+                "value": value_to_json(entry.value),
+                **fault_to_json(entry.fault),
+            }
             for entry in template.parameters
         ],
     }

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.sparkplug.composite import (
+    QUALITY,
     DataSet,
     MetaData,
+    Property,
     PropertySet,
+    complete_properties,
     decode_dataset,
     decode_metadata,
     decode_properties,
@@ -20,9 +24,23 @@ from iiot.sparkplug.composite import (
     encode_metadata,
     encode_properties,
     text,
+    type_of_carrier,
 )
 from iiot.sparkplug.compression import ENVELOPE, decompress
-from iiot.sparkplug.datatypes import CARRIERS, DataType, ScalarValue, datatype_of, decode_value, encode_value
+from iiot.sparkplug.datatypes import (
+    CARRIERS,
+    DataType,
+    EntryMeter,
+    ScalarValue,
+    brief,
+    datatype_of,
+    decode_value,
+    encode_value,
+)
+from iiot.sparkplug.wire import DEFAULT_BUDGET, WHAT, PayloadBudget, check_budget
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BD_SEQ = "bdSeq"
 REBIRTH = "Node Control/Rebirth"
@@ -35,7 +53,10 @@ class Parameter:
 
     name: str
     datatype: DataType
+    """`UNKNOWN` where the message does not say; the value then is what its carrier held."""
     value: ScalarValue | None = None
+    fault: str | None = None
+    """Why the value that came cannot be used; `value` is None then."""
 
 
 @dataclass(slots=True)
@@ -66,6 +87,7 @@ class Metric:
         is_historical: the value was stored, and is not the current one.
         is_transient: the value is not meant for a historian.
         fault: why the value that came cannot be used; `value` is None then, and its quality is bad.
+        property_fault: why some properties are left out; the value holds all the same.
     """
 
     name: str | None
@@ -78,17 +100,53 @@ class Metric:
     properties: PropertySet | None = None
     metadata: MetaData | None = None
     fault: str | None = None
+    property_fault: str | None = None
 
-    def resolve(self, name: str, datatype: DataType) -> None:
+    def resolve(
+        self,
+        name: str,
+        datatype: DataType,
+        properties: Mapping[str, Property] | None = None,
+        meter: EntryMeter | None = None,
+    ) -> None:
         """Complete a metric of a DATA or CMD message with what the birth said.
 
+        A value that does not fit the datatype of the birth becomes a `fault`; one that says another
+        datatype and fits all the same is taken.
+
+        Args:
+            name: of the metric.
+            datatype: of the birth.
+            properties: of the birth, for the types of those that came without.
+            meter: counts the arrays of the whole message.
+
         Raises:
-            DecodeError: the value does not fit the datatype of the birth.
+            BudgetError: an array is larger than the budget.
         """
-        if self.datatype is None:
-            self.value = typed_value(datatype, self.value)
-            self.datatype = datatype
-        self.name = name
+        if self.fault is None and self.datatype is not datatype:
+            try:
+                self.value = fit_value(self.datatype, datatype, self.value, meter)
+            except BudgetError:
+                raise
+            except DecodeError as exc:
+                self.set_fault(str(exc))
+        self.name, self.datatype = name, datatype
+        if properties and self.properties:
+            self.tell_properties(complete_properties(self.properties, properties))
+
+    def set_fault(self, reason: str) -> None:
+        """The value cannot be used."""
+        self.value, self.fault = None, reason
+
+    def tell_properties(self, faults: dict[str, str]) -> None:
+        """Note why properties, by key, were left out; without its Quality the value cannot be trusted."""
+        if not faults:
+            return
+        told = [f"property {key}: {reason}" if key else reason for key, reason in faults.items()]
+        more = f"; and {len(told) - _FAULTS_TOLD} more" if len(told) > _FAULTS_TOLD else ""
+        self.property_fault = "; ".join(told[:_FAULTS_TOLD]) + more
+        if QUALITY in faults and self.fault is None:
+            self.set_fault(f"property {QUALITY}: {faults[QUALITY]}")
 
 
 @dataclass(slots=True)
@@ -102,22 +160,44 @@ class Payload:
     body: bytes | None = None
 
 
-def typed_value(datatype: DataType, raw: Value | None) -> Value | None:
+def typed_value(datatype: DataType, raw: Value | None, meter: EntryMeter | None = None) -> Value | None:
     """Interpret a value that was read without its datatype.
 
     Raises:
+        BudgetError: an array is larger than the budget.
         DecodeError: the value does not fit the datatype.
     """
     if raw is None:
         return None
-    if datatype not in _COMPOSITE:
-        return decode_value(datatype, raw)
-    if not isinstance(raw, DataSet if datatype is DataType.DATA_SET else Template):
-        raise DecodeError(f"{raw!r:.80} is not a {datatype.label}")
-    return raw
+    if isinstance(raw, DataSet | Template):
+        return _composite(datatype, raw)
+    if datatype >= DataType.INT8_ARRAY:
+        (EntryMeter(DEFAULT_BUDGET.entries) if meter is None else meter).take(datatype, raw)
+    return decode_value(datatype, raw)
 
 
-_COMPOSITE = (DataType.DATA_SET, DataType.TEMPLATE)
+def _composite(datatype: DataType, value: DataSet | Template) -> DataSet | Template:
+    label = "DataSet" if isinstance(value, DataSet) else "Template"
+    if datatype.label != label:
+        raise DecodeError(f"value: got a {label}, allowed: a {datatype.label}")
+    return value
+
+
+def fit_value(
+    told: DataType | None, datatype: DataType, value: Value | None, meter: EntryMeter | None = None
+) -> Value | None:
+    """The value as one of the birth's `datatype`, whichever the message told; errors as `typed_value`."""
+    if not told or value is None:
+        return typed_value(datatype, value, meter)
+    if isinstance(value, DataSet | Template):
+        return _composite(datatype, value)
+    try:
+        return decode_value(datatype, encode_value(datatype, value))
+    except InvalidValueError as exc:
+        raise DecodeError(f"value: got {brief(value)} of {told.label}, allowed: {exc.allowed}") from None
+
+
+_FAULTS_TOLD: Final = 3
 
 
 def encode_payload(payload: Payload, *, with_datatypes: bool = True) -> bytes:
@@ -143,56 +223,58 @@ def encode_payload(payload: Payload, *, with_datatypes: bool = True) -> bytes:
     return message.SerializeToString()
 
 
-def decode_payload(data: bytes) -> Payload:
+def decode_payload(data: bytes, budget: PayloadBudget = DEFAULT_BUDGET) -> Payload:
     """Read a payload, accepting the variants that peers are known to send.
 
-    Raises:
-        DecodeError: not a Sparkplug B payload, or a value does not fit its datatype.
-    """
-    return _decode(read_message(data))
-
-
-def decode_command(data: bytes) -> Payload:
-    """Read a command: integers stay as their carriers hold them, so that those too large are seen, not cut.
+    A metric that cannot be read has a `fault`, and all others their values.
 
     Raises:
-        DecodeError: not a Sparkplug B payload, or a value is of another kind than its datatype.
+        BudgetError: it holds more than the budget.
+        DecodeError: not a Sparkplug B payload.
     """
-    message = read_message(data)
-    payload = _decode(message)
-    for metric, sent in zip(payload.metrics, message.metrics, strict=True):
-        if type(metric.value) is int:
-            metric.value = getattr(sent, sent.WhichOneof("value"))
-    return payload
+    return decode_message(read_message(data, budget), budget)
 
 
-def _decode(message: _Pb) -> Payload:
-    return Payload(
-        timestamp=message.timestamp if message.HasField("timestamp") else None,
-        metrics=[_decode_metric(metric) for metric in message.metrics],
-        seq=message.seq if message.HasField("seq") else None,
-        uuid=text(message.uuid) if message.HasField("uuid") else None,
-        body=message.body if message.HasField("body") else None,
-    )
+def decode_message(message: _Pb, budget: PayloadBudget = DEFAULT_BUDGET) -> Payload:
+    """The payload of a protobuf message, as `decode_payload`.
+
+    Raises:
+        BudgetError: nested deeper than the budget, or its arrays hold more.
+    """
+    return _Decoder(budget).payload(message)
 
 
-def read_message(data: bytes) -> _Pb:
+def read_message(data: bytes, budget: PayloadBudget = DEFAULT_BUDGET) -> _Pb:
     """Parse the protobuf message, taken out of its envelope if it is compressed.
 
     Raises:
+        BudgetError: it holds more than the budget.
         DecodeError: not a Sparkplug B payload.
     """
-    try:
-        message = _Pb.FromString(data)
-        if message.uuid != ENVELOPE:
-            return message
-        content = _Pb.FromString(decompress(message.body))
-    except ProtobufDecodeError as exc:
-        raise DecodeError(f"not a Sparkplug B payload: {exc}") from None
+    return read_sized(data, budget)[0]
+
+
+def read_sized(data: bytes, budget: PayloadBudget = DEFAULT_BUDGET) -> tuple[_Pb, int]:
+    """The same, and its size in bytes when it is not compressed."""
+    message = _parse(data, budget)
+    if message.uuid != ENVELOPE:
+        return message, len(data)
+    inflated = decompress(message.body, budget.inflated)
+    content = _parse(inflated, budget)
+    if content.uuid == ENVELOPE:
+        raise DecodeError("a compressed payload in a compressed payload")
     for name in ("timestamp", "seq"):
         if message.HasField(name) and not content.HasField(name):
             setattr(content, name, getattr(message, name))
-    return content
+    return content, len(inflated)
+
+
+def _parse(data: bytes, budget: PayloadBudget) -> _Pb:
+    check_budget(data, budget)
+    try:
+        return _Pb.FromString(data)
+    except ProtobufDecodeError as exc:
+        raise DecodeError(f"not a Sparkplug B payload: {exc}") from None
 
 
 def _encode_metric(metric: Metric, message: _Pb.Metric, with_datatypes: bool) -> None:
@@ -246,52 +328,100 @@ def _encode_template(template: Template, message: _Pb.Template, with_datatypes: 
             setattr(added, CARRIERS[parameter.datatype], encoded)
 
 
-def _decode_metric(message: _Pb.Metric) -> Metric:
-    name = message.name
-    code = message.datatype
-    datatype = datatype_of(code) if code else None
+def complete_parameter(sent: Parameter, datatype: DataType) -> Parameter:
+    """A template's parameter as one of the birth's datatype, with a `fault` if its value does not fit."""
+    if sent.fault is not None or sent.datatype is datatype:
+        return replace(sent, datatype=datatype)
     try:
-        return Metric(
-            (name if type(name) is str else text(name)) or None,
-            _decode_metric_value(message, datatype),
+        value = fit_value(sent.datatype, datatype, sent.value)
+    except DecodeError as exc:
+        return Parameter(sent.name, datatype, None, str(exc))
+    return Parameter(sent.name, datatype, None if isinstance(value, DataSet | Template) else value)
+
+
+class _Decoder:
+    """Makes one payload of its protobuf message."""
+
+    __slots__ = ("_budget", "_meter")
+
+    def __init__(self, budget: PayloadBudget) -> None:
+        self._budget = budget
+        self._meter = EntryMeter(budget.entries)
+
+    def payload(self, message: _Pb) -> Payload:
+        deepest = self._budget.nesting
+        return Payload(
+            timestamp=message.timestamp if message.HasField("timestamp") else None,
+            metrics=[self._metric(metric, deepest) for metric in message.metrics],
+            seq=message.seq if message.HasField("seq") else None,
+            uuid=message.uuid if message.HasField("uuid") and type(message.uuid) is str else None,
+            body=message.body if message.HasField("body") else None,
+        )
+
+    def _metric(self, message: _Pb.Metric, deepest: int) -> Metric:
+        name, code = message.name, message.datatype
+        datatype = fault = value = None
+        try:
+            if type(name) is not str:
+                name = text(name)
+            if code:
+                datatype = datatype_of(code)
+            value = self._value(message, datatype, deepest)
+        except BudgetError:
+            raise
+        except DecodeError as exc:
+            name, fault = name if type(name) is str else "", str(exc)
+        metric = Metric(
+            name or None,
+            value,
             datatype,
             message.timestamp if message.HasField("timestamp") else None,
             message.alias if message.HasField("alias") else None,
             message.is_historical,
             message.is_transient,
-            decode_properties(message.properties) if message.HasField("properties") else None,
-            decode_metadata(message.metadata) if message.HasField("metadata") else None,
+            fault=fault,
         )
-    except DecodeError as exc:
-        raise DecodeError(f"metric {name!r}: {exc}") from None
+        if message.HasField("properties"):
+            faults: dict[str, str] = {}
+            metric.properties = decode_properties(message.properties, faults, deepest)
+            metric.tell_properties(faults)
+        if message.HasField("metadata"):
+            metric.metadata = decode_metadata(message.metadata)
+        return metric
 
+    def _value(self, message: _Pb.Metric, datatype: DataType | None, deepest: int) -> Value | None:
+        carrier = message.WhichOneof("value")
+        if carrier is None or message.is_null:
+            return None
+        raw: Value = getattr(message, carrier)
+        if carrier == "dataset_value":
+            raw = decode_dataset(message.dataset_value)
+        elif carrier == "template_value":
+            raw = self._template(message.template_value, deepest - 1)
+        elif carrier == "extension_value":
+            raise DecodeError("value: got an extension value, allowed: those of the datatypes 1 to 34")
+        return raw if datatype is None else typed_value(datatype, raw, self._meter)
 
-def _decode_metric_value(message: _Pb.Metric, datatype: DataType | None) -> Value | None:
-    carrier = message.WhichOneof("value")
-    if carrier is None or message.is_null:
-        return None
-    raw = getattr(message, carrier)
-    if carrier == "dataset_value":
-        raw = decode_dataset(raw)
-    elif carrier == "template_value":
-        raw = _decode_template(raw)
-    elif carrier == "extension_value":
-        raise DecodeError("extension values are not supported")
-    return raw if datatype is None else typed_value(datatype, raw)
-
-
-def _decode_template(message: _Pb.Template) -> Template:
-    return Template(
-        metrics=[_decode_metric(metric) for metric in message.metrics],
-        parameters=[_decode_parameter(parameter) for parameter in message.parameters],
-        ref=text(message.template_ref) if message.HasField("template_ref") else None,
-        version=text(message.version) if message.HasField("version") else None,
-        is_definition=message.is_definition,
-    )
+    def _template(self, message: _Pb.Template, deepest: int) -> Template:
+        if deepest < 0:
+            raise BudgetError("nested levels", self._budget.nesting, WHAT)
+        return Template(
+            metrics=[self._metric(metric, deepest) for metric in message.metrics],
+            parameters=[_decode_parameter(parameter) for parameter in message.parameters],
+            ref=text(message.template_ref) if message.HasField("template_ref") else None,
+            version=text(message.version) if message.HasField("version") else None,
+            is_definition=message.is_definition,
+        )
 
 
 def _decode_parameter(message: _Pb.Template.Parameter) -> Parameter:
-    datatype = datatype_of(message.type)
     carrier = message.WhichOneof("value")
-    value = None if carrier is None else decode_value(datatype, getattr(message, carrier))
-    return Parameter(text(message.name), datatype, value)
+    raw = None if carrier is None else getattr(message, carrier)
+    name, datatype = message.name, DataType.UNKNOWN
+    try:
+        name = text(name)
+        datatype = datatype_of(message.type) or type_of_carrier(carrier)
+        untyped = raw is None or datatype is DataType.UNKNOWN
+        return Parameter(name, datatype, raw if untyped else decode_value(datatype, raw))
+    except DecodeError as exc:
+        return Parameter(name if type(name) is str else "", datatype, None, str(exc))

@@ -10,6 +10,7 @@ from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
 from iiot.errors import DecodeError
 from iiot.sparkplug.births import Definition, Known
 from iiot.sparkplug.datatypes import CARRIERS, DataType, ScalarValue, decode_value
+from iiot.sparkplug.wire import DEFAULT_BUDGET
 
 PlainMetric: TypeAlias = tuple[Definition, ScalarValue, int | None]
 """What the birth said, the value, and the metric's own timestamp if it has one."""
@@ -22,15 +23,20 @@ _COMPOSITE: Final = (DataType.DATA_SET, DataType.TEMPLATE, DataType.PROPERTY_SET
 _CARRIERS: Final = frozenset(
     _FIELDS[CARRIERS[datatype]] for datatype in DataType if datatype and datatype not in _COMPOSITE
 )
+_WITHOUT_ARRAYS: Final = _CARRIERS - {_FIELDS["bytes_value"]}
+_SHORT: Final = DEFAULT_BUDGET.entries // 8
+"""Bytes of a message whose arrays are inside the budget, though they be of bits."""
 
 
-def resolve_plain(message: _Pb, known: Known) -> list[PlainMetric] | None:
+def resolve_plain(message: _Pb, known: Known, size: int) -> list[PlainMetric] | None:
     """The metrics of a DATA message; None when one of them has, or lacks, anything else.
 
     Args:
         message: as `read_message` gives it.
         known: what the birth of its node or device said.
+        size: bytes of the message, not compressed.
     """
+    carriers = _CARRIERS if size <= _SHORT else _WITHOUT_ARRAYS
     found: list[PlainMetric] = []
     for metric in message.metrics:
         fields = metric.ListFields()
@@ -47,7 +53,7 @@ def resolve_plain(message: _Pb, known: Known) -> list[PlainMetric] | None:
             definition = known.by_name.get(named)
         else:
             definition = known.by_alias.get(named) if key is _ALIAS else None
-        if definition is None or carrier not in _CARRIERS:
+        if definition is None or carrier not in carriers:
             return None
         try:
             found.append((definition, decode_value(definition.datatype, raw), timestamp))

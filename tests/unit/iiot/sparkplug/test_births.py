@@ -1,7 +1,11 @@
-from iiot.sparkplug.births import BirthCatalog
+import pytest
+
+from iiot._pb.sparkplug_b_pb2 import Payload as Message
+from iiot.sparkplug.births import BirthCatalog, birth_fault
+from iiot.sparkplug.composite import Property
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import EdgeNode, MetricDefinition
-from iiot.sparkplug.payload import Metric, Payload, Template, decode_payload, encode_payload
+from iiot.sparkplug.payload import Metric, Parameter, Payload, Template, decode_payload, encode_payload
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic
 
 DDATA = Topic(MessageType.DDATA, "IIoT", "n", "pump")
@@ -36,8 +40,8 @@ def test_what_no_birth_told_is_reported():
         "Other",
         "alias 9",
         "alias None",
-        "Mode",
     ]
+    assert data.metrics[3].fault.startswith("value: got 'fast', allowed: an integer from -128 to 127 (Int8)")
     assert catalog.resolve(Topic(MessageType.NDATA, "IIoT", "ghost"), Payload(metrics=[Metric("a", 1)])) == [
         "a: not in a birth"
     ]
@@ -49,8 +53,15 @@ def test_a_metric_that_tells_all_itself_needs_no_birth():
 
 def test_a_node_birth_forgets_the_devices():
     catalog, data = learned(aliases=False)
-    catalog.learn(Topic(MessageType.NBIRTH, "IIoT", "n"), Payload())
+    birth = Payload(5, [Metric("bdSeq", 0, DataType.INT64)], 0)
+    assert catalog.learn(Topic(MessageType.NBIRTH, "IIoT", "n"), birth)
     assert catalog.resolve(DDATA, data) == ["Mode: not in a birth"]
+
+
+def test_an_empty_message_on_the_topic_of_a_birth_teaches_nothing():
+    catalog, data = learned(aliases=False)
+    assert not catalog.learn(Topic(MessageType.NBIRTH, "IIoT", "n"), decode_payload(b""))
+    assert catalog.resolve(DDATA, data) == []
 
 
 def test_other_messages_teach_nothing():
@@ -79,3 +90,58 @@ def test_members_of_a_template_get_the_datatypes_of_the_birth():
     assert catalog.resolve(DDATA, data) == []
     (member,) = data.metrics[0].value.metrics
     assert (member.value.metrics[0].value, member.value.metrics[0].datatype) == (-7, DataType.INT8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (MessageType.NBIRTH, Payload()),
+        (MessageType.DBIRTH, Payload()),
+        (MessageType.NBIRTH, Payload(5, seq=0)),
+        (MessageType.DBIRTH, Payload(5, [Metric(None, 1, DataType.INT8, alias=1)], 1)),
+        (MessageType.DBIRTH, Payload(5, [Metric("Mode", 1)], 1)),
+    ],
+)
+def test_what_lacks_everything_a_birth_tells_is_none(kind, payload):
+    assert birth_fault(Topic(kind, "IIoT", "n", "pump" if kind.of_device else None), payload)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (MessageType.NBIRTH, Payload(metrics=[Metric("bdSeq", 0, DataType.INT64)])),
+        (MessageType.DBIRTH, Payload(5, seq=1)),
+        (MessageType.DBIRTH, Payload(5, [Metric("Mode", None, DataType.INT8, fault="bad"), Metric(None)], 1)),
+    ],
+)
+def test_what_a_birth_may_lack_makes_it_no_other_message(kind, payload):
+    assert birth_fault(Topic(kind, "IIoT", "n", "pump" if kind.of_device else None), payload) is None
+
+
+def test_types_of_properties_and_parameters_come_from_the_birth():
+    catalog = BirthCatalog()
+    topic = Topic(MessageType.DBIRTH, "IIoT", "n", "pump")
+    template = Template([Metric("Speed", 1, DataType.INT16)], [Parameter("Poles", DataType.INT8, 4)], "Motor")
+    limits = {"low": Property(DataType.INT16, -9)}
+    metrics = [Metric("Drive", template, DataType.TEMPLATE), Metric("T", 1, DataType.INT8, properties=limits)]
+    catalog.learn(topic, Payload(5, metrics, 1))
+    sent = Message(
+        metrics=[
+            {"name": "Drive", "template_value": {"parameters": [{"name": "Poles", "int_value": 0xFD}]}},
+            {
+                "name": "T",
+                "int_value": 2,
+                "properties": {"keys": ["low"], "values": [{"int_value": 0xFFFFFFFD}]},
+            },
+        ]
+    )
+    data = decode_payload(sent.SerializeToString())
+    assert catalog.resolve(DDATA, data) == []
+    drive, level = data.metrics
+    assert drive.value.parameters == [Parameter("Poles", DataType.INT8, -3)]
+    assert level.properties == {"low": Property(DataType.INT16, -3)}
+
+
+def test_long_names_make_short_lines():
+    data = Payload(metrics=[Metric("x" * 1_000_000, 1)] * 3)
+    assert all(len(line) < 100 for line in BirthCatalog().resolve(DDATA, data))

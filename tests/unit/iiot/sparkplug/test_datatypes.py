@@ -22,8 +22,8 @@ def test_every_value_survives_the_round_trip(datatype, data):
 @pytest.mark.parametrize(
     ("datatype", "value", "raw"),
     [
-        (DataType.INT8, -1, 0xFF),
-        (DataType.INT16, -87, 0xFFA9),
+        (DataType.INT8, -1, 0xFFFFFFFF),
+        (DataType.INT16, -3, 0xFFFFFFFD),
         (DataType.INT32, -2, 0xFFFFFFFE),
         (DataType.INT64, -3, 2**64 - 3),
         (DataType.UINT64, 2**64 - 1, 2**64 - 1),
@@ -47,8 +47,11 @@ def test_wire_form(datatype, value, raw):
 @pytest.mark.parametrize(
     ("datatype", "raw", "value"),
     [
-        (DataType.INT8, 0xFFFFFFD6, -42),
-        (DataType.INT16, 0xFFFFFFA9, -87),
+        (DataType.INT8, 0xD6, -42),
+        (DataType.INT8, 2**64 - 42, -42),
+        (DataType.INT16, 0xFFA9, -87),
+        (DataType.INT64, 2**64 - 3, -3),
+        (DataType.UINT16, 2**64 - 1, 65535),
         (DataType.INT32, 2**64 - 5, -5),
         (DataType.UINT8, 0xFFFFFF80, 128),
         (DataType.BOOLEAN, 1, True),
@@ -87,6 +90,38 @@ def test_forms_of_peers_are_understood(datatype, raw, value):
 def test_values_out_of_range_name_what_is_allowed(datatype, value):
     with pytest.raises(InvalidValueError, match=r"^Sensors/X: got .*, allowed: ."):
         encode_value(datatype, value, "Sensors/X")
+
+
+@pytest.mark.parametrize(
+    ("datatype", "raw"),
+    [
+        (DataType.UINT8, 256),
+        (DataType.UINT8, 300),
+        (DataType.UINT16, 65536),
+        (DataType.UINT32, 2**32),
+        (DataType.INT8, 256),
+        (DataType.INT8, 0xFFFFFF7F),
+        (DataType.INT16, 0x1FFFD),
+        (DataType.INT32, 2**32 + 5),
+        (DataType.INT32, 2**64 - 2**31 - 1),
+        (DataType.FLOAT, 1e300),
+        (DataType.BOOLEAN, 2),
+        (DataType.UUID, "not-a-uuid"),
+        (DataType.INT16_ARRAY, b"odd"),
+        (DataType.STRING_ARRAY, b"unterminated"),
+        (DataType.BOOLEAN_ARRAY, b"\1\0"),
+        (DataType.PROPERTY_SET, 1),
+    ],
+)
+def test_a_value_outside_its_type_is_refused_and_never_cut(datatype, raw):
+    with pytest.raises(DecodeError, match=rf"^value: got .*, allowed: .*{datatype.label}"):
+        decode_value(datatype, raw)
+
+
+def test_a_refusal_shows_the_beginning_of_a_large_value():
+    with pytest.raises(DecodeError) as refusal:
+        decode_value(DataType.INT8, "x" * 1_000_000)
+    assert len(str(refusal.value)) < 200
 
 
 @pytest.mark.parametrize("datatype", DataType)

@@ -77,7 +77,9 @@ def test_seq_runs_over_all_devices_and_wraps():
 def test_data_has_names_and_times_but_no_datatypes():
     message = born().data("pump", {"Mode": -1}, NOW + 5)
     assert message.topic == "spBv1.0/IIoT/DDATA/n/pump"
-    assert decode_payload(message.payload) == Payload(NOW + 5, [Metric("Mode", 0xFF, timestamp=NOW + 5)], 3)
+    assert decode_payload(message.payload) == Payload(
+        NOW + 5, [Metric("Mode", 0xFFFFFFFF, timestamp=NOW + 5)], 3
+    )
 
 
 def test_stored_data_is_historical_with_its_own_time():
