@@ -11,7 +11,8 @@ from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m import oma_profile
 from iiot.sparkplug.births import BirthCatalog
 from iiot.sparkplug.datatypes import DataType
-from iiot.sparkplug.metric_json import value_to_json
+from iiot.sparkplug.metric_json import fault_to_json, value_to_json
+from iiot.sparkplug.output import check_output
 from iiot.sparkplug.payload import Metric, Payload, decode_payload
 from iiot.sparkplug.topic import MessageType, Topic, parse_topic
 
@@ -113,6 +114,7 @@ class Decoder:
         self._births.learn(topic, payload)
         problems = self._births.resolve(topic, payload)
         metrics = [_show_metric(metric) for metric in payload.metrics]
+        check_output(metrics)
         content: dict[str, Any] = {"seq": payload.seq, "timestamp": payload.timestamp, "metrics": metrics}
         if problems:
             content["problems"] = problems
@@ -132,7 +134,10 @@ def _show_metric(metric: Metric) -> dict[str, Any]:
         "type": datatype,
         "value": value_to_json(metric.value),
         "timestamp": metric.timestamp,
+        **fault_to_json(metric.fault),
     }
+    if metric.property_fault is not None:
+        shown["property_fault"] = metric.property_fault
     return shown | ({"historical": True} if metric.is_historical else {})
 
 

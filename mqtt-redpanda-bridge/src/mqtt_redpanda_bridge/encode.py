@@ -8,18 +8,19 @@ from typing import Any, Final, Protocol
 import orjson
 
 from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
-from iiot.budgets import OUTPUT_BYTES, BudgetError
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
 from iiot.kafka import Headers
 from iiot.sparkplug.births import BirthCatalog, is_removal
+from iiot.sparkplug.output import check_output
 from iiot.sparkplug.payload import Payload, decode_message, decode_payload, read_sized
 from iiot.sparkplug.plain import resolve_plain
 from iiot.sparkplug.topic import BIRTHS, COMMANDS, DATA, Topic, parse_topic
 from iiot.sparkplug.wire import DEFAULT_BUDGET, PayloadBudget
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.events import EventHeaders
-from mqtt_redpanda_bridge.metric_json import check_output, metric_to_json, most_json, plain_to_json
+from mqtt_redpanda_bridge.metric_json import metric_to_json, plain_to_json
 from mqtt_redpanda_bridge.oma import Lwm2mOma
 from mqtt_redpanda_bridge.routes import Format, Route
 from mqtt_redpanda_bridge.store import Store
@@ -39,6 +40,10 @@ _OPERATIONS = {
 }
 _WITH_TOKEN = ("notify", "resp")
 _NULL: Final = b'"value":null'
+_BAD: Final = b'"quality":"bad"'
+_SHORT: Final = 4096
+_SHORT_NAME: Final = 512
+"""A message of so many bytes, and names of so many characters, never make too much JSON."""
 
 
 @dataclass(slots=True)
@@ -102,23 +107,12 @@ class _Sparkplug:
         if not isinstance(parsed, Topic) or parsed.message_type in COMMANDS:
             raise DecodeError(f"topic {topic!r}: not a birth, data or death of an edge node or device")
         self.topic = parsed
+        self._is_short = parsed.short_form
         self.context = context
         self.key = (parsed.edge_node if route.key == "device" else route.key_of(topic)).encode()
         kind = f"iot.sparkplug.{parsed.message_type.lower()}"
         self.headers = EventHeaders(topic, kind, parsed.edge_node, content_type)
         self.is_birth = parsed.message_type in BIRTHS
-
-    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
-        """See `Encoder.encode`."""
-        try:
-            return self.record(payload, now_ms)
-        except BudgetError:
-            self.context.over_budget += 1
-            raise
-
-    def record(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
-        """The same; refusals beyond a budget are counted elsewhere."""
-        raise NotImplementedError
 
     def take(self, payload: bytes, message: Payload, now_ms: int) -> None:
         """Learn from a message.
@@ -140,7 +134,7 @@ class _Sparkplug:
             context.states.seen(topic.edge_node, now_ms)
 
     def count_short_form(self) -> None:
-        if self.topic.short_form:
+        if self._is_short:
             self.context.non_conformant += 1
 
     def headers_of(self, timestamp: int | None, seq: int | None, now_ms: int) -> Headers:
@@ -165,12 +159,16 @@ class SparkplugJson(_Sparkplug):
         self._opening = orjson.dumps(described)[:-1] + b","
         self._is_data = self.topic.message_type in DATA
 
-    def record(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
-        """Value and headers."""
-        message, size = read_sized(payload, self.context.budget)
-        if self._is_data and (record := self._plain_record(message, size, now_ms)) is not None:
-            return record
-        return self._any_record(payload, decode_message(message, self.context.budget), now_ms)
+    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """See `Encoder.encode`."""
+        try:
+            message, size = read_sized(payload, self.context.budget)
+            if self._is_data and (record := self._plain_record(message, size, now_ms)) is not None:
+                return record
+            return self._any_record(payload, message, size, now_ms)
+        except BudgetError:
+            self.context.over_budget += 1
+            raise
 
     def _plain_record(self, message: _Pb, size: int, now_ms: int) -> tuple[bytes, Headers] | None:
         known = self.context.births.known(self.topic)
@@ -181,7 +179,7 @@ class SparkplugJson(_Sparkplug):
         seq = message.seq if message.HasField("seq") else None
         time_ms = now_ms if timestamp is None else timestamp
         metrics = [plain_to_json(metric, time_ms) for metric in plain]
-        if most_json(size, len(plain), known.longest) > OUTPUT_BYTES:
+        if size > _SHORT or known.longest > _SHORT_NAME:
             check_output(metrics)
         value = self._value(seq, time_ms, metrics)
         if _NULL in value:
@@ -190,18 +188,19 @@ class SparkplugJson(_Sparkplug):
         self.context.states.seen(self.topic.edge_node, now_ms)
         return value, self.headers_of(timestamp, seq, now_ms)
 
-    def _any_record(self, payload: bytes, message: Payload, now_ms: int) -> tuple[bytes, Headers]:
+    def _any_record(self, payload: bytes, read: _Pb, size: int, now_ms: int) -> tuple[bytes, Headers]:
+        message, context = decode_message(read, self.context.budget), self.context
         self.take(payload, message, now_ms)
         time_ms = now_ms if message.timestamp is None else message.timestamp
         if not self.is_birth:
-            problems = self.context.births.resolve(self.topic, message, self.context.budget)
-            self.context.unresolved += len(problems)
+            context.unresolved += len(context.births.resolve(self.topic, message, context.budget))
         metrics = [metric_to_json(metric, time_ms) for metric in message.metrics]
-        check_output(metrics)
-        self.context.bad_metrics += sum("quality" in metric for metric in metrics)
-        return self._value(message.seq, time_ms, metrics), self.headers_of(
-            message.timestamp, message.seq, now_ms
-        )
+        if size > _SHORT or context.births.known(self.topic).longest > _SHORT_NAME:
+            check_output(metrics)
+        value = self._value(message.seq, time_ms, metrics)
+        if _BAD in value:
+            context.bad_metrics += sum("reason" in metric for metric in metrics)
+        return value, self.headers_of(message.timestamp, message.seq, now_ms)
 
     def _value(self, seq: int | None, time_ms: int, metrics: list[dict[str, Any]]) -> bytes:
         return self._opening + orjson.dumps({"seq": seq, "timestamp": time_ms, "metrics": metrics})[1:]
@@ -213,9 +212,13 @@ class SparkplugProtobuf(_Sparkplug):
     def __init__(self, route: Route, topic: str, context: Context) -> None:
         super().__init__(route, topic, context, PROTOBUF)
 
-    def record(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
-        """Value and headers."""
-        message = decode_payload(payload, self.context.budget)
+    def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
+        """See `Encoder.encode`."""
+        try:
+            message = decode_payload(payload, self.context.budget)
+        except BudgetError:
+            self.context.over_budget += 1
+            raise
         self.take(payload, message, now_ms)
         return payload, self.headers_of(message.timestamp, message.seq, now_ms)
 

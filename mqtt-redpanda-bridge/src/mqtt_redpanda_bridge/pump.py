@@ -7,10 +7,13 @@ Nothing here knows sockets or clocks; the surroundings enter as arguments and ca
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from iiot.errors import DecodeError, KafkaError
+from iiot.in_order import LARGE_BYTES, InOrder, Runner, in_thread
 from iiot.kafka import DeliveryHandler, Headers, is_refusal
+from iiot.sparkplug.compression import most_bytes
 from iiot.telemetry import get_logger
 from iiot.topics import DEVICE_STATE, dlq
 from mqtt_redpanda_bridge.encode import Context, Encoder, dead_letter, open_encoder
@@ -149,6 +152,9 @@ class Companion:
 class Pump:
     """Moves messages; the callbacks are told of changes that the surroundings act on.
 
+    Args:
+        run: where large messages are encoded; what arrives meanwhile waits behind them.
+
     Attributes:
         outlet: replaced when a producer can never deliver again.
         counters: by route name.
@@ -174,6 +180,7 @@ class Pump:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         max_bytes: int,
+        run: Runner = in_thread,
     ) -> None:
         self.outlet = outlet
         self.context = context
@@ -195,6 +202,7 @@ class Pump:
         self._max_bytes = max_bytes
         self.under_pressure = False
         self._number = 0
+        self._order = InOrder(run)
 
     def handle(self, message: Incoming) -> None:
         """Take one message from the broker."""
@@ -218,15 +226,22 @@ class Pump:
         self.in_flight_bytes += size
         self._number += 1
         delivery = Delivery(self, lane, topic, message, self._number, self._clock())
-        self._encode(delivery)
+        work = most_bytes(message.payload)
+        if self._order.is_idle and work <= LARGE_BYTES:
+            self._encode(delivery)
+            self._forward(delivery)
+        else:
+            self._order.add(work, partial(self._encode, delivery), partial(self._forward, delivery))
+        if self.in_flight_bytes > self._max_bytes and not self.under_pressure:
+            self.under_pressure = True
+            self.on_pressure(True)
+
+    def _forward(self, delivery: Delivery) -> None:
         update = self.context.states.take()
         companion = None if update is None else Companion(self, delivery, *update)
         self._send(delivery)
         if companion is not None:
             self._send(companion)
-        if self.in_flight_bytes > self._max_bytes and not self.under_pressure:
-            self.under_pressure = True
-            self.on_pressure(True)
 
     def settle(self, delivery: Delivery) -> None:
         """Kafka has a record: with the last one of a message, count and acknowledge it."""

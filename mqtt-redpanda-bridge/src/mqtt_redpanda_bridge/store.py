@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from iiot.errors import DecodeError, SettingsError
@@ -48,17 +49,20 @@ class Store:
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.executescript(_SCHEMA)
         self._changes: dict[tuple[str, str, str | None], tuple[Topic, bytes]] = {}
+        self._lock = Lock()  # large births are noted in a worker thread
 
     def put(self, topic: Topic, payload: bytes) -> None:
         """Note a birth; `save` writes it."""
         address = (topic.group, topic.edge_node, topic.device)
-        # A birth of the node voids those before it, so it has to come behind them.
-        self._changes.pop(address, None)
-        self._changes[address] = topic, payload
+        with self._lock:
+            # A birth of the node voids those before it, so it has to come behind them.
+            self._changes.pop(address, None)
+            self._changes[address] = topic, payload
 
     def save(self) -> int:
         """Write what was noted, in one transaction; the number of births. What cannot be written waits."""
-        changes, self._changes = self._changes, {}
+        with self._lock:
+            changes, self._changes = self._changes, {}
         try:
             with self._database as database:
                 for topic, payload in changes.values():
@@ -69,7 +73,8 @@ class Store:
                     database.execute("REPLACE INTO births VALUES (?, ?, ?, ?)", row)
         except sqlite3.Error as exc:  # the disk is full, or another bridge holds the file for seconds
             log.warning("births_not_saved", count=len(changes), error=str(exc))
-            self._changes = changes
+            with self._lock:
+                self._changes = changes | self._changes
             return 0
         return len(changes)
 

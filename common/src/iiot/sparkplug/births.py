@@ -154,7 +154,9 @@ def _properties(metric: Metric) -> tuple[tuple[str, DataType], ...]:
 
 def _complete(metric: Metric, definition: Definition, meter: EntryMeter) -> None:
     """Give a metric, and the members of a template instance, what the birth said."""
-    properties = {key: Property(datatype, None) for key, datatype in definition.properties}
+    properties = None
+    if definition.properties:
+        properties = {key: Property(datatype, None) for key, datatype in definition.properties}
     metric.resolve(definition.name, definition.datatype, properties, meter)
     if not isinstance(metric.value, Template):
         return

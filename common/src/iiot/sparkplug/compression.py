@@ -11,10 +11,16 @@ from iiot.budgets import INFLATED_BYTES, BudgetError
 from iiot.errors import DecodeError
 
 ENVELOPE: Final = "SPBV1.0_COMPRESSED"
+_MARK: Final = ENVELOPE.encode()
 _ZLIB_OR_GZIP: Final = 32 + zlib.MAX_WBITS
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MEMBERS: Final = 16
 _WHAT: Final = "compressed payload"
+
+
+def most_bytes(payload: bytes) -> int:
+    """How large a payload may be when it is decoded, at a glance."""
+    return max(len(payload), INFLATED_BYTES) if _MARK in payload else len(payload)
 
 
 def decompress(body: bytes, limit: int = INFLATED_BYTES) -> bytes:

@@ -119,7 +119,7 @@ def decode_value(datatype: DataType, raw: Any) -> ScalarValue:
         raise DecodeError(f"value: got {brief(raw)}, allowed: a {datatype.label}")
     try:
         return codec.decode(raw)
-    except (ValueError, TypeError, struct.error) as exc:
+    except UNFIT as exc:
         detail = f": {exc}" if str(exc) else ""
         raise DecodeError(
             f"value: got {brief(raw)}, allowed: {codec.allowed} ({datatype.label}){detail}"
@@ -333,6 +333,16 @@ _PLAIN: dict[DataType, _Codec] = {
 
 # Lists, because a member of an IntEnum is a quick index and a slow dictionary key.
 _CODECS = [_PLAIN.get(datatype) for datatype in sorted(DataType)]
+UNFIT: Final = (ValueError, TypeError, struct.error)
+"""What the functions of `DECODERS` raise."""
+
+
+def _no_value(_: Any) -> ScalarValue:
+    raise TypeError
+
+
+DECODERS: Final = [_no_value if codec is None else codec.decode for codec in _CODECS]
+"""`decode_value` by code, for those who do not need its text."""
 
 # Of arrays; 0 for all else. A text has no size, but a NUL.
 _ENTRY_BITS: Final = [0] * DataType.INT8_ARRAY + [8, 16, 32, 64, 8, 16, 32, 64, 32, 64, 1, 8, 64]

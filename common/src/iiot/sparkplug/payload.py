@@ -125,7 +125,11 @@ class Metric:
         """
         if self.fault is None and self.datatype is not datatype:
             try:
-                self.value = fit_value(self.datatype, datatype, self.value, meter)
+                self.value = (
+                    typed_value(datatype, self.value, meter)
+                    if self.datatype is None
+                    else fit_value(self.datatype, datatype, self.value, meter)
+                )
             except BudgetError:
                 raise
             except DecodeError as exc:
@@ -169,9 +173,9 @@ def typed_value(datatype: DataType, raw: Value | None, meter: EntryMeter | None 
     """
     if raw is None:
         return None
-    if isinstance(raw, DataSet | Template):
+    if isinstance(raw, _COMPOSITE):
         return _composite(datatype, raw)
-    if datatype >= DataType.INT8_ARRAY:
+    if datatype >= _FIRST_ARRAY:
         (EntryMeter(DEFAULT_BUDGET.entries) if meter is None else meter).take(datatype, raw)
     return decode_value(datatype, raw)
 
@@ -189,7 +193,7 @@ def fit_value(
     """The value as one of the birth's `datatype`, whichever the message told; errors as `typed_value`."""
     if not told or value is None:
         return typed_value(datatype, value, meter)
-    if isinstance(value, DataSet | Template):
+    if isinstance(value, _COMPOSITE):
         return _composite(datatype, value)
     try:
         return decode_value(datatype, encode_value(datatype, value))
@@ -198,6 +202,8 @@ def fit_value(
 
 
 _FAULTS_TOLD: Final = 3
+_FIRST_ARRAY: Final = int(DataType.INT8_ARRAY)
+_COMPOSITE: Final = (DataSet, Template)
 
 
 def encode_payload(payload: Payload, *, with_datatypes: bool = True) -> bytes:
@@ -254,27 +260,26 @@ def read_message(data: bytes, budget: PayloadBudget = DEFAULT_BUDGET) -> _Pb:
     return read_sized(data, budget)[0]
 
 
-def read_sized(data: bytes, budget: PayloadBudget = DEFAULT_BUDGET) -> tuple[_Pb, int]:
+def read_sized(
+    data: bytes, budget: PayloadBudget = DEFAULT_BUDGET, *, is_inner: bool = False
+) -> tuple[_Pb, int]:
     """The same, and its size in bytes when it is not compressed."""
-    message = _parse(data, budget)
+    if len(data) > budget.unchecked:
+        check_budget(data, budget)
+    try:
+        message = _Pb.FromString(data)
+    except ProtobufDecodeError as exc:
+        raise DecodeError(f"not a Sparkplug B payload: {exc}") from None
     if message.uuid != ENVELOPE:
         return message, len(data)
-    inflated = decompress(message.body, budget.inflated)
-    content = _parse(inflated, budget)
-    if content.uuid == ENVELOPE:
+    if is_inner:
         raise DecodeError("a compressed payload in a compressed payload")
+    inflated = decompress(message.body, budget.inflated)
+    content, _ = read_sized(inflated, budget, is_inner=True)
     for name in ("timestamp", "seq"):
         if message.HasField(name) and not content.HasField(name):
             setattr(content, name, getattr(message, name))
     return content, len(inflated)
-
-
-def _parse(data: bytes, budget: PayloadBudget) -> _Pb:
-    check_budget(data, budget)
-    try:
-        return _Pb.FromString(data)
-    except ProtobufDecodeError as exc:
-        raise DecodeError(f"not a Sparkplug B payload: {exc}") from None
 
 
 def _encode_metric(metric: Metric, message: _Pb.Metric, with_datatypes: bool) -> None:

@@ -7,9 +7,8 @@ everything unusual to `decode_payload` and `BirthCatalog.resolve`, which mean th
 from typing import Final, TypeAlias
 
 from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
-from iiot.errors import DecodeError
 from iiot.sparkplug.births import Definition, Known
-from iiot.sparkplug.datatypes import CARRIERS, DataType, ScalarValue, decode_value
+from iiot.sparkplug.datatypes import CARRIERS, DECODERS, UNFIT, DataType, ScalarValue
 from iiot.sparkplug.wire import DEFAULT_BUDGET
 
 PlainMetric: TypeAlias = tuple[Definition, ScalarValue, int | None]
@@ -37,26 +36,27 @@ def resolve_plain(message: _Pb, known: Known, size: int) -> list[PlainMetric] | 
         size: bytes of the message, not compressed.
     """
     carriers = _CARRIERS if size <= _SHORT else _WITHOUT_ARRAYS
+    by_name, by_alias, decoders = known.by_name, known.by_alias, DECODERS
     found: list[PlainMetric] = []
-    for metric in message.metrics:
-        fields = metric.ListFields()
-        if len(fields) == 3:
-            (key, named), (between, timestamp), (carrier, raw) = fields
-            if between is not _TIMESTAMP:
+    try:
+        for metric in message.metrics:
+            fields = metric.ListFields()
+            if len(fields) == 3:
+                (key, named), (between, timestamp), (carrier, raw) = fields
+                if between is not _TIMESTAMP:
+                    return None
+            elif len(fields) == 2:
+                (key, named), (carrier, raw) = fields
+                timestamp = None
+            else:
                 return None
-        elif len(fields) == 2:
-            (key, named), (carrier, raw) = fields
-            timestamp = None
-        else:
-            return None
-        if key is _NAME:
-            definition = known.by_name.get(named)
-        else:
-            definition = known.by_alias.get(named) if key is _ALIAS else None
-        if definition is None or carrier not in carriers:
-            return None
-        try:
-            found.append((definition, decode_value(definition.datatype, raw), timestamp))
-        except DecodeError:
-            return None
+            if key is _NAME:
+                definition = by_name.get(named)
+            else:
+                definition = by_alias.get(named) if key is _ALIAS else None
+            if definition is None or carrier not in carriers:
+                return None
+            found.append((definition, decoders[definition[1]](raw), timestamp))
+    except UNFIT:
+        return None
     return found

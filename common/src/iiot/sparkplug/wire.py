@@ -5,7 +5,7 @@ microsecond. The counts are never too small; of messages that no encoder writes 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, NoReturn
 
 from iiot.budgets import COMPOSITE_NESTING, ELEMENTS, INFLATED_BYTES, METRICS, BudgetError
@@ -23,6 +23,7 @@ class PayloadBudget:
         entries: of all arrays together: 1 MiB of numbers of 32 bits.
         nesting: templates in templates, property sets in property sets.
         inflated: bytes that a compressed payload may become.
+        unchecked: bytes of a payload that is inside the budget, whatever it holds.
     """
 
     metrics: int = METRICS
@@ -30,6 +31,11 @@ class PayloadBudget:
     entries: int = 262_144
     nesting: int = COMPOSITE_NESTING
     inflated: int = INFLATED_BYTES
+    unchecked: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The densest payload has a metric of two bytes, or a number of one."""
+        object.__setattr__(self, "unchecked", min(2 * self.metrics, self.elements))
 
 
 DEFAULT_BUDGET: Final = PayloadBudget()
@@ -94,8 +100,8 @@ def check_budget(data: bytes, budget: PayloadBudget) -> None:
         BudgetError: it holds more than the budget.
         DecodeError: it is not protobuf.
     """
-    if len(data) <= min(2 * budget.metrics, budget.elements):
-        return  # the densest payload of this size fits
+    if len(data) <= budget.unchecked:
+        return
     try:
         _Counter(data, budget).count()
     except IndexError:

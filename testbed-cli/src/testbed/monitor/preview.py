@@ -8,7 +8,7 @@ import orjson
 
 from iiot.errors import DecodeError
 from iiot.kafka_reader import Record
-from iiot.sparkplug.metric_json import value_to_json
+from iiot.sparkplug.metric_json import fault_to_json, value_to_json
 from iiot.sparkplug.payload import decode_payload
 from testbed.text import printable
 
@@ -64,6 +64,7 @@ def _sparkplug(payload: bytes) -> dict[str, Any] | None:
                 "name": metric.name if metric.name is not None else f"alias {metric.alias}",
                 "value": value_to_json(metric.value),
                 "timestamp": metric.timestamp,
+                **fault_to_json(metric.fault),
             }
             for metric in decoded.metrics
         ]
