@@ -81,6 +81,8 @@ TYPED = st.one_of(
     st.tuples(st.just(DataType.BYTES), st.binary(max_size=3)),
     st.tuples(st.just(DataType.DATA_SET), st.just(DataSet(["a"], [DataType.BOOLEAN], [(True,)]))),
     st.tuples(st.just(DataType.INT8), st.none()),
+    st.tuples(st.just(DataType.INT32), st.sampled_from([-200, 300, 2**31 - 1])),
+    st.tuples(st.just(DataType.BOOLEAN), st.booleans()),
 )
 METRICS = st.builds(
     lambda name, alias, typed, timestamp, historical: Metric(
@@ -107,6 +109,7 @@ def test_the_quick_way_of_plain_data_gives_what_the_general_one_gives(metrics, t
         records.append((value, [one for one in headers if (timestamp and seq) or one[0] != "ce_id"]))
     assert records[0] == records[1]
     assert quick.unresolved == general.unresolved
+    assert quick.bad_metrics == general.bad_metrics
 
 
 def test_what_no_birth_told_is_kept_and_counted():
