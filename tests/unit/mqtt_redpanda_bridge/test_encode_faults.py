@@ -19,6 +19,7 @@ from sparkplug_hostile import HOSTILE
 
 NOW = 1_795_503_119_839
 T = 1_700_000_000_000
+LONG = "\x01" * 900_000
 BORN = (
     Metric("Level", -1, DataType.INT8, T, alias=1),
     Metric("Speed", 0.5, DataType.DOUBLE, T, alias=2),
@@ -151,11 +152,11 @@ def test_a_name_repeated_by_its_alias_makes_no_more_json_than_a_record_has(wrong
 @pytest.mark.parametrize(
     "metric",
     [
-        {"name": "a", "datatype": DataType.STRING, "string_value": "\x01" * 900_000},
+        {"name": "a", "datatype": DataType.STRING, "string_value": LONG},
         {"name": "a", "datatype": DataType.FLOAT_ARRAY, "bytes_value": b"\xcd\xcc\xcc\x3d" * 250_000},
         {
             "name": "a",
-            "properties": {"keys": ["k"], "values": [{"type": 12, "string_value": "\0" * 900_000}]},
+            "properties": {"keys": ["k"], "values": [{"type": 12, "string_value": LONG}]},
         },
     ],
     ids=["escapes", "floats", "property"],
