@@ -50,23 +50,27 @@ class _Kind(NamedTuple):
         parts: the kind of each of these fields.
         nests: whether it is a level of nesting.
         has_numbers: its numbers are a repeated field, packed or not.
+        are_single: its parts are no repeated fields.
+        are_halves: two of its parts, a key and a value, count as one.
     """
 
     parts: "dict[int, _Kind]"
     nests: bool = False
     has_numbers: bool = False
+    are_single: bool = False
+    are_halves: bool = False
 
 
 _LEAF: Final = _Kind({})
 _DATASET: Final = _Kind({2: _LEAF, 4: _Kind({1: _LEAF})}, has_numbers=True)
 _TYPES: Final = 3
-_PROPERTIES: Final = _Kind({1: _LEAF}, nests=True)
-_PROPERTIES.parts[2] = _Kind({9: _PROPERTIES, 10: _Kind({1: _PROPERTIES}), 11: _LEAF})
-_METRIC: Final = _Kind({8: _LEAF, 9: _PROPERTIES, 17: _DATASET, 19: _LEAF})
+_PROPERTIES: Final = _Kind({1: _LEAF}, nests=True, are_halves=True)
+_PROPERTIES.parts[2] = _Kind({9: _PROPERTIES, 10: _Kind({1: _PROPERTIES}), 11: _LEAF}, are_single=True)
+_METRIC: Final = _Kind({8: _LEAF, 9: _PROPERTIES, 17: _DATASET, 19: _LEAF}, are_single=True)
 _METRIC.parts[18] = _Kind({2: _METRIC, 3: _LEAF}, nests=True)
 _PAYLOAD: Final = _Kind({2: _METRIC})
 _STRAY: Final = 8
-"""Texts that a message may have beside its parts; more of them count like parts."""
+"""Fields that a message may have beside its repeated ones; more of them count like parts."""
 
 _VARINT, _DOUBLE, _LENGTH, _GROUP, _GROUP_END, _FLOAT = range(6)
 _SIZES: Final = {_DOUBLE: 8, _FLOAT: 4, _GROUP: 0, _GROUP_END: 0}
@@ -111,12 +115,12 @@ def check_budget(data: bytes, budget: PayloadBudget) -> None:
 class _Counter:
     """One walk over a payload."""
 
-    __slots__ = ("_budget", "_data", "_elements", "_metrics")
+    __slots__ = ("_budget", "_data", "_halves", "_metrics")
 
     def __init__(self, data: bytes, budget: PayloadBudget) -> None:
         self._data = data
         self._budget = budget
-        self._elements = self._metrics = 0
+        self._halves = self._metrics = 0
 
     def count(self) -> None:
         """Walk over all of it; errors as `check_budget`."""
@@ -153,31 +157,34 @@ class _Counter:
                 raise DecodeError(_TRUNCATED)
             wire = tag & 7
             part = parts.get(tag >> 3) if wire == _LENGTH and not groups else None
-            if part is not None:
-                self._enter(start, pos, part, kind, depth)
-            elif has_numbers:
-                self._add(pos - start if tag == _TYPES << 3 | _LENGTH else 1)
-            else:
+            if has_numbers and part is None:
+                self._add(2 * (pos - start if tag == _TYPES << 3 | _LENGTH else 1))
+            elif part is None or kind.are_single:
                 groups += (wire == _GROUP) - (wire == _GROUP_END)
                 stray += 1
-                self._add(stray > _STRAY)
+                self._add(2 * (stray > _STRAY))
+            else:
+                self._count_part(kind)
+            if part is not None and part.parts and pos > start:
+                self._enter(start, pos, part, depth)
 
-    def _enter(self, pos: int, end: int, part: _Kind, parent: _Kind, depth: int) -> None:
-        if parent is _PAYLOAD:
-            self._metrics += 1
-            if self._metrics > self._budget.metrics:
-                self._refuse("metrics")
-        else:
-            self._add(1)
-        if part.parts and pos < end:
-            left = self._budget.elements - self._elements
-            if end - pos > 2 * left:
-                self._refuse_row(pos, end, _PARTS, left)
-            self._walk(pos, end, part, depth)
+    def _count_part(self, kind: _Kind) -> None:
+        if kind is not _PAYLOAD:
+            self._add(1 if kind.are_halves else 2)
+            return
+        self._metrics += 1
+        if self._metrics > self._budget.metrics:
+            self._refuse("metrics")
 
-    def _add(self, count: int) -> None:
-        self._elements += count
-        if self._elements > self._budget.elements:
+    def _enter(self, pos: int, end: int, kind: _Kind, depth: int) -> None:
+        if not kind.are_single:
+            left = self._budget.elements - self._halves // 2
+            self._refuse_row(pos, end, _PARTS, left * (1 + kind.are_halves))
+        self._walk(pos, end, kind, depth)
+
+    def _add(self, halves: int) -> None:
+        self._halves += halves
+        if self._halves > 2 * self._budget.elements:
             self._refuse("elements")
 
     def _refuse(self, name: Literal["metrics", "elements"]) -> NoReturn:

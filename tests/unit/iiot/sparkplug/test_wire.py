@@ -16,7 +16,7 @@ from iiot.sparkplug.compression import decompress
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import decode_payload, encode_payload, read_message
 from iiot.sparkplug.wire import PayloadBudget, check_budget
-from sparkplug_hostile import HOSTILE, array, envelope, field, metric, template
+from sparkplug_hostile import HOSTILE, array, envelope, field, metric, properties, template
 from sparkplug_strategies import payloads
 
 MIB = 1 << 20
@@ -55,7 +55,8 @@ SHORT, LONG = (envelope(zlib.compress(b"\x08\x01" * count)) for count in (4, 5))
 @pytest.mark.parametrize(
     ("budget", "fits", "exceeds"),
     [
-        (PayloadBudget(elements=6), template(MEMBER * 5), template(MEMBER * 6)),  # the template is one
+        (PayloadBudget(elements=5), template(MEMBER * 5), template(MEMBER * 6)),
+        (PayloadBudget(elements=5), properties(b"\x0a\0\x12\0" * 5), properties(b"\x0a\0\x12\0" * 6)),
         (PayloadBudget(entries=16), array(22, bytes(16)), array(22, bytes(17))),
         (PayloadBudget(nesting=1), template(b""), template(template(b""))),
         (PayloadBudget(inflated=9), SHORT, LONG),
