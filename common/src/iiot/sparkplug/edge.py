@@ -309,6 +309,8 @@ class EdgeNode:
         return messages
 
     def _command(self, unit: Unit, device: str | None, metric: Metric) -> Action | None:
+        if metric.fault is not None:
+            return Refused(device, metric.name or f"alias {metric.alias}", metric.fault)
         if device is None and metric.name == REBIRTH:
             return RebirthRequested() if _is_true(metric) else None
         if device is None and metric.name == NEXT_SERVER and unit.find(metric) is not None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from iiot.errors import DecodeError, InvalidValueError
+from iiot.errors import InvalidValueError
 from iiot.sparkplug.composite import MetaData, PropertySet
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Value, fit_value
@@ -35,12 +35,10 @@ class Known:
         """The value of a command as one of the metric's own datatype.
 
         Raises:
-            DecodeError: it cannot be read, is of another datatype or out of its range.
+            DecodeError: it is of another datatype or out of its range.
             InvalidValueError: it is null.
         """
         datatype = self.definition.datatype
-        if metric.fault is not None:
-            raise DecodeError(metric.fault)
         value = fit_value(metric.datatype, datatype, metric.value)
         if value is None:
             raise InvalidValueError(self.definition.name, None, f"a {datatype.label}")

@@ -4,10 +4,13 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError
 from iiot.sparkplug.topic import NAMESPACE, StateTopic
 
 _LATEST: Final = 2**63 - 1
+_LARGEST: Final = 4096
+"""Bytes; a STATE needs 50."""
 
 
 class State(NamedTuple):
@@ -26,8 +29,11 @@ def decode_state(data: bytes) -> State:
     """Read a STATE message.
 
     Raises:
+        BudgetError: more than 4 KiB.
         DecodeError: not a JSON object with a Boolean `online` and an integer `timestamp` from 0 to 2^63 - 1.
     """
+    if len(data) > _LARGEST:
+        raise BudgetError("bytes", _LARGEST, "STATE")
     try:
         content = orjson.loads(data)
     except orjson.JSONDecodeError as exc:

@@ -100,3 +100,23 @@ def test_hostile_commands_raise_nothing_but_decode_errors(payload):
             born(primary_host="scada").receive(topic, payload)
         except DecodeError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"name": "New", "datatype": 99, "int_value": 1}, "unknown datatype 99"),
+        ({"name": "Setpoint", "datatype": DataType.INT8, "string_value": "q"}, "got 'q'"),
+        ({"name": "Setpoint", "datatype": DataType.INT8, "int_value": 300}, "got 300"),
+        ({"alias": 4, "extension_value": {}}, "extension"),
+        ({"name": REBIRTH, "datatype": 99, "boolean_value": True}, "unknown datatype 99"),
+    ],
+)
+def test_a_metric_that_cannot_be_read_does_not_hide_the_rest_of_a_command(wrong, reason):
+    message = sparkplug_b_pb2.Payload()
+    message.metrics.add(**wrong)
+    message.metrics.add(name=REBIRTH, boolean_value=True)
+    refused, rebirth = born().receive("spBv1.0/IIoT/NCMD/n", message.SerializeToString())
+    assert isinstance(refused, Refused)
+    assert reason in refused.reason
+    assert rebirth == RebirthRequested()

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError
 from iiot.sparkplug.state import HostPresence, PrimaryHost, State, decode_state, encode_state
 
@@ -28,6 +29,12 @@ def test_state_survives_the_round_trip(online, timestamp):
 def test_what_is_not_a_state_is_refused(data):
     with pytest.raises(DecodeError, match="STATE"):
         decode_state(data)
+
+
+@pytest.mark.parametrize("filler", [b"[" * 5_000, b"[]," * 5_000, b"9" * 5_000])
+def test_a_state_of_any_size_is_refused_before_it_is_read(filler):
+    with pytest.raises(BudgetError, match="STATE: more than 4096 bytes"):
+        decode_state(b'{"online":true,"timestamp":1,"x":[' + filler)
 
 
 def test_birth_repeats_the_timestamp_of_the_will_and_death_has_its_own():
