@@ -168,11 +168,12 @@ def linting(recording, *arguments):
 
 
 def findings(report):
-    """Rules that were broken, each with the edge node, device or host that did."""
+    """Rules that were broken, each with the edge node, device, host or client that did."""
     units = [
         *((node["edge_node"], node) for node in report["edge_nodes"]),
         *((node["edge_node"], device) for node in report["edge_nodes"] for device in node["devices"]),
         *((host["host"], host) for host in report["hosts"]),
+        *((client["client"] or "", client) for client in report["clients"]),
         *(("", other) for other in report["others"]),
     ]
     return {(name, finding["rule"]) for name, unit in units for finding in unit["findings"]}

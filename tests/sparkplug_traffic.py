@@ -94,11 +94,11 @@ class Traffic:
         payload.metrics.add(name="bdSeq", datatype=DataType.INT64, long_value=bd_seq)
         self.send("spBv1.0/group/NDEATH/node", payload, edit, **{"qos": 1, **publishing})
 
-    def command(self, name="Load", edit=None, device=None, **value):
+    def command(self, name="Load", edit=None, device=None, client=None, **value):
         payload = Pb(timestamp=self.now + 100)
         metric(payload, name, None, **value)
         target = "NCMD/node" if device is None else f"DCMD/node/{device}"
-        self.send(f"spBv1.0/group/{target}", payload, edit)
+        self.send(f"spBv1.0/group/{target}", payload, edit, client=client)
 
     def rebirth_request(self, edit=None):
         self.command("Node Control/Rebirth", edit, boolean_value=True)
@@ -110,11 +110,11 @@ class Traffic:
         registered = ConnectWill(**{"topic": topic, "payload": payload.SerializeToString(), "qos": 1, **will})
         self.events.append(Connect(self.now, client, version, clean, 0, registered))
 
-    def connect_host(self, timestamp=None, **will):
+    def connect_host(self, timestamp=None, client="host", **will):
         self.host_time = self.now if timestamp is None else timestamp
         body = b'{"online":false,"timestamp":%d}' % self.host_time
         registered = ConnectWill(**{"topic": HOST, "payload": body, "qos": 1, "retain": True, **will})
-        self.events.append(Connect(self.now, "host", 5, True, 0, registered))
+        self.events.append(Connect(self.now, client, 5, True, 0, registered))
 
     def connect_without_will(self, client):
         self.events.append(Connect(self.now, client, 5, True))

@@ -45,6 +45,8 @@ def name_of(subject: Subject) -> str:
     """How a subject is called in the report."""
     if subject.kind is Kind.HOST:
         return f"host {subject.name}"
+    if subject.kind is Kind.CLIENT:
+        return f"client {subject.name}" if subject.name else "an unknown client"
     parts = [part for part in (subject.group, subject.name, subject.device) if part]
     return "/".join(parts) if subject.kind is not Kind.OTHER else subject.name
 

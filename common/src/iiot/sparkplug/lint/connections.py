@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from google.protobuf.message import DecodeError as ProtobufDecodeError
-
-from iiot._pb.sparkplug_b_pb2 import Payload as Pb
 from iiot.errors import DecodeError
 from iiot.sparkplug.lint.findings import Findings, Kind, Subject
-from iiot.sparkplug.lint.metrics import bd_seq_of
+from iiot.sparkplug.lint.metrics import bd_seq_of, read_payload
 from iiot.sparkplug.lint.times import CLOCKS_AGREE
+from iiot.sparkplug.payload import read_message
 from iiot.sparkplug.sequence import follows
 from iiot.sparkplug.state import decode_state
 from iiot.sparkplug.topic import MessageType, StateTopic, Topic, parse_topic
@@ -43,11 +42,22 @@ class ConnectionWatch:
         self._clients: dict[str, _Client] = {}
         self._bd_seqs: dict[Subject, int] = {}
         self._clients_of: dict[Subject, str] = {}
+        self._hosts: dict[str, Subject] = {}
 
     def reset(self) -> None:
         """The observer missed messages."""
         self._clients.clear()
         self._bd_seqs.clear()
+        self._hosts.clear()
+
+    def sender_of(self, event: Publish) -> Subject:
+        """Who published a command: a host only if the client has spoken for it on STATE."""
+        client = event.client or ""
+        return self._hosts.get(client) or Subject(Kind.CLIENT, name=client)
+
+    def saw_connect(self, client: str) -> bool:
+        """Whether the client's connection was seen from its beginning."""
+        return client in self._clients
 
     def connected(self, event: Connect) -> None:
         """Judge the will of a CONNECT; clients without a Sparkplug will are judged when they publish."""
@@ -71,6 +81,8 @@ class ConnectionWatch:
 
     def published(self, event: Publish, topic: Topic | StateTopic | None) -> None:
         """Judge what a client does first, and its births against its will."""
+        if isinstance(topic, StateTopic) and event.client:
+            self._hosts[event.client] = Subject(Kind.HOST, name=topic.host_id)
         client = self._clients.get(event.client or "")
         if client is None:
             return
@@ -115,11 +127,10 @@ class ConnectionWatch:
             self._report("will-qos", subject, f"QoS {will.qos}", "edge")
         if will.retain:
             self._report("will-retain", subject, "retained", "edge")
-        try:
-            client.bd_seq = bd_seq_of(Pb.FromString(will.payload))
-        except ProtobufDecodeError:
-            self._report("payload-unreadable", subject, "the will's payload", MessageType.NDEATH)
+        payload = read_payload(MessageType.NDEATH, will.payload, partial(self._report_will, subject))
+        if payload is None:
             return
+        client.bd_seq = bd_seq_of(payload)
         if client.bd_seq is None:
             self._report("bdseq-missing", subject, "the will has none", MessageType.NDEATH)
             return
@@ -130,7 +141,7 @@ class ConnectionWatch:
 
     def _host_will(self, client: _Client, topic: StateTopic) -> None:
         will = client.connect.will
-        subject = client.subject = Subject(Kind.HOST, name=topic.host_id)
+        subject = client.subject = self._hosts[client.connect.client] = Subject(Kind.HOST, name=topic.host_id)
         self._check_clean(client, "host")
         if will is None:
             return
@@ -167,8 +178,8 @@ class ConnectionWatch:
             self._report("will-topic", subject, f"the will's topic is {client.connect.will.topic}", "edge")
         client.subject = subject
         try:
-            bd_seq = bd_seq_of(Pb.FromString(event.payload))
-        except ProtobufDecodeError:
+            bd_seq = bd_seq_of(read_message(event.payload))
+        except DecodeError:  # told where messages are judged
             bd_seq = None
         if None not in (bd_seq, client.bd_seq) and bd_seq != client.bd_seq:
             self._report("will-bdseq", subject, f"will {client.bd_seq}, NBIRTH {bd_seq}")
@@ -205,6 +216,9 @@ class ConnectionWatch:
         if not client.born and not any(covers(name, str(topic)) for name in client.filters):
             self._report("state-subscription", subject, f"{topic} not subscribed before the birth")
         client.born, client.died = True, False
+
+    def _report_will(self, subject: Subject, key: str, detail: str, variant: str = "") -> None:
+        self._report(key, subject, f"the will: {detail}", variant)
 
     def _report(self, key: str, subject: Subject, detail: str, variant: str = "") -> None:
         self._findings.report(key, subject, detail, variant)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from iiot.sparkplug.lint.rule import Rule, must
+from iiot.sparkplug.lint.rule import Rule, must, should
 
 CONTENT_RULES: Final[tuple[Rule, ...]] = (
     must(
@@ -19,6 +19,16 @@ CONTENT_RULES: Final[tuple[Rule, ...]] = (
         "property-type-invalid",
         "Properties are of the basic datatypes 1 to 14, or property sets (20, 21).",
         "payloads-metric-propertyvalue-type-value payloads-metric-propertyvalue-type-type",
+    ),
+    must(
+        "property-value",
+        "A property has a value of its type in the protobuf field of the type, or is_null.",
+        "payloads-metric-propertyvalue-type-value",
+    ),
+    should(
+        "property-key-twice",
+        "Send each key of a property set once: readers keep one of its values.",
+        "payloads-propertyset-keys-array-size",
     ),
     must(
         "quality-type",
@@ -54,6 +64,16 @@ CONTENT_RULES: Final[tuple[Rule, ...]] = (
         "dataset-cell",
         "Cells are plain values, one for each column.",
         "payloads-template-dataset-value",
+    ),
+    must(
+        "dataset-cell-value",
+        "A cell's value is of its column's type, in the protobuf field of the type.",
+        "payloads-template-dataset-value payloads-dataset-types-value",
+    ),
+    should(
+        "dataset-column-twice",
+        "Give each column a name of its own: readers take rows by it.",
+        "payloads-dataset-column-num-headers",
     ),
     must(
         "template-kind-missing",
@@ -93,6 +113,11 @@ CONTENT_RULES: Final[tuple[Rule, ...]] = (
         "payloads-template-instance-members-birth",
     ),
     must(
+        "template-name-twice",
+        "A Template has each member and each parameter once.",
+        "payloads-template-definition-members payloads-template-definition-parameters",
+    ),
+    must(
         "template-parameter-unknown",
         "Declare the parameter in the definition.",
         "payloads-template-definition-parameters",
@@ -114,7 +139,7 @@ CONTENT_RULES: Final[tuple[Rule, ...]] = (
     ),
     must(
         "template-parameter-value",
-        "A parameter's value is a plain number, Boolean or text.",
+        "A parameter's value is of its type: a plain number, Boolean or text.",
         "payloads-template-parameter-value",
     ),
     must(
@@ -124,5 +149,7 @@ CONTENT_RULES: Final[tuple[Rule, ...]] = (
         ref="payloads-template-ref-instance",
         parameter="payloads-template-parameter-name-type",
         name="payloads-name-requirement",
+        property="payloads-propertyset-keys-array-size",
+        column="payloads-dataset-column-num-headers",
     ),
 )

@@ -19,11 +19,15 @@ class Kind(StrEnum):
     EDGE_NODE = "edge_node"
     DEVICE = "device"
     HOST = "host"
+    CLIENT = "client"
     OTHER = "other"
 
 
 class Subject(NamedTuple):
-    """An edge node, a device, a host application, or a topic or client that is none of these."""
+    """An edge node, a device, a host application, a client that none of these is known to be, or a topic.
+
+    The `name` of a client is its client id, and empty where the publisher is not known.
+    """
 
     kind: Kind
     group: str = ""
@@ -63,6 +67,7 @@ class Findings:
         self.event: Event | None = None
         self.now = 0
         self._found: dict[tuple[str, Subject], Finding] = {}
+        self._shown: tuple[Publish, Any] | None = None
 
     def report(
         self, key: str, subject: Subject, detail: str, variant: str = "", event: Event | None = None
@@ -83,5 +88,7 @@ class Findings:
 
     def _evidence(self, event: Event | None, detail: str) -> Evidence:
         if isinstance(event, Publish):
-            return Evidence(event.time, event.topic, detail, show(event.topic, event.payload))
+            if self._shown is None or self._shown[0] is not event:  # one message may break many rules
+                self._shown = event, show(event.topic, event.payload)
+            return Evidence(event.time, event.topic, detail, self._shown[1])
         return Evidence(self.now if event is None else event.time, None, detail, None)

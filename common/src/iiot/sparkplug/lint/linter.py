@@ -12,20 +12,18 @@ from iiot.sparkplug.lint.connections import ConnectionWatch
 from iiot.sparkplug.lint.events import Connect, Cut, Disconnect, Event, Publish, Subscribe, Vantage
 from iiot.sparkplug.lint.findings import Finding, Findings, Kind, Subject
 from iiot.sparkplug.lint.host import HostWatch
-from iiot.sparkplug.lint.metrics import check_metrics
+from iiot.sparkplug.lint.metrics import check_metrics, read_payload
 from iiot.sparkplug.lint.node import NodeWatch
 from iiot.sparkplug.lint.primary import PrimaryWatch
 from iiot.sparkplug.lint.timers import Timers
 from iiot.sparkplug.lint.times import CLOCKS_AGREE, MINUTE, describe_wrong_unit, is_zone_offset
 from iiot.sparkplug.lint.topics import check_topic
-from iiot.sparkplug.payload import read_message
 from iiot.sparkplug.topic import CERTIFICATES, COMMANDS, MessageType, StateTopic, Topic, parse_topic
 
 if TYPE_CHECKING:
     from iiot._pb.sparkplug_b_pb2 import Payload as Pb
     from iiot.sparkplug.lint.content import Note
 
-_UNKNOWN_HOST: Final = "(unknown)"
 HOST_PATIENCE: Final = 120_000
 """ms in which a host asks for a rebirth after a gap: its reorder time-out, and limits of its requests."""
 _UNTIMED: Final = (MessageType.NDEATH,)
@@ -148,15 +146,13 @@ class Linter:
     def _sparkplug(self, topic: Topic, event: Publish) -> None:
         verb = topic.message_type
         node = self.nodes.get((topic.group, topic.edge_node))
-        subject = self._subject(topic, node)
+        subject = self._subject(topic, node, event)
         note = partial(_report, self._findings, subject)
         _check_delivery(verb, event, note)
         if not event.payload and event.retain:
             return  # clears a stored message
-        try:
-            payload = read_message(event.payload)
-        except DecodeError:
-            note("payload-unreadable", f"{len(event.payload)} bytes", verb)
+        payload = read_payload(verb, event.payload, note)
+        if payload is None:
             return
         if node is None and verb not in COMMANDS:
             node = self._new_node(topic)
@@ -165,16 +161,16 @@ class Linter:
         _check_counters(verb, payload, event, note)
         check_metrics(verb, payload, event.time, note)
         if verb in COMMANDS:
-            self._command(topic, payload, node, note, event)
+            self._check_sender(subject, note)
+            check_command(verb, topic.device, payload, node, event, note)
         elif node is not None and not _may_be_old(event, node):
             if self._primary is not None:
                 self._primary.check(verb, node, event)
             node.receive(verb, topic.device, payload, event)
 
-    def _subject(self, topic: Topic, node: NodeWatch | None) -> Subject:
+    def _subject(self, topic: Topic, node: NodeWatch | None, event: Publish) -> Subject:
         if topic.message_type in COMMANDS:
-            online = [host_id for host_id, host in self.hosts.items() if host.online]
-            return Subject(Kind.HOST, name=online[0] if len(online) == 1 else _UNKNOWN_HOST)
+            return self._connections.sender_of(event)
         if topic.device is None:
             return node.subject if node else Subject(Kind.EDGE_NODE, topic.group, topic.edge_node)
         return Subject(Kind.DEVICE, topic.group, topic.edge_node, topic.device)
@@ -202,12 +198,19 @@ class Linter:
             detail = f"no rebirth request to {node.subject.group}/{node.subject.name} within 2 min"
             self._findings.report("gap-not-asked", online[0].subject, detail, event=event)
 
-    def _command(self, topic: Topic, payload: Pb, node: NodeWatch | None, note: Note, event: Publish) -> None:
-        states = [host.online for host in self.hosts.values()]
-        known = self.vantage.begins_with_stored or (states and None not in states)
-        if known and True not in states:
-            note("command-without-host", "no host has said on STATE that it is online")
-        check_command(topic.message_type, topic.device, payload, node, event.time, note)
+    def _check_sender(self, sender: Subject, note: Note) -> None:
+        """Judge whether who sends a command has said on STATE that it is online."""
+        if sender.kind is Kind.HOST:
+            host = self.hosts.get(sender.name)
+            if host is not None and host.online is False:
+                note("command-without-host", "its STATE says offline")
+        elif self._connections.saw_connect(sender.name):
+            note("command-without-host", f"client {sender.name!r} has said nothing on STATE")
+        else:
+            states = [host.online for host in self.hosts.values()]
+            known = self.vantage.begins_with_stored or (states and None not in states)
+            if known and True not in states:
+                note("command-without-host", "no host has said on STATE that it is online")
 
 
 def _may_be_old(event: Publish, node: NodeWatch) -> bool:

@@ -108,6 +108,19 @@ DELIVERY_RULES: Final[tuple[Rule, ...]] = (
         NCMD="topics-ncmd-payload",
         DCMD="topics-dcmd-payload",
     ),
+    should(
+        "payload-over-budget",
+        "Not judged: larger than readers take. Send fewer metrics in a message, and none that inflates"
+        " or nests without measure.",
+        NBIRTH="message-flow-edge-node-birth-publish-nbirth-payload",
+        DBIRTH="message-flow-device-birth-publish-dbirth-payload",
+        NDEATH="message-flow-edge-node-birth-publish-will-message-payload topics-ndeath-payload",
+        NDATA="topics-ndata-payload",
+        DDATA="topics-ddata-payload",
+        DDEATH="payloads-ddeath-timestamp payloads-ddeath-seq",
+        NCMD="topics-ncmd-payload",
+        DCMD="topics-dcmd-payload",
+    ),
     must(
         "timestamp-missing",
         "Set the payload's timestamp to the time of publishing, in ms of UTC.",
@@ -165,6 +178,23 @@ DELIVERY_RULES: Final[tuple[Rule, ...]] = (
     ),
 )
 
+
+def _of_value(key: str, advice: str) -> Rule:
+    """A rule about the value of a metric, in whatever message."""
+    return must(
+        key,
+        advice,
+        NBIRTH="topics-nbirth-metrics operational-behavior-data-publish-nbirth-values",
+        DBIRTH="topics-dbirth-metrics operational-behavior-data-publish-dbirth-values",
+        NDATA="topics-ndata-payload",
+        DDATA="topics-ddata-payload",
+        NCMD="operational-behavior-data-commands-ncmd-metric-value",
+        DCMD="operational-behavior-data-commands-dcmd-metric-value",
+        NDEATH="topics-ndeath-payload",
+        DDEATH="topics-ddeath-seq-num",
+    )
+
+
 METRIC_RULES: Final[tuple[Rule, ...]] = (
     must(
         "metric-name-missing",
@@ -176,6 +206,11 @@ METRIC_RULES: Final[tuple[Rule, ...]] = (
     must(
         "birth-alias-without-name",
         "A birth has to tie the alias to a name: send both.",
+        "payloads-alias-birth-requirement",
+    ),
+    must(
+        "alias-missing",
+        "Give aliases to all metrics of a birth or to none; `bdSeq` and `Node Control/Rebirth` go without.",
         "payloads-alias-birth-requirement",
     ),
     must(
@@ -223,16 +258,29 @@ METRIC_RULES: Final[tuple[Rule, ...]] = (
         NDATA="topics-ndata-payload",
         DDATA="topics-ddata-payload",
     ),
-    must(
+    _of_value(
         "value-of-other-type",
         "Put the value into the protobuf field of its datatype.",
+    ),
+    _of_value(
+        "value-out-of-range",
+        "Send a number that the datatype can hold, or announce a wider datatype.",
+    ),
+    _of_value(
+        "value-malformed",
+        "Arrays are packed little-endian: a BooleanArray begins with its count in 32 bits, every text of a"
+        " StringArray ends with NUL. A UUID has the form 8-4-4-4-12; texts are UTF-8.",
+    ),
+    must(
+        "metric-name-twice",
+        "A birth has every metric once, with its current value.",
         NBIRTH="topics-nbirth-metrics operational-behavior-data-publish-nbirth-values",
         DBIRTH="topics-dbirth-metrics operational-behavior-data-publish-dbirth-values",
-        NDATA="topics-ndata-payload",
-        DDATA="topics-ddata-payload",
-        NCMD="operational-behavior-data-commands-ncmd-metric-value",
-        DCMD="operational-behavior-data-commands-dcmd-metric-value",
-        NDEATH="topics-ndeath-payload",
+    ),
+    should(
+        "node-metric-of-device",
+        "`bdSeq` and `Node Control/Rebirth` belong to the edge node: leave them out of device messages.",
+        "topics-nbirth-bdseq-included topics-nbirth-rebirth-metric",
     ),
     must(
         "metric-timestamp-missing",

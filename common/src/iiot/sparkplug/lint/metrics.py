@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from iiot.budgets import BudgetError
+from iiot.errors import DecodeError
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.lint.content import (
     Note,
     check_dataset,
     check_properties,
-    check_template,
+    check_value,
     datatype_of,
-    fits,
     is_not_utf8,
+    label,
+    twice,
 )
+from iiot.sparkplug.lint.templates import check_template
 from iiot.sparkplug.lint.times import describe_wrong_metric_time
-from iiot.sparkplug.payload import BD_SEQ, REBIRTH
+from iiot.sparkplug.payload import BD_SEQ, REBIRTH, read_message
 from iiot.sparkplug.topic import BIRTHS, COMMANDS, DATA, MessageType
 
 if TYPE_CHECKING:
@@ -24,12 +28,26 @@ if TYPE_CHECKING:
 _TIMED: Final = frozenset(BIRTHS + DATA)
 
 
+def read_payload(verb: MessageType, data: bytes, note: Note) -> Pb | None:
+    """Parse a payload; None when it cannot be judged, which is reported."""
+    try:
+        return read_message(data)
+    except BudgetError as exc:
+        note("payload-over-budget", f"{len(data)} bytes; {exc}", verb)
+    except DecodeError as exc:
+        note("payload-unreadable", f"{len(data)} bytes; {exc}", verb)
+    return None
+
+
 def check_metrics(verb: MessageType, payload: Pb, now: int, note: Note) -> None:
     """Judge every metric of a message that arrived `now`, and what the message type asks of them."""
     for metric in payload.metrics:
         _check_metric(verb, metric, now, note)
     if verb in BIRTHS:
-        _check_names(payload, note)
+        _check_names(verb, payload, note)
+        _check_aliases(payload, note)
+    if verb.of_device and verb not in COMMANDS:
+        _check_device(verb, payload, note)
     if verb in _TIMED:
         _check_order(verb, payload, note)
     if verb in (MessageType.NBIRTH, MessageType.NDEATH):
@@ -39,13 +57,6 @@ def check_metrics(verb: MessageType, payload: Pb, now: int, note: Note) -> None:
     if verb is MessageType.NDEATH and len(payload.metrics) > 1:
         others = [metric.name for metric in payload.metrics if metric.name != BD_SEQ]
         note("ndeath-other-metrics", f"{len(payload.metrics)} metrics, among them {others[:5]}")
-
-
-def label(metric: Pb.Metric) -> str:
-    """How a metric is called in a detail."""
-    if metric.name:
-        return repr(metric.name)
-    return f"alias {metric.alias}" if metric.HasField("alias") else "a metric without name and alias"
 
 
 def _check_metric(verb: MessageType, metric: Pb.Metric, now: int, note: Note) -> None:
@@ -89,29 +100,44 @@ def _check_value(verb: MessageType, metric: Pb.Metric, name: str, note: Note) ->
     if metric.is_null:
         note("null-with-value", name, verb)
     if (datatype := datatype_of(metric.datatype)) is not None:
-        check_carrier(verb, datatype, carrier, name, note)
+        check_value(verb, datatype, metric, name, note)
     if carrier == "dataset_value":
         check_dataset(metric.dataset_value, name, note)
     elif carrier == "template_value":
         template = metric.template_value
-        check_template(template, name, verb in BIRTHS, note)
+        check_template(verb, template, name, note)
         if template.is_definition and verb is not MessageType.NBIRTH:
             note("template-definition-place", f"{name} in a {verb}")
 
 
-def check_carrier(verb: MessageType, datatype: DataType, carrier: str, name: str, note: Note) -> None:
-    """Judge whether a value travels in the field of its datatype."""
-    if not fits(datatype, carrier):
-        note("value-of-other-type", f"{name}: a {datatype.label} in {carrier}", verb)
-
-
-def _check_names(payload: Pb, note: Note) -> None:
+def _check_names(verb: MessageType, payload: Pb, note: Note) -> None:
+    for name in twice(metric.name for metric in payload.metrics if not metric.is_historical):
+        note("metric-name-twice", f"{name!r}", verb)
     seen: dict[str, str] = {}
     for metric in payload.metrics:
         if isinstance(metric.name, str) and metric.name:
             first = seen.setdefault(metric.name.casefold(), metric.name)
             if first != metric.name:
                 note("metric-name-case", f"{first!r} and {metric.name!r}")
+
+
+def _check_aliases(payload: Pb, note: Note) -> None:
+    """Judge whether a birth gives aliases to all metrics or to none, except those that have to go without."""
+    named = [metric for metric in payload.metrics if metric.name and not _goes_without_alias(metric)]
+    without = [metric.name for metric in named if not metric.HasField("alias")]
+    if 0 < len(without) < len(named):
+        note("alias-missing", f"{len(without)} of {len(named)} metrics have none, among them {without[:5]}")
+
+
+def _goes_without_alias(metric: Pb.Metric) -> bool:
+    """Metrics that hosts know by name, and template definitions, of which no data comes."""
+    return metric.name in (BD_SEQ, REBIRTH) or metric.template_value.is_definition
+
+
+def _check_device(verb: MessageType, payload: Pb, note: Note) -> None:
+    for metric in payload.metrics:
+        if metric.name in (BD_SEQ, REBIRTH):
+            note("node-metric-of-device", f"{label(metric)} in a {verb}")
 
 
 def _check_order(verb: MessageType, payload: Pb, note: Note) -> None:

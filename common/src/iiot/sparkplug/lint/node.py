@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from iiot.sparkplug.lint.content import label
+from iiot.sparkplug.lint.definitions import Definition, check_instances, definitions_of
 from iiot.sparkplug.lint.findings import Findings, Kind, Subject
 from iiot.sparkplug.lint.metrics import bd_seq_of
 from iiot.sparkplug.lint.order import Gap, Order, SequenceWatch
-from iiot.sparkplug.lint.unit import Definition, UnitWatch, check_instances, definitions_of
+from iiot.sparkplug.lint.rebirths import REBIRTH_PATIENCE, RebirthWatch
+from iiot.sparkplug.lint.unit import UnitWatch
 from iiot.sparkplug.sequence import FAILED_CONNECTS, distance, follows
-from iiot.sparkplug.topic import BIRTHS, DATA, MessageType
+from iiot.sparkplug.topic import DATA, MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +27,8 @@ GAP_PATIENCE: Final = 2_000
 """ms that missing messages may take to arrive."""
 DEATH_PATIENCE: Final = 3_000
 """ms that the NDEATH of a session may come after the NBIRTH of the next."""
-REBIRTH_PATIENCE: Final = 10_000
-"""ms for a complete answer to a rebirth request."""
-DATA_PATIENCE: Final = 5_000
-"""ms that a rebirth request may need to reach the edge node, in which it goes on sending data."""
 _LONGEST_WAY: Final = 60_000
 """ms that a message may need to the observer; a timestamp further off is that of another clock."""
-_RECENT_DEATH: Final = 3_000
 _ODD_BIRTHS: Final = 3
 """One or two sessions with a bdSeq that does not follow may be a peer that miscounts."""
 
@@ -75,16 +73,16 @@ class NodeWatch:
         self._awaited: set[str] = set()
         self._seen_born: set[str] = set()
         self.round = 0
-        self._asked: int | None = None
-        self._went_on = False
-        self._death_by_request = False
+        self._heard = False
+        self._rebirths = RebirthWatch(self._report_node, timers)
         self._odd_births = 0
         self._odd_death: tuple[int, Publish] | None = None
         self._replaced: dict[int, Publish] = {}
 
     def reset(self) -> None:
         """The observer missed messages: nothing is known any more."""
-        self.alive, self.bd_seq, self._definitions, self._asked = None, None, None, None
+        self.alive, self.bd_seq, self._definitions, self._heard = None, None, None, False
+        self._rebirths.reset()
         self.unit, self.devices = UnitWatch(), {device: UnitWatch() for device in self.devices}
         self._order = SequenceWatch()
         self._aliases, self._awaited, self._seen_born, self._first_data = {}, set(), set(), None
@@ -93,21 +91,22 @@ class NodeWatch:
 
     @property
     def asked(self) -> bool:
-        """Whether a rebirth was asked for, and did not come yet."""
-        return self._asked is not None
+        """Whether a rebirth was asked for since the latest NBIRTH or NDEATH."""
+        return self._rebirths.requested
 
     def of_device(self, device: str) -> Subject:
         """The subject for one of the devices."""
         return Subject(Kind.DEVICE, self.subject.group, self.subject.name, device)
 
-    def rebirth_requested(self, now: int) -> None:
+    def rebirth_requested(self, event: Publish) -> None:
         """A host asked for a rebirth."""
-        if self.alive is not False and self._asked is None:
-            self._asked, self._went_on = now, False
+        if self.alive is not False:
+            self._rebirths.request(event, alive=self._heard)
 
     def receive(self, verb: MessageType, device: str | None, payload: Pb, event: Publish) -> None:
         """Judge a message of the edge node or one of its devices."""
         self.messages += 1
+        self._heard = True
         if verb is MessageType.NBIRTH:
             self._node_birth(payload, event)
         elif verb is MessageType.NDEATH:
@@ -121,6 +120,7 @@ class NodeWatch:
             self._close_gap(gap)
         for bd_seq in list(self._replaced):
             self._check_death(bd_seq)
+        self._rebirths.finish()
 
     # Sessions
 
@@ -130,7 +130,8 @@ class NodeWatch:
         if None not in (bd_seq, self.bd_seq) and self.alive is not None:
             self._check_bd_seq(self.bd_seq or 0, bd_seq or 0, event)
         self._awaited = {name for name, unit in self.devices.items() if unit.born} if same_session else set()
-        self._asked, self._first_data, self._aliases = None, None, {}
+        self._rebirths.born(event.time, same_session=same_session)
+        self._first_data, self._aliases = None, {}
         self.alive, self.bd_seq = True, bd_seq
         self._odd_death = None
         for unit in self.devices.values():
@@ -150,7 +151,7 @@ class NodeWatch:
             return
         if self.alive:
             self._replaced_session(before, now, event)
-        elif self._death_by_request:
+        elif self._rebirths.death_by_request:
             self._findings.report("rebirth-with-death", self.subject, f"NDEATH, then NBIRTH with bdSeq {now}")
         if follows(before, now) or self.second_publisher:
             return
@@ -168,7 +169,7 @@ class NodeWatch:
         if now in self._replaced and now:
             self.second_publisher = True
             self._findings.report("edge-node-not-unique", self.subject, f"bdSeq {before} and {now} in turn")
-        elif self._asked is not None:
+        elif self._rebirths.pending:
             self._findings.report("rebirth-bdseq", self.subject, f"bdSeq {before} became {now} by a rebirth")
         elif self._odd_death is not None:
             died, death = self._odd_death
@@ -188,6 +189,7 @@ class NodeWatch:
         if bd_seq is not None and self._replaced.pop(bd_seq, None) is not None:
             return
         if not self.alive:
+            self._rebirths.died(event.time)
             return
         if None not in (bd_seq, self.bd_seq) and bd_seq != self.bd_seq:
             age = distance(bd_seq or 0, self.bd_seq or 0)
@@ -198,8 +200,8 @@ class NodeWatch:
             self._findings.report("ndeath-bdseq", self.subject, detail)
             self.reset()
             return
-        self._death_by_request = self._asked is not None and event.time - self._asked < _RECENT_DEATH
-        self.alive, self._asked = False, None
+        self._rebirths.died(event.time)
+        self.alive = False
         self._order.stop()
         for unit in (self.unit, *self.devices.values()):
             unit.born, unit.announced = False, False
@@ -214,6 +216,7 @@ class NodeWatch:
             self._findings.report("before-nbirth", subject, f"{verb} after NDEATH, no NBIRTH between", verb)
         elif payload.HasField("seq") and payload.seq < 256:
             self._check_seq(verb, payload.seq, subject, event)
+        self._rebirths.heard(verb, _made_at(payload, event))
         unit = self.unit
         if device is not None:
             unit = self.devices.get(device) or self.devices.setdefault(
@@ -222,10 +225,12 @@ class NodeWatch:
         if verb is MessageType.DBIRTH:
             self._device_birth(device or "", unit, payload)
         elif verb is MessageType.DDEATH:
+            if unit.born is False and self.alive and not self._order.gaps:
+                self._findings.report("ddeath-without-birth", subject, "no DBIRTH before it in this session")
             unit.born, unit.announced = False, False
             self._awaited.discard(device or "")
         elif verb in DATA:
-            self._data(verb, subject, unit, payload, event)
+            self._data(verb, subject, unit, payload)
 
     def _check_seq(self, verb: MessageType, seq: int, subject: Subject, event: Publish) -> None:
         order, detail = self._order.accept(seq, verb, event)
@@ -260,42 +265,35 @@ class NodeWatch:
             self._findings.report("device-not-unique", subject, detail)
         self._learn(MessageType.DBIRTH, device, unit, payload)
 
-    def _data(
-        self, verb: MessageType, subject: Subject, unit: UnitWatch, payload: Pb, event: Publish
-    ) -> None:
+    def _data(self, verb: MessageType, subject: Subject, unit: UnitWatch, payload: Pb) -> None:
         if self.alive and self.unit.announced and self._first_data is None:
             self._first_data = verb
         if unit.born is False and self.alive is not False:
             self._findings.report("before-dbirth", subject, f"{verb} without DBIRTH before it")
-        if self._asked is not None:
-            self._check_answered(verb, _made_at(payload, event) - self._asked)
         note = self._note(subject)
         unit.check_data(verb, payload, note)
         if self._definitions is not None:
-            check_instances(payload, self._definitions, False, note)
-
-    def _check_answered(self, verb: MessageType, since: int) -> None:
-        """Data came `since` ms after a rebirth request, and no NBIRTH."""
-        detail = f"{verb} {since / 1000:.1f} s after the request, no NBIRTH"
-        if since > DATA_PATIENCE and not self._went_on:
-            self._went_on = True
-            self._findings.report("rebirth-data-goes-on", self.subject, detail)
-        if since > REBIRTH_PATIENCE:
-            self._asked = None
-            self._findings.report("rebirth-unanswered", self.subject, detail)
+            check_instances(verb, payload, self._definitions, note)
 
     def _learn(self, verb: MessageType, device: str | None, unit: UnitWatch, payload: Pb) -> None:
         subject = self.subject if device is None else self.of_device(device)
         note = self._note(subject)
+        self._learn_aliases(device or "", unit, payload, note)
         unit.learn(payload)
+        if self._definitions is not None:
+            check_instances(verb, payload, self._definitions, note)
+
+    def _learn_aliases(self, device: str, unit: UnitWatch, payload: Pb, note: Note) -> None:
+        """Judge the aliases of a birth, which replaces the one that `unit` has learnt."""
+        for alias in unit.aliases:
+            if self._aliases.get(alias, ("", ""))[0] == device:
+                self._aliases.pop(alias, None)
         for metric in payload.metrics:
             if metric.HasField("alias"):
-                owner = (device or "", metric.name)
+                owner = (device, label(metric))
                 first = self._aliases.setdefault(metric.alias, owner)
                 if first != owner:
                     note("alias-not-unique", f"alias {metric.alias}: {'/'.join(first)} and {'/'.join(owner)}")
-        if self._definitions is not None:
-            check_instances(payload, self._definitions, verb in BIRTHS, note)
 
     def _check_complete(self, born_in: int) -> None:
         if self.round == born_in and self._awaited:
@@ -304,6 +302,9 @@ class NodeWatch:
 
     def _note(self, subject: Subject) -> Note:
         return partial(self._report, subject)
+
+    def _report_node(self, key: str, detail: str, event: Publish | None = None) -> None:
+        self._findings.report(key, self.subject, detail, event=event)
 
     def _report(self, subject: Subject, key: str, detail: str, variant: str = "") -> None:
         self._findings.report(key, subject, detail, variant)

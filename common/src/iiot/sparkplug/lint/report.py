@@ -28,7 +28,7 @@ def blind_spots(linter: Linter) -> list[str]:
 
 
 def as_json(linter: Linter, findings: list[Finding]) -> dict[str, Any]:
-    """Everything, by edge node with its devices, by host, and the rest."""
+    """Everything, by edge node with its devices, by host, by client (null: not known), and the rest."""
     by_subject: dict[Subject, list[dict[str, Any]]] = {}
     for finding in findings:
         by_subject.setdefault(finding.subject, []).append(finding_as_json(finding))
@@ -65,6 +65,11 @@ def as_json(linter: Linter, findings: list[Finding]) -> dict[str, Any]:
         ],
         "hosts": [
             {"host": name, "findings": by_subject.get(Subject(Kind.HOST, name=name), [])} for name in hosts
+        ],
+        "clients": [
+            {"client": subject.name or None, "findings": found}
+            for subject, found in by_subject.items()
+            if subject.kind is Kind.CLIENT
         ],
         "others": [
             {"topic": subject.name, "findings": found}

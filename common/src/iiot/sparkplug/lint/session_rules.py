@@ -64,6 +64,22 @@ SESSION_RULES: Final[tuple[Rule, ...]] = (
         NDATA="topics-nbirth-metric-reqs operational-behavior-data-publish-nbirth",
         DDATA="topics-dbirth-metric-reqs operational-behavior-data-publish-dbirth",
     ),
+    must(
+        "datatype-not-of-birth",
+        "Keep the datatype that the birth announced, of metrics, properties, members and parameters;"
+        " to change it, send a new birth.",
+        NBIRTH="payloads-template-definition-members payloads-template-definition-parameters",
+        DBIRTH="payloads-template-definition-members payloads-template-definition-parameters",
+        NDATA="topics-nbirth-metric-reqs topics-nbirth-metrics",
+        DDATA="topics-dbirth-metric-reqs topics-dbirth-metrics",
+        NCMD="operational-behavior-data-commands-ncmd-metric-value",
+        DCMD="operational-behavior-data-commands-dcmd-metric-value",
+    ),
+    should(
+        "ddeath-without-birth",
+        "A DDEATH ends what a DBIRTH began: send none for a device that is not born, or dead already.",
+        "payloads-dbirth-order",
+    ),
     should(
         "nothing-changed",
         "Publish by exception: leave out what did not change, and the message when nothing did.",
@@ -163,7 +179,8 @@ COMMAND_RULES: Final[tuple[Rule, ...]] = (
     ),
     should(
         "command-without-host",
-        "A host application says that it is online on spBv1.0/STATE/{host id} before it sends commands.",
+        "A host application says that it is online on spBv1.0/STATE/{host id} before it sends commands,"
+        " from the client that sends them.",
         "intro-sparkplug-host-state components-ph-state conformance-primary-host"
         " host-topic-phid-birth-message host-topic-phid-birth-required",
     ),

@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iiot.sparkplug.lint.content import datatype_of
-from iiot.sparkplug.lint.metrics import check_carrier, label
+from iiot.sparkplug.lint.content import (
+    check_properties_by_birth,
+    check_value,
+    contradicts,
+    datatype_of,
+    label,
+    property_types,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
 
     from iiot._pb.sparkplug_b_pb2 import Payload as Pb
     from iiot.sparkplug.datatypes import DataType
     from iiot.sparkplug.lint.content import Note
     from iiot.sparkplug.topic import MessageType
 
-_DEEPEST = 8
 _TURNS = 3
-_TYPES_FOLDER = "_types_/"
 
 
 @dataclass(slots=True)
@@ -26,14 +30,7 @@ class _Known:
     datatype: DataType | None
     alias: int | None
     value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """Names that a template definition has."""
-
-    members: frozenset[str]
-    parameters: frozenset[str]
+    properties: dict[str, DataType]
 
 
 class UnitWatch:
@@ -53,6 +50,11 @@ class UnitWatch:
         self._by_alias: dict[int, str] = {}
         self._before: frozenset[str] = frozenset()
         self._turns = 0
+
+    @property
+    def aliases(self) -> Collection[int]:
+        """The aliases that its latest birth gave."""
+        return self._by_alias.keys()
 
     def takes_turns(self, payload: Pb) -> bool:
         """Whether this birth goes back to the metrics of the one before the last, and not for the first time.
@@ -74,7 +76,8 @@ class UnitWatch:
         self._metrics, self._by_alias = {}, {}
         for metric in payload.metrics:
             alias = metric.alias if metric.HasField("alias") else None
-            self._metrics[metric.name] = _Known(datatype_of(metric.datatype), alias, _signature(metric))
+            datatype, properties = datatype_of(metric.datatype), property_types(metric.properties)
+            self._metrics[metric.name] = _Known(datatype, alias, _signature(metric), properties)
             if alias is not None:
                 self._by_alias[alias] = metric.name
 
@@ -83,10 +86,6 @@ class UnitWatch:
         alias = metric.alias if metric.HasField("alias") else -1
         name = metric.name or self._by_alias.get(alias)
         return name if name in self._metrics else None
-
-    def datatype_of(self, name: str) -> DataType | None:
-        """The datatype that the birth announced."""
-        return self._metrics[name].datatype
 
     def check_data(self, verb: MessageType, payload: Pb, note: Note) -> None:
         """Judge the metrics of a data message by the birth."""
@@ -108,9 +107,7 @@ class UnitWatch:
         """Judge a metric that the birth announced; whether it says something new."""
         known = self._metrics[name]
         check_alias_use(metric, known.alias, note)
-        carrier = metric.WhichOneof("value")
-        if carrier and known.datatype is not None and not metric.HasField("datatype"):
-            check_carrier(verb, known.datatype, carrier, label(metric), note)
+        _check_by_birth(verb, metric, known, note)
         if metric.is_historical:
             return True
         signature = _signature(metric)
@@ -124,10 +121,18 @@ class UnitWatch:
         if name is None:
             note("command-unknown-metric", label(metric), verb)
             return
-        known, carrier = self._metrics[name], metric.WhichOneof("value")
+        known = self._metrics[name]
         check_alias_use(metric, known.alias, note)
-        if carrier and known.datatype is not None:
-            check_carrier(verb, known.datatype, carrier, label(metric), note)
+        _check_by_birth(verb, metric, known, note)
+
+
+def _check_by_birth(verb: MessageType, metric: Pb.Metric, known: _Known, note: Note) -> None:
+    """Judge a datatype that is said by that of the birth; where none is said, the value by it."""
+    where, code, born_as = label(metric), metric.datatype, known.datatype
+    if born_as is not None and code != born_as and not contradicts(verb, code, born_as, where, note):
+        check_value(verb, born_as, metric, where, note)
+    if metric.HasField("properties"):
+        check_properties_by_birth(verb, metric.properties, known.properties, where, note)
 
 
 def check_alias_use(metric: Pb.Metric, alias: int | None, note: Note) -> None:
@@ -135,53 +140,6 @@ def check_alias_use(metric: Pb.Metric, alias: int | None, note: Note) -> None:
     if metric.name and (alias is not None or metric.HasField("alias")):
         said = f"alias {alias}" if alias is not None else f"no alias, here {metric.alias}"
         note("alias-with-name", f"{label(metric)}; the birth gave {said}")
-
-
-def definitions_of(payload: Pb) -> dict[str, Definition]:
-    """The template definitions in an NBIRTH; under their folder's name and without it."""
-    found = {}
-    for metric in payload.metrics:
-        if metric.HasField("template_value") and metric.template_value.is_definition:
-            template = metric.template_value
-            definition = Definition(
-                frozenset(member.name for member in template.metrics),
-                frozenset(parameter.name for parameter in template.parameters),
-            )
-            found[metric.name] = found[str(metric.name).removeprefix(_TYPES_FOLDER)] = definition
-    return found
-
-
-def check_instances(payload: Pb, definitions: Mapping[str, Definition], in_birth: bool, note: Note) -> None:
-    """Judge template instances by their definitions."""
-    for metric in payload.metrics:
-        if metric.HasField("template_value") and not metric.template_value.is_definition:
-            _check_instance(metric.template_value, label(metric), definitions, in_birth, note)
-
-
-def _check_instance(
-    template: Pb.Template,
-    where: str,
-    definitions: Mapping[str, Definition],
-    in_birth: bool,
-    note: Note,
-    depth: int = 0,
-) -> None:
-    definition = definitions.get(template.template_ref)
-    if definition is None:
-        if template.template_ref:
-            note("template-undefined", f"{where}: {template.template_ref!r}")
-        return
-    members = {member.name for member in template.metrics if member.name}
-    if beyond := members - definition.members:
-        note("template-member-unknown", f"{where}: {sorted(beyond)[:5]}")
-    if in_birth and (left_out := definition.members - members):
-        note("template-member-missing", f"{where}: {sorted(left_out)[:5]}")
-    if beyond := {parameter.name for parameter in template.parameters} - definition.parameters:
-        note("template-parameter-unknown", f"{where}: {sorted(beyond)[:5]}")
-    for member in template.metrics:
-        if depth < _DEEPEST and member.HasField("template_value"):
-            nested = f"{where}/{member.name}"
-            _check_instance(member.template_value, nested, definitions, in_birth, note, depth + 1)
 
 
 def _signature(metric: Pb.Metric) -> Any:

@@ -11,7 +11,7 @@ from iiot.sparkplug.lint.linter import Linter
 from iiot.sparkplug.lint.report import as_json, violations
 from iiot.sparkplug.payload import Metric, Parameter, Template
 from iiot.sparkplug.state import HostPresence
-from sparkplug_traffic import FULL_VIEW, START, Traffic, lint
+from sparkplug_traffic import FULL_VIEW, START, Traffic, by_name, lint, metric
 
 QUALITY = {"Quality": Property(DataType.INT32, 192)}
 MOTOR = [Metric("Speed", 1, DataType.INT32, START), Metric("Name", "m", DataType.STRING, START)]
@@ -279,3 +279,98 @@ def test_data_that_was_long_on_its_way_is_judged_by_when_it_was_made():
     traffic.births()
 
     assert lint(traffic.events, seconds=60) == {}
+
+
+def test_negative_numbers_of_any_width_are_clean():
+    """Peers widen Int8 and Int16 in their own way, Tahu with the sign up to bit 32."""
+
+    def small(value):
+        return lambda payload: metric(payload, "Small", DataType.INT16, int_value=value)
+
+    traffic = Traffic()
+    traffic.nbirth()
+    traffic.dbirth(small(-3 & 0xFFFF_FFFF))
+    for step, mask in enumerate((0xFFFF, 0xFFFF_FFFF, 0xFFFF), 1):
+        number = -step * 100 & mask
+        traffic.ddata(lambda payload, n=number: metric(payload, "Small", None, int_value=n))
+
+    assert lint(traffic.events) == {}
+
+
+def test_partial_property_sets_without_types_are_clean():
+    def limits(typed, **values):
+        def edit(payload):
+            properties = by_name(payload, "Level").properties
+            for key, value in values.items():
+                properties.keys.append(key)
+                entry = properties.values.add(**value)
+                if typed:
+                    entry.type = DataType.STRING if key == "unit" else DataType.INT32
+
+        return edit
+
+    traffic = Traffic()
+    traffic.nbirth()
+    everything = {"Quality": {"int_value": 500}, "unit": {"string_value": "m"}, "high": {"is_null": True}}
+    traffic.dbirth(limits(True, **everything))
+    traffic.ddata(limits(False, high={"int_value": 7}))
+    traffic.ddata(limits(False, Quality={"int_value": 192}))
+    traffic.ddata(limits(False, unit={"is_null": True}))
+    traffic.ddata()
+
+    assert lint(traffic.events) == {}
+
+
+def test_integers_and_booleans_in_the_fields_that_tahu_and_others_use_are_clean():
+    def birth(payload):
+        metric(payload, "Count", DataType.UINT32, long_value=(1 << 32) - 1)
+        metric(payload, "On", DataType.BOOLEAN, int_value=1)
+        metric(payload, "Flags", DataType.BOOLEAN_ARRAY, bytes_value=b"\x0c\0\0\0\xff\xf0")
+        metric(payload, "None", DataType.BOOLEAN_ARRAY, bytes_value=bytes(4))
+        metric(payload, "Names", DataType.STRING_ARRAY, bytes_value=b"")
+        metric(payload, "Numbers", DataType.INT64_ARRAY, bytes_value=b"")
+
+    traffic = Traffic()
+    traffic.nbirth(edit=birth)
+    traffic.dbirth()
+    traffic.ndata(lambda payload: metric(payload, "On", None, int_value=0))
+
+    assert lint(traffic.events) == {}
+
+
+def test_several_values_of_one_metric_in_data_are_clean():
+    def older(payload):
+        for age in (2, 1):
+            metric(payload, "Flow", None, timestamp=payload.timestamp - age, int_value=age)
+        metric(payload, "Flow", None, int_value=7)
+
+    traffic = Traffic()
+    traffic.nbirth()
+    traffic.dbirth(lambda payload: metric(payload, "Flow", DataType.INT32, int_value=5))
+    traffic.ddata(older)
+
+    assert lint(traffic.events) == {}
+
+
+def test_a_device_may_be_born_again_with_other_datatypes_and_aliases():
+    def numbered(level, flow, datatype):
+        def edit(payload):
+            by_name(payload, "Level").alias = level
+            metric(payload, "Flow", datatype, alias=flow, int_value=5)
+
+        return edit
+
+    def by_alias(payload):
+        entry = by_name(payload, "Level")
+        entry.ClearField("name")
+        entry.alias = 2
+
+    traffic = Traffic()
+    traffic.nbirth()
+    traffic.dbirth(numbered(1, 2, DataType.INT32))
+    traffic.dbirth(numbered(2, 1, DataType.UINT8))
+    traffic.ddata(by_alias)
+    traffic.ddeath()
+    traffic.dbirth(numbered(3, 2, DataType.INT64))
+
+    assert lint(traffic.events) == {}

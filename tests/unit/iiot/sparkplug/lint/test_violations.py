@@ -2,36 +2,24 @@
 
 import pytest
 
+import sparkplug_value_breaches  # noqa: F401 - adds its recordings to the table
 from iiot._pb.sparkplug_b_pb2 import Payload as Pb
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.lint.events import Vantage
 from iiot.sparkplug.lint.rules import RULES
-from sparkplug_traffic import FULL_VIEW, HOST, START, Traffic, by_name, lint, metric
-
-CASES = {}
-HOUR = 3_600_000
-
-
-def breaks(*keys, also=(), vantage=FULL_VIEW):
-    """The decorated function makes traffic that breaks the rules `keys`, `also` as a consequence."""
-
-    def register(function):
-        assert not set(keys) & CASES.keys()
-        CASES.update(dict.fromkeys(keys, (function, {*keys, *also}, vantage)))
-        return function
-
-    return register
-
-
-def setting(path, **values):
-    """An edit of the metric `path`: sets members, deletes those given as None."""
-
-    def edit(payload):
-        entry = by_name(payload, path)
-        for name, value in values.items():
-            entry.ClearField(name) if value is None else setattr(entry, name, value)
-
-    return edit
+from sparkplug_breaches import (
+    CASES,
+    HOUR,
+    INSTANCE,
+    both,
+    breaks,
+    dataset,
+    quality,
+    setting,
+    template,
+    with_properties,
+)
+from sparkplug_traffic import HOST, START, Traffic, by_name, lint, metric
 
 
 @breaks("topic-namespace")
@@ -104,6 +92,7 @@ def _(traffic):
 def _(traffic):
     traffic.births()
     traffic.ddeath(lambda payload: setattr(payload, "timestamp", payload.timestamp + 2 * HOUR))
+    traffic.dbirth()
     traffic.ddeath(lambda payload: setattr(payload, "timestamp", payload.timestamp // 1000))
 
 
@@ -148,6 +137,28 @@ def _(traffic):
 def _(traffic):
     traffic.nbirth(edit=setting("Load", alias=1))
     traffic.dbirth(setting("Level", alias=1))
+
+
+@breaks("alias-missing")
+def _(traffic):
+    traffic.nbirth(
+        edit=both(
+            setting("Load", alias=1),
+            lambda payload: metric(payload, "Speed", DataType.INT32, int_value=1),
+        )
+    )
+
+
+@breaks("metric-name-twice")
+def _(traffic):
+    traffic.nbirth()
+    traffic.dbirth(lambda payload: metric(payload, "Level", DataType.INT32, int_value=6))
+
+
+@breaks("node-metric-of-device")
+def _(traffic):
+    traffic.nbirth()
+    traffic.dbirth(lambda payload: metric(payload, "bdSeq", DataType.INT64, long_value=0))
 
 
 @breaks("alias-with-name")
@@ -252,21 +263,6 @@ def _(traffic):
     traffic.nbirth(edit=setting("Node Control/Rebirth", alias=2))
 
 
-def with_properties(fill):
-    def edit(payload):
-        fill(by_name(payload, "Load").properties)
-
-    return edit
-
-
-def quality(**value):
-    def fill(properties):
-        properties.keys.append("Quality")
-        properties.values.add(**value)
-
-    return with_properties(fill)
-
-
 @breaks("properties-unpaired")
 def _(traffic):
     traffic.nbirth(edit=with_properties(lambda properties: properties.keys.extend(["a", "b"])))
@@ -296,19 +292,6 @@ def _(traffic):
     traffic.nbirth(edit=quality(type=DataType.INT32, int_value=193))
 
 
-def dataset(**values):
-    def edit(payload):
-        table = metric(payload, "Table", DataType.DATA_SET).dataset_value
-        shape = {"num_of_columns": 1, "columns": ["a"], "types": [3], **values}
-        cells = shape.pop("cells", 1)
-        table.MergeFrom(Pb.DataSet(**{name: value for name, value in shape.items() if value is not None}))
-        row = table.rows.add()
-        for _ in range(cells):
-            row.elements.add(int_value=1)
-
-    return edit
-
-
 @breaks("dataset-column-count")
 def _(traffic):
     traffic.nbirth(edit=dataset(num_of_columns=2))
@@ -332,30 +315,6 @@ def _(traffic):
 @breaks("dataset-cell")
 def _(traffic):
     traffic.nbirth(edit=dataset(cells=2))
-
-
-def template(name="Motor", kind=True, ref=None, members=("Speed",), parameters=("Maker",), **first):
-    """Adds a Template; `first` changes its first parameter."""
-
-    def edit(payload):
-        value = metric(payload, name, DataType.TEMPLATE).template_value
-        if kind is not None:
-            value.is_definition = kind
-        if ref is not None:
-            value.template_ref = ref
-        for member in members:
-            metric(value, member, DataType.INT32, timestamp=START, int_value=1)
-        for parameter in parameters:
-            value.parameters.add(**{"name": parameter, "type": DataType.STRING, **first})
-
-    return edit
-
-
-def both(*edits):
-    return lambda payload: [edit(payload) for edit in edits]
-
-
-INSTANCE = {"name": "Drive", "kind": False, "ref": "Motor"}
 
 
 @breaks("template-kind-missing")
@@ -481,6 +440,14 @@ def _(traffic):
     traffic.dbirth()
 
 
+@breaks("ddeath-without-birth")
+def _(traffic):
+    traffic.births()
+    traffic.ddeath()
+    traffic.ddeath()
+    traffic.ddeath(device="never")
+
+
 @breaks("metric-not-in-birth")
 def _(traffic):
     traffic.births()
@@ -567,6 +534,7 @@ def _(traffic):
 def _(traffic):
     traffic.births()
     traffic.rebirth_request()
+    traffic.births()
 
 
 @breaks("state-payload")
