@@ -2,8 +2,12 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack, contextmanager
 
 import paho.mqtt.client as paho
 import pytest
@@ -133,6 +137,70 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path):
     status, text = lint("--replay", broken)
     assert status == 2
     assert "line 2" in text
+
+
+@contextmanager
+def interrupted(*arguments):
+    """A linter that is interrupted when the block is left; `[status, output, errors]` fills then."""
+    command = [sys.executable, "-m", "testbed", "sparkplug-lint", "--seconds", "600", "--json"]
+    with subprocess.Popen(
+        [*command, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        outcome = []
+        try:
+            yield outcome
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+            outcome.extend([process.returncode, output, errors])
+        finally:
+            process.kill()
+
+
+def test_it_ends_without_a_word_while_messages_come(mosquitto, unique, tmp_path):
+    """With TLS, what comes after the own close is an error to the libraries, and nobody else's business."""
+    group, recording = unique("group"), tmp_path / "traffic.jsonl"
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    client.tls_set(*vars_of(mosquitto.identity("sparkplug-host")))
+    client.connect("localhost", mosquitto.tls_port)
+    enough = threading.Event()
+
+    def flood():
+        while not enough.wait(0.003):
+            for _ in range(300):
+                client.publish(f"spBv1.0/{group}/NDATA/node", bytes(2000))
+
+    publisher = threading.Thread(target=flood)
+    client.loop_start()
+    publisher.start()
+    me = mosquitto.identity("testbed")
+    tls = ("--port", mosquitto.tls_port, "--ca", me.ca, "--cert", me.cert, "--key", me.key)
+    try:
+        with interrupted(*tls, "--group", group, "--record", recording) as outcome:
+            patiently(lambda: recording.exists() and recording.stat().st_size > 100_000, "messages come")
+    finally:
+        enough.set()
+        publisher.join()
+        client.disconnect()
+        client.loop_stop()
+
+    assert outcome[2] == ""
+    assert json.loads(outcome[1])["messages"] > 0
+
+
+def test_it_ends_while_the_broker_does_not_answer():
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as open_until_the_end:
+        silent.settimeout(60)
+        with interrupted("--host", "127.0.0.1", "--port", silent.getsockname()[1]) as outcome:
+            connection, _ = silent.accept()
+            open_until_the_end.enter_context(connection)
+            assert connection.recv(1)  # its CONNECT
+
+    assert (outcome[0], outcome[2]) == (0, "")
+    assert json.loads(outcome[1])["messages"] == 0
 
 
 def test_the_rules_can_be_listed():

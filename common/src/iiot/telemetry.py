@@ -79,8 +79,6 @@ def configure_logging(service: str, level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # The MQTT library logs every packet; its connection events are reported by iiot.mqtt.
-    logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
     structlog.configure(

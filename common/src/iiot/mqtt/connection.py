@@ -96,6 +96,9 @@ class Connection:
             await connection._close("connect failed")
             reason = str(exc) or f"no answer within {CONNECT_TIMEOUT:g} s"
             raise MqttConnectError(f"{where}: {reason}") from exc
+        except asyncio.CancelledError:
+            await connection._close("given up")
+            raise
         return connection
 
     @property

@@ -3,6 +3,7 @@
 # ruff: noqa: SLF001 - the library's transport and protocol objects are wired together here
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Callable
@@ -13,6 +14,10 @@ from gmqtt.mqtt.protocol import BaseMQTTProtocol, MQTTProtocol
 from gmqtt.mqtt.utils import ConnectionState
 
 from iiot.errors import MqttError
+
+# The library logs every packet, and with a traceback each connection that does not end as TLS would like it,
+# such as one that is closed while messages come. `Connection` tells why it was lost.
+logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
 
 
 class PacketProtocol(MQTTProtocol):  # type: ignore[misc]

@@ -93,7 +93,9 @@ async def watch(
     stopped = asyncio.Event()
     for number in _ENDS:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    connection = await _open(plan, on_message)
+    connection = await _open_unless(stopped, plan, on_message)
+    if connection is None:
+        return
     started = time.monotonic()
     try:
         while not stopped.is_set() and (passed := time.monotonic() - started) < plan.seconds:
@@ -107,7 +109,7 @@ async def watch(
                 continue
             await asyncio.sleep(min(TURN, plan.seconds - passed))
             with suppress(MqttError):
-                connection = await _open(plan, on_message)
+                connection = await _open_unless(stopped, plan, on_message) or connection
     finally:
         with suppress(MqttError):
             await connection.disconnect()
@@ -152,11 +154,30 @@ def now_ms() -> int:
     return _EPOCH + time.monotonic_ns() // 1_000_000
 
 
+async def _open_unless(
+    stopped: asyncio.Event, plan: Plan, on_message: Callable[[Message], None]
+) -> Connection | None:
+    """Connect; None when the user has enough of waiting for it."""
+    opening, stop = asyncio.create_task(_open(plan, on_message)), asyncio.create_task(stopped.wait())
+    await asyncio.wait({opening, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if opening.done():
+        return opening.result()
+    opening.cancel()
+    with suppress(asyncio.CancelledError, MqttError):
+        await (await opening).disconnect()  # it was made just then
+    return None
+
+
 async def _open(plan: Plan, on_message: Callable[[Message], None]) -> Connection:
     connection = await Connection.open(plan.options, on_message)
-    await connection.subscribe(*plan.subscriptions)
-    with suppress(SubscribeRefusedError):  # a broker that stores none may refuse
-        await connection.subscribe(plan.certificates)
+    try:
+        await connection.subscribe(*plan.subscriptions)
+        with suppress(SubscribeRefusedError):  # a broker that stores none may refuse
+            await connection.subscribe(plan.certificates)
+    except (MqttError, asyncio.CancelledError):
+        await connection.disconnect()
+        raise
     return connection
 
 
