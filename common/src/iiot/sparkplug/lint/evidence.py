@@ -14,6 +14,9 @@ from iiot.sparkplug.payload import read_message
 _METRICS: Final = 20
 _TEXT: Final = 200
 _BYTES: Final = 48
+_DEEPEST: Final = 1
+_LARGEST_ARRAY: Final = 4096
+"""Bytes of an array that is still unpacked: a Boolean takes one bit there, and a word here."""
 _COMPOSITE: Final = ("dataset_value", "template_value", "extension_value")
 
 
@@ -50,7 +53,7 @@ def show_payload(message: Pb) -> dict[str, Any]:
     return shown
 
 
-def _metric(metric: Pb.Metric) -> dict[str, Any]:
+def _metric(metric: Pb.Metric, depth: int = 0) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name in ("name", "alias", "timestamp", "is_historical", "is_transient", "is_null"):
         if metric.HasField(name):
@@ -61,21 +64,23 @@ def _metric(metric: Pb.Metric) -> dict[str, Any]:
         shown["datatype"] = code if datatype is None else datatype.label
     carrier = metric.WhichOneof("value")
     if carrier is not None:
-        shown[carrier if carrier in _COMPOSITE else "value"] = _value(metric, carrier)
+        shown[carrier if carrier in _COMPOSITE else "value"] = _value(metric, carrier, depth)
     return shown
 
 
-def _value(metric: Pb.Metric, carrier: str) -> Any:
+def _value(metric: Pb.Metric, carrier: str, depth: int) -> Any:
     raw = getattr(metric, carrier)
     if carrier == "dataset_value":
         return {"columns": [_short(name) for name in raw.columns[:_METRICS]], "rows": len(raw.rows)}
     if carrier == "template_value":
-        members = [_metric(member) for member in raw.metrics[:_METRICS]]
-        return {"ref": _short(raw.template_ref), "is_definition": raw.is_definition, "metrics": members}
+        shown = {"ref": _short(raw.template_ref), "is_definition": raw.is_definition}
+        if depth == _DEEPEST:
+            return shown | {"metrics_left_out": len(raw.metrics)}
+        return shown | {"metrics": [_metric(member, depth + 1) for member in raw.metrics[:_METRICS]]}
     if carrier == "extension_value":
         return {}
     datatype = datatype_of(metric.datatype)
-    if datatype is not None:
+    if datatype is not None and not (isinstance(raw, bytes) and len(raw) > _LARGEST_ARRAY):
         try:
             raw = decode_value(datatype, raw)
         except DecodeError:

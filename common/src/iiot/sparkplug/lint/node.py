@@ -27,6 +27,8 @@ GAP_PATIENCE: Final = 2_000
 """ms that missing messages may take to arrive."""
 DEATH_PATIENCE: Final = 3_000
 """ms that the NDEATH of a session may come after the NBIRTH of the next."""
+_MOST_GAPS: Final = 64
+"""Gaps that wait for their messages at a time; seq has 256 numbers, and more gaps leave little between."""
 _LONGEST_WAY: Final = 60_000
 """ms that a message may need to the observer; a timestamp further off is that of another clock."""
 _ODD_BIRTHS: Final = 3
@@ -237,6 +239,8 @@ class NodeWatch:
         if order is Order.GAP:
             gap = self._order.gaps[-1]
             self._timers.at(event.time + GAP_PATIENCE, partial(self._close_gap, gap))
+            if len(self._order.gaps) > _MOST_GAPS:
+                self._close_gap(self._order.gaps[0])
         elif order is Order.WRONG and not self.second_publisher:
             self._findings.report("seq-order", self.subject, f"{verb}: {detail}", verb)
         elif order is Order.SECOND_PUBLISHER:

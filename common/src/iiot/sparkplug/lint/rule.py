@@ -33,9 +33,12 @@ class Rule:
     needs_qos: bool = False
 
     def identifiers(self, variant: str = "") -> tuple[str, ...]:
-        """Full identifiers of the assertions that a violation of this variant breaks."""
-        own = self.assertions.get(variant, ()) if variant else ()
-        return tuple(PREFIX + name for name in self.assertions.get("", ()) + own)
+        """Full identifiers of the assertions that a violation of this variant breaks.
+
+        All of the rule where the specification has none for it: it does not foresee values in a DDEATH.
+        """
+        own = self.assertions.get("", ()) + (self.assertions.get(variant, ()) if variant else ())
+        return tuple(PREFIX + name for name in own) or tuple(sorted(self.all_identifiers()))
 
     def all_identifiers(self) -> set[str]:
         """Full identifiers over all variants."""

@@ -187,3 +187,20 @@ def test_names_that_are_not_utf8_are_told_and_not_stumbled_over():
     assert report["messages"] == 2
     rules = {found.rule.key for found in findings}
     assert {"text-not-utf8", "alias-not-unique", "template-member-missing"} <= rules
+
+
+def test_evidence_is_short_however_large_the_message():
+    def fill(inner, depth):
+        inner.is_definition = True
+        for number in range(12 if depth else 0):
+            fill(metric(inner, f"Part{number}", DataType.TEMPLATE, timestamp=0).template_value, depth - 1)
+
+    traffic = Traffic()
+    traffic.nbirth(edit=lambda payload: fill(metric(payload, "Plant", DataType.TEMPLATE).template_value, 4))
+    linter = Linter(FULL_VIEW)
+    linter.feed(traffic.events[0])
+    report = as_json(linter, linter.finish())
+
+    assert report["violations"] > 0
+    assert len(traffic.events[0].payload) > 300_000
+    assert len(orjson.dumps(report)) < 300_000
