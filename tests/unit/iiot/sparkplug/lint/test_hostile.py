@@ -196,7 +196,7 @@ def test_evidence_is_short_however_large_the_message():
             fill(metric(inner, f"Part{number}", DataType.TEMPLATE, timestamp=0).template_value, depth - 1)
 
     traffic = Traffic()
-    traffic.nbirth(edit=lambda payload: fill(metric(payload, "Plant", DataType.TEMPLATE).template_value, 4))
+    traffic.nbirth(256, lambda payload: fill(metric(payload, "Plant", DataType.TEMPLATE).template_value, 4))
     linter = Linter(FULL_VIEW)
     linter.feed(traffic.events[0])
     report = as_json(linter, linter.finish())
