@@ -1,5 +1,6 @@
 """The report for people: what was seen, then each broken rule with those who broke it."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from iiot.sparkplug.lint.rules import RULES
 ROWS = 20
 """Edge nodes and names listed at most; `--json` has all."""
 _WIDEST = 300
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def print_report(console: Console, linter: Linter, findings: Sequence[Finding]) -> None:
@@ -51,6 +53,19 @@ def name_of(subject: Subject) -> str:
     return "/".join(parts) if subject.kind is not Kind.OTHER else subject.name
 
 
+def _safe(text: str) -> str:
+    """Text of peers for the terminal: neither markup nor control characters of theirs take effect."""
+    return escape(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def _clock(time: int) -> str:
+    """Time of the day, UTC; a recording may hold times that no calendar has."""
+    try:
+        return datetime.fromtimestamp(time / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+    except (ValueError, OverflowError, OSError):
+        return f"{time} ms"
+
+
 def _units(linter: Linter, findings: Sequence[Finding]) -> Table:
     table = Table("edge node or host", box=None, pad_edge=False, header_style="bold")
     for column in ("devices", "messages", "violations", "warnings"):
@@ -61,12 +76,12 @@ def _units(linter: Linter, findings: Sequence[Finding]) -> Table:
     ]
     rows.sort(key=lambda row: (-violations(row[3]), row[0]))
     for title, devices, messages, found in rows[:ROWS]:
-        table.add_row(escape(title), str(devices), f"{messages:,}", *_counts(found))
+        table.add_row(_safe(title), str(devices), f"{messages:,}", *_counts(found))
     if len(rows) > ROWS:
         table.add_row(f"and {len(rows) - ROWS:,} more")
     for name, host in linter.hosts.items():
         found = [finding for finding in findings if finding.subject == host.subject]
-        table.add_row(escape(f"host {name}"), "", str(host.messages), *_counts(found))
+        table.add_row(_safe(f"host {name}"), "", str(host.messages), *_counts(found))
     return table
 
 
@@ -95,7 +110,7 @@ def _print_rule(console: Console, findings: Sequence[Finding]) -> None:
     console.print(f"\n[bold {style}]{word}[/] [bold]{rule.key}[/], {count:,} times")
     names = [name_of(finding.subject) for finding in findings]
     more = f" and {len(names) - ROWS:,} more" if len(names) > ROWS else ""
-    console.print(f"  {escape(', '.join(names[:ROWS]))}{more}", soft_wrap=True)
+    console.print(f"  {_safe(', '.join(names[:ROWS]))}{more}", soft_wrap=True)
     identifiers = sorted(set().union(*(finding.assertions for finding in findings)))
     console.print(f"  [dim]{' '.join(identifiers)}", soft_wrap=True)
     for evidence in findings[0].evidence[:2]:
@@ -104,10 +119,11 @@ def _print_rule(console: Console, findings: Sequence[Finding]) -> None:
 
 
 def _print_evidence(console: Console, evidence: Evidence) -> None:
-    time = datetime.fromtimestamp(evidence.time / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
     where = f" {evidence.topic}" if evidence.topic else ""
-    console.print(f"  {time}{escape(where)}: {escape(evidence.detail)}", soft_wrap=True, highlight=False)
+    console.print(
+        f"  {_clock(evidence.time)}{_safe(where)}: {_safe(evidence.detail)}", soft_wrap=True, highlight=False
+    )
     if evidence.message is not None:
         text = orjson.dumps(evidence.message).decode()
         shown = text if len(text) <= _WIDEST else text[:_WIDEST] + "..."
-        console.print(f"    [dim]{escape(shown)}", soft_wrap=True, highlight=False)
+        console.print(f"    [dim]{_safe(shown)}", soft_wrap=True, highlight=False)

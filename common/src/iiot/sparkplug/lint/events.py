@@ -7,7 +7,7 @@ payloads are base64. Times are UTC, ms since 1970.
 
 import base64
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 import orjson
 
@@ -142,7 +142,7 @@ def decode_line(line: bytes) -> Event | Vantage:
 
 def _build(kind: type[Any], content: dict[str, Any]) -> Any:
     for entry in fields(kind):
-        expected = entry.type
-        if isinstance(expected, type) and entry.name in content and type(content[entry.name]) is not expected:
-            raise TypeError(f"{entry.name} is not of type {expected.__name__}")
+        allowed = get_args(entry.type) or (entry.type,)  # members that may be null are unions
+        if entry.name in content and type(content[entry.name]) not in allowed:
+            raise TypeError(f"{entry.name} is not of type {entry.type}")
     return kind(**content)

@@ -56,6 +56,11 @@ def test_the_vantage_survives_a_recording(vantage):
         b'{"event":"publish","time":"1","topic":"t","payload":""}',
         b'{"event":"publish","time":1,"topic":"t","payload":"?"}',
         b'{"event":"publish","time":1,"topic":"t","payload":"","colour":1}',
+        b'{"event":"publish","time":1,"topic":"t","payload":"","client":5}',
+        b'{"event":"publish","time":1,"topic":"t","payload":"","client":["c"]}',
+        b'{"event":"disconnect","time":1,"client":"c","reason":"4"}',
+        b'{"event":"connect","time":1,"client":"c","version":5,"clean":true,"will":"w"}',
+        b'{"vantage":{"qos_as_published":"yes"}}',
     ],
 )
 def test_lines_of_another_form_are_refused(line):

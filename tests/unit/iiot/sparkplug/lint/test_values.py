@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iiot.sparkplug.datatypes import CARRIERS, DataType, encode_value
+from iiot.errors import DecodeError
+from iiot.sparkplug.datatypes import CARRIERS, DataType, decode_value, encode_value
 from iiot.sparkplug.lint.values import fault_of
 from sparkplug_breaches import both, dataset, setting, template, with_properties
 from sparkplug_strategies import PLAIN, VALUES
@@ -325,3 +326,26 @@ def test_parameters_are_judged_by_the_definition_in_data():
     assert rules_of(birth, only(int_value=4), node=template()) == {"template-parameter-value"}
     assert rules_of(birth, only(string_value="x"), node=template()) == set()
     assert rules_of(birth, only(type=3, int_value=4), node=template()) == {"datatype-not-of-birth"}
+
+
+CARRIED = {
+    "int_value": st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 2, 255, 256, 2**31, 2**32 - 1]),
+    "long_value": st.integers(0, 2**64 - 1) | st.sampled_from([0, 2, 2**32, 2**63, 2**64 - 1]),
+    "float_value": st.floats(width=32),
+    "double_value": st.floats(),
+    "boolean_value": st.booleans(),
+    "string_value": st.text(max_size=40) | st.just(b"\xff") | st.uuids().map(str),
+    "bytes_value": st.binary(max_size=20),
+}
+
+
+@given(
+    st.sampled_from(PLAIN),
+    st.sampled_from(list(CARRIED)).flatmap(lambda carrier: st.tuples(st.just(carrier), CARRIED[carrier])),
+)
+def test_what_readers_refuse_is_a_fault(datatype, carried):
+    carrier, raw = carried
+    try:
+        decode_value(datatype, raw)
+    except DecodeError:
+        assert fault_of(datatype, carrier, raw) is not None
