@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from iiot.budgets import COMPOSITE_NESTING
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.lint.values import fault_of
 
@@ -23,7 +24,6 @@ _METRIC_TYPES: Final = frozenset(DataType) - {
 }
 _ALL_TYPES: Final = frozenset(DataType)
 _QUALITIES: Final = (0, 192, 500)
-_DEEPEST: Final = 8
 
 
 class Note(Protocol):
@@ -65,6 +65,9 @@ def check_properties(
     properties: Pb.PropertySet, where: str, in_birth: bool, note: Note, depth: int = 0
 ) -> None:
     """Judge a property set of the metric `where`."""
+    if depth >= COMPOSITE_NESTING:
+        note("payload-over-budget", f"more than {COMPOSITE_NESTING} property sets in each other")
+        return
     if len(properties.keys) != len(properties.values):
         note("properties-unpaired", f"{where}: {len(properties.keys)} keys, {len(properties.values)} values")
     for key in twice(properties.keys):
@@ -78,9 +81,9 @@ def check_properties(
             _check_quality(entry, where, note)
         else:
             _check_property(entry, at, note)
-        if depth < _DEEPEST and entry.HasField("propertyset_value"):
+        if entry.HasField("propertyset_value"):
             check_properties(entry.propertyset_value, where, in_birth, note, depth + 1)
-        elif depth < _DEEPEST and entry.HasField("propertysets_value"):
+        elif entry.HasField("propertysets_value"):
             for member in entry.propertysets_value.propertyset:
                 check_properties(member, where, in_birth, note, depth + 1)
 

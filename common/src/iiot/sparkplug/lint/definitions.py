@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from iiot.budgets import COMPOSITE_NESTING
 from iiot.sparkplug.lint.content import Note, check_value, contradicts, datatype_of, label
 from iiot.sparkplug.lint.templates import check_parameter_value
 from iiot.sparkplug.topic import BIRTHS
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from iiot.sparkplug.datatypes import DataType
     from iiot.sparkplug.topic import MessageType
 
-_DEEPEST: Final = 8
 _TYPES_FOLDER: Final = "_types_/"
 _SHOWN: Final = 5
 
@@ -75,7 +75,7 @@ def _check_instance(
         note("template-parameter-unknown", f"{where}: {_some(beyond)}")
     _check_types(verb, template, where, definition, note)
     for member in template.metrics:
-        if depth < _DEEPEST and member.HasField("template_value"):
+        if depth < COMPOSITE_NESTING and member.HasField("template_value"):
             nested = f"{where}/{member.name}"
             _check_instance(verb, member.template_value, nested, definitions, note, depth + 1)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from iiot.budgets import COMPOSITE_NESTING
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.lint.content import (
     BASIC,
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from iiot._pb.sparkplug_b_pb2 import Payload as Pb
     from iiot.sparkplug.topic import MessageType
 
-_DEEPEST: Final = 8
-
 
 def check_template(verb: MessageType, template: Pb.Template, where: str, note: Note, depth: int = 0) -> None:
     """Judge a Template by itself; what its definition says is for the session to judge."""
+    if depth >= COMPOSITE_NESTING:
+        note("payload-over-budget", f"more than {COMPOSITE_NESTING} Templates in each other", verb)
+        return
     if not template.HasField("is_definition"):
         note("template-kind-missing", where)
     elif template.is_definition and template.HasField("template_ref"):
@@ -67,7 +69,7 @@ def _check_member(verb: MessageType, member: Pb.Metric, where: str, note: Note, 
         check_properties(member.properties, where, verb in BIRTHS, note)
     if member.HasField("dataset_value"):
         check_dataset(member.dataset_value, where, note)
-    elif member.HasField("template_value") and depth < _DEEPEST:
+    elif member.HasField("template_value"):
         check_template(verb, member.template_value, where, note, depth + 1)
 
 
