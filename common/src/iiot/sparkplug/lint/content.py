@@ -23,6 +23,7 @@ _METRIC_TYPES: Final = frozenset(DataType) - {
     DataType.PROPERTY_SET_LIST,
 }
 _ALL_TYPES: Final = frozenset(DataType)
+_LONGEST_NAME: Final = 80
 _QUALITIES: Final = (0, 192, 500)
 
 
@@ -33,10 +34,15 @@ class Note(Protocol):
         """Report that the rule `key` is broken."""
 
 
+def brief(name: object) -> str:
+    """A name in a detail: its beginning if it is long, for it may stand there once for each of many parts."""
+    return repr(name[:_LONGEST_NAME] if isinstance(name, str | bytes) else name)
+
+
 def label(metric: Pb.Metric) -> str:
     """How a metric is called in a detail."""
     if metric.name:
-        return repr(metric.name)
+        return brief(metric.name)
     return f"alias {metric.alias}" if metric.HasField("alias") else "a metric without name and alias"
 
 
@@ -71,9 +77,9 @@ def check_properties(
     if len(properties.keys) != len(properties.values):
         note("properties-unpaired", f"{where}: {len(properties.keys)} keys, {len(properties.values)} values")
     for key in twice(properties.keys):
-        note("property-key-twice", f"{where}: {key!r}")
+        note("property-key-twice", f"{where}: {brief(key)}")
     for key, entry in zip(properties.keys, properties.values, strict=False):
-        at = f"{where}: property {key!r}"
+        at = f"{where}: property {brief(key)}"
         if is_not_utf8(key):
             note("text-not-utf8", at, "property")
         _check_type(entry, at, in_birth, note)
@@ -107,7 +113,7 @@ def check_properties_by_birth(
 ) -> None:
     """Judge types that are said by those of the birth; where none is said, the value by it."""
     for key, entry in zip(properties.keys, properties.values, strict=False):
-        datatype, at = born.get(key), f"{where}: property {key!r}"
+        datatype, at = born.get(key), f"{where}: property {brief(key)}"
         if datatype is None or contradicts(verb, entry.type, datatype, at, note) or entry.type:
             continue
         carrier = entry.WhichOneof("value")
@@ -130,7 +136,7 @@ def _check_quality(entry: Pb.PropertyValue, where: str, note: Note) -> None:
     if entry.HasField("type") and entry.type != DataType.INT32:
         note("quality-type", f"{where}: Quality has type {entry.type}")
     if not entry.HasField("int_value") or entry.int_value not in _QUALITIES:
-        note("quality-value", f"{where}: Quality is {_plain(entry)!r}")
+        note("quality-value", f"{where}: Quality is {brief(_plain(entry))}")
 
 
 def check_dataset(dataset: Pb.DataSet, where: str, note: Note) -> None:
@@ -145,9 +151,9 @@ def check_dataset(dataset: Pb.DataSet, where: str, note: Note) -> None:
     for code in set(dataset.types) - BASIC:
         note("dataset-type-invalid", f"{where}: type {code}")
     for column in twice(dataset.columns):
-        note("dataset-column-twice", f"{where}: {column!r}")
+        note("dataset-column-twice", f"{where}: {brief(column)}")
     for column in filter(is_not_utf8, dataset.columns):
-        note("text-not-utf8", f"{where}: column {column!r}", "column")
+        note("text-not-utf8", f"{where}: column {brief(column)}", "column")
     _check_cells(dataset, where, note)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from iiot.budgets import COMPOSITE_NESTING
-from iiot.sparkplug.lint.content import Note, check_value, contradicts, datatype_of, label
+from iiot.sparkplug.lint.content import Note, brief, check_value, contradicts, datatype_of, label
 from iiot.sparkplug.lint.templates import check_parameter_value
 from iiot.sparkplug.topic import BIRTHS
 
@@ -64,7 +64,7 @@ def _check_instance(
     definition = definitions.get(template.template_ref)
     if definition is None:
         if template.template_ref:
-            note("template-undefined", f"{where}: {template.template_ref!r}")
+            note("template-undefined", f"{where}: {brief(template.template_ref)}")
         return
     members = {member.name for member in template.metrics if member.name}
     if beyond := members - definition.members.keys():
@@ -76,7 +76,7 @@ def _check_instance(
     _check_types(verb, template, where, definition, note)
     for member in template.metrics:
         if depth < COMPOSITE_NESTING and member.HasField("template_value"):
-            nested = f"{where}/{member.name}"
+            nested = f"{where}/{brief(member.name)}"
             _check_instance(verb, member.template_value, nested, definitions, note, depth + 1)
 
 
@@ -85,11 +85,11 @@ def _check_types(
 ) -> None:
     """Judge datatypes that are said by the definition's, and values by it where none is said."""
     for member in template.metrics:
-        at, datatype = f"{where}/{member.name}", definition.members.get(member.name)
+        at, datatype = f"{where}/{brief(member.name)}", definition.members.get(member.name)
         if datatype and not contradicts(verb, member.datatype, datatype, at, note) and not member.datatype:
             check_value(verb, datatype, member, at, note)
     for entry in template.parameters:
-        at, datatype = f"{where}: parameter {entry.name!r}", definition.parameters.get(entry.name)
+        at, datatype = f"{where}: parameter {brief(entry.name)}", definition.parameters.get(entry.name)
         if datatype and not contradicts(verb, entry.type, datatype, at, note) and not entry.type:
             check_parameter_value(entry, datatype, at, note)
 

@@ -13,6 +13,10 @@ KEPT_EVIDENCE = 3
 """Pieces of evidence kept for each finding; the count goes on."""
 
 
+LONGEST_DETAIL = 1_000
+"""Characters of a detail that are kept."""
+
+
 class Kind(StrEnum):
     """What a finding is about."""
 
@@ -79,7 +83,7 @@ class Findings:
         finding.count += 1
         finding.assertions.update(finding.rule.identifiers(variant))
         if len(finding.evidence) < KEPT_EVIDENCE:
-            finding.evidence.append(self._evidence(event or self.event, detail))
+            finding.evidence.append(self._evidence(event or self.event, detail[:LONGEST_DETAIL]))
 
     def results(self, *, with_qos: bool) -> list[Finding]:
         """All findings; those that rest on the QoS only `with_qos`. Violations come before warnings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from iiot.sparkplug.lint.content import label
+from iiot.sparkplug.lint.content import brief
 from iiot.sparkplug.lint.definitions import Definition, check_instances, definitions_of
 from iiot.sparkplug.lint.findings import Findings, Kind, Subject
 from iiot.sparkplug.lint.metrics import bd_seq_of
@@ -294,10 +294,13 @@ class NodeWatch:
                 self._aliases.pop(alias, None)
         for metric in payload.metrics:
             if metric.HasField("alias"):
-                owner = (device, label(metric))
+                owner = (device, metric.name)
                 first = self._aliases.setdefault(metric.alias, owner)
                 if first != owner:
-                    note("alias-not-unique", f"alias {metric.alias}: {'/'.join(first)} and {'/'.join(owner)}")
+                    whose = " and ".join(
+                        f"{unit or 'the edge node'}/{brief(name)}" for unit, name in (first, owner)
+                    )
+                    note("alias-not-unique", f"alias {metric.alias}: {whose}")
 
     def _check_complete(self, born_in: int) -> None:
         if self.round == born_in and self._awaited:

@@ -9,6 +9,7 @@ from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.lint.content import (
     BASIC,
     Note,
+    brief,
     check_dataset,
     check_properties,
     check_value,
@@ -32,7 +33,10 @@ def check_template(verb: MessageType, template: Pb.Template, where: str, note: N
     if not template.HasField("is_definition"):
         note("template-kind-missing", where)
     elif template.is_definition and template.HasField("template_ref"):
-        note("template-definition-ref", f"{where}: a definition with template_ref {template.template_ref!r}")
+        note(
+            "template-definition-ref",
+            f"{where}: a definition with template_ref {brief(template.template_ref)}",
+        )
     if not template.is_definition and not template.template_ref:
         note("template-instance-ref", f"{where}: neither a definition nor an instance of one")
     for name in ("version", "template_ref"):
@@ -42,15 +46,15 @@ def check_template(verb: MessageType, template: Pb.Template, where: str, note: N
     for parameter in template.parameters:
         _check_parameter(parameter, where, verb in BIRTHS, note)
     for member in template.metrics:
-        _check_member(verb, member, f"{where}/{member.name}", note, depth)
+        _check_member(verb, member, f"{where}/{brief(member.name)}", note, depth)
         if template.is_definition and not member.HasField("datatype"):
-            note("datatype-missing", f"{where}/{member.name}", verb)
+            note("datatype-missing", f"{where}/{brief(member.name)}", verb)
 
 
 def _check_names(template: Pb.Template, where: str, note: Note) -> None:
     for what, entries in (("member", template.metrics), ("parameter", template.parameters)):
         for name in twice(entry.name for entry in entries):
-            note("template-name-twice", f"{where}: {what} {name!r}")
+            note("template-name-twice", f"{where}: {what} {brief(name)}")
 
 
 def _check_member(verb: MessageType, member: Pb.Metric, where: str, note: Note, depth: int) -> None:
@@ -78,7 +82,7 @@ def _check_parameter(parameter: Pb.Template.Parameter, where: str, in_birth: boo
         note("template-parameter-name", where)
     elif is_not_utf8(parameter.name):
         note("text-not-utf8", f"{where}: a parameter's name", "parameter")
-    at = f"{where}: parameter {parameter.name!r}"
+    at = f"{where}: parameter {brief(parameter.name)}"
     if not parameter.HasField("type"):
         if in_birth:
             note("template-parameter-type-missing", at)

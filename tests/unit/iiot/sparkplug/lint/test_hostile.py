@@ -204,3 +204,23 @@ def test_evidence_is_short_however_large_the_message():
     assert report["violations"] > 0
     assert len(traffic.events[0].payload) > 300_000
     assert len(orjson.dumps(report)) < 300_000
+
+
+def test_a_detail_is_short_however_long_the_names():
+    """A name stands once for each of the many properties below it."""
+    traffic = Traffic()
+
+    def birth(payload):
+        load = by_name(payload, "Load")
+        load.name = "L" * 200_000
+        for _ in range(200):
+            load.properties.keys.append("k" * 1000)
+            load.properties.values.add(int_value=1)
+
+    traffic.nbirth(edit=birth)
+    linter = Linter(FULL_VIEW)
+    linter.feed(traffic.events[0])
+    findings = {found.rule.key: found for found in linter.finish()}
+
+    assert findings["property-type-missing"].count == 200
+    assert all(len(piece.detail) < 500 for found in findings.values() for piece in found.evidence)
