@@ -61,6 +61,7 @@ class Linter:
             known = self.vantage.begins_with_stored
             self._primary = PrimaryWatch(primary_host, self._findings, known=known)
         self._saw_qos_0 = False
+        self._missed_in: dict[Subject, int] = {}
         self._ids: dict[tuple[str, str], dict[str, str]] = {}
 
     @property
@@ -188,7 +189,10 @@ class Linter:
             self._findings.report("id-case", subject, f"{first!r} and {name!r}")
 
     def _missed(self, node: NodeWatch, event: Publish) -> None:
-        """Messages are missing for good: a host that orders messages asks for a rebirth."""
+        """Messages are missing for good: a host that orders messages asks for a rebirth, once."""
+        if self._missed_in.get(node.subject) == node.round:
+            return
+        self._missed_in[node.subject] = node.round
         check = partial(self._check_asked, node, node.round, event)
         self._timers.at(event.time + HOST_PATIENCE, check)
 

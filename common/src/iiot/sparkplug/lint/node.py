@@ -118,7 +118,7 @@ class NodeWatch:
 
     def finish(self) -> None:
         """Nothing more will come: what is missing now stays missing."""
-        for gap in self._order.gaps:
+        for gap in list(self._order.gaps):
             self._close_gap(gap)
         for bd_seq in list(self._replaced):
             self._check_death(bd_seq)

@@ -224,3 +224,20 @@ def test_a_detail_is_short_however_long_the_names():
 
     assert findings["property-type-missing"].count == 200
     assert all(len(piece.detail) < 500 for found in findings.values() for piece in found.evidence)
+
+
+def test_only_some_gaps_are_waited_for():
+    """Whoever leaves out every other seq makes a gap with each message, and each would be kept."""
+    traffic = Traffic()
+    traffic.births()
+    linter = Linter(FULL_VIEW)
+    for event in traffic.events:
+        linter.feed(event)
+    for seq in (*range(3, 203, 2), 2):  # 100 gaps within the time that a late message has, then the oldest
+        payload = Pb(timestamp=traffic.now, seq=seq)
+        metric(payload, "Level", None, int_value=1000 + seq)
+        linter.feed(Publish(traffic.now, "spBv1.0/group/DDATA/node/dev", payload.SerializeToString()))
+
+    (found,) = linter.finish(traffic.now)
+    assert found.rule.key == "seq-order"
+    assert found.count == 101  # the oldest came too late to count as late
