@@ -1,5 +1,6 @@
 """Rules that one message can break by itself: its topic, delivery, counters and metrics."""
 
+from collections.abc import Callable
 from typing import Final
 
 from iiot.sparkplug.lint.rule import Rule, must, should
@@ -63,6 +64,23 @@ TOPIC_RULES: Final[tuple[Rule, ...]] = (
     ),
 )
 
+
+def _of_payload(level: Callable[..., Rule], key: str, advice: str) -> Rule:
+    """A rule about a payload as a whole."""
+    return level(
+        key,
+        advice,
+        NBIRTH="message-flow-edge-node-birth-publish-nbirth-payload",
+        DBIRTH="message-flow-device-birth-publish-dbirth-payload",
+        NDEATH="message-flow-edge-node-birth-publish-will-message-payload topics-ndeath-payload",
+        NDATA="topics-ndata-payload",
+        DDATA="topics-ddata-payload",
+        DDEATH="payloads-ddeath-timestamp payloads-ddeath-seq",
+        NCMD="topics-ncmd-payload",
+        DCMD="topics-dcmd-payload",
+    )
+
+
 DELIVERY_RULES: Final[tuple[Rule, ...]] = (
     must(
         "qos-not-0",
@@ -96,30 +114,16 @@ DELIVERY_RULES: Final[tuple[Rule, ...]] = (
         NCMD="topics-ncmd-mqtt payloads-ncmd-retain",
         DCMD="topics-dcmd-mqtt payloads-dcmd-retain",
     ),
-    must(
+    _of_payload(
+        must,
         "payload-unreadable",
         "Encode the payload with sparkplug_b.proto; text and JSON have no place here.",
-        NBIRTH="message-flow-edge-node-birth-publish-nbirth-payload",
-        DBIRTH="message-flow-device-birth-publish-dbirth-payload",
-        NDEATH="message-flow-edge-node-birth-publish-will-message-payload topics-ndeath-payload",
-        NDATA="topics-ndata-payload",
-        DDATA="topics-ddata-payload",
-        DDEATH="payloads-ddeath-timestamp payloads-ddeath-seq",
-        NCMD="topics-ncmd-payload",
-        DCMD="topics-dcmd-payload",
     ),
-    should(
+    _of_payload(
+        should,
         "payload-over-budget",
         "Not judged: larger than readers take. Send fewer metrics in a message, and none that inflates"
         " or nests without measure.",
-        NBIRTH="message-flow-edge-node-birth-publish-nbirth-payload",
-        DBIRTH="message-flow-device-birth-publish-dbirth-payload",
-        NDEATH="message-flow-edge-node-birth-publish-will-message-payload topics-ndeath-payload",
-        NDATA="topics-ndata-payload",
-        DDATA="topics-ddata-payload",
-        DDEATH="payloads-ddeath-timestamp payloads-ddeath-seq",
-        NCMD="topics-ncmd-payload",
-        DCMD="topics-dcmd-payload",
     ),
     must(
         "timestamp-missing",
