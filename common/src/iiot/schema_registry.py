@@ -7,6 +7,7 @@ from typing import Any, Final
 import aiohttp
 
 from iiot.errors import IiotError
+from iiot.http_client import open_session
 from iiot.schemas import Schema
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
@@ -35,7 +36,7 @@ async def register(url: str, schemas: Mapping[str, Schema]) -> dict[str, int]:
         RegistryError: for the first subject that could not be registered.
     """
     ids = {}
-    async with aiohttp.ClientSession(timeout=TIMEOUT, headers={"Content-Type": _CONTENT_TYPE}) as session:
+    async with open_session(timeout=TIMEOUT, headers={"Content-Type": _CONTENT_TYPE}) as session:
         for topic, schema in schemas.items():
             subject = f"{topic}-value"
             base = url.rstrip("/")

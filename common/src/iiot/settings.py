@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from iiot.errors import SettingsError
+from iiot.http_guard import HOST_NAME
 
 
 class ServiceSettings(BaseSettings):
@@ -21,6 +22,21 @@ class ServiceSettings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=0, ge=0, le=65535)
     """0 lets the system choose a free port."""
+    allowed_hosts: str = ""
+    """Further names, with commas between, that HTTP requests may be for (`Host`)."""
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, text: str) -> str:
+        for name in filter(None, text.split(",")):
+            if not HOST_NAME.fullmatch(name.strip().lower().removesuffix(".")):
+                raise ValueError("must be names with commas between, without scheme, port and wildcards")
+        return text
+
+    @property
+    def http_names(self) -> tuple[str, ...]:
+        """`allowed_hosts` one by one."""
+        return tuple(name.strip() for name in self.allowed_hosts.split(",") if name.strip())
 
 
 class MqttSettings(BaseSettings):

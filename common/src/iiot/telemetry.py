@@ -5,7 +5,7 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,10 +16,11 @@ import orjson
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from iiot import correlation
+from iiot.http_guard import RequestRefusedError, check_request, hosts_of
 
 MAX_BODY_BYTES = 1 << 20
 """Largest accepted request body."""
@@ -44,7 +45,10 @@ class HealthReport:
 
 HealthCheck = Callable[[], HealthReport]
 _CORRELATION_ID = web.RequestKey(correlation.FIELD, str)
+_HOSTS = web.AppKey[frozenset[str] | None]("hosts")
+_REFUSED = web.AppKey("refused", Counter)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_DEFAULT_HOSTS = hosts_of(())
 
 
 def configure_logging(service: str, level: str, log_format: str) -> None:
@@ -134,6 +138,14 @@ def make_app(registry: CollectorRegistry, health: HealthCheck) -> web.Applicatio
     """An application that answers `/metrics` and `/api/health`, with JSON errors and bounded bodies."""
     app = web.Application(middlewares=[_in_front], client_max_size=MAX_BODY_BYTES)
     app.on_response_prepare.append(_tell_correlation)
+    app[_REFUSED] = Counter(
+        "iiot_http_refused",
+        "Requests refused before any handler, by reason: host (for another name), encoding (compressed body)",
+        ["reason"],
+        registry=registry,
+    )
+    for reason in ("host", "encoding"):
+        app[_REFUSED].labels(reason)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -153,15 +165,16 @@ def make_app(registry: CollectorRegistry, health: HealthCheck) -> web.Applicatio
 
 
 @asynccontextmanager
-async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `app` while the context lasts; yields the bound port (useful with port 0)."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=2.0,
-        keepalive_timeout=IDLE_TIMEOUT,
-        max_line_size=MAX_LINE_BYTES,
-    )
+async def serve(app: web.Application, host: str, port: int, names: Iterable[str] = ()) -> AsyncIterator[int]:
+    """Serve `app` while the context lasts; yields the bound port (useful with port 0).
+
+    Args:
+        app: the application.
+        host: where to listen; a name is also one that requests may be for.
+        port: 0 lets the system choose.
+        names: further names that requests may be for, as in `ALLOWED_HOSTS`.
+    """
+    runner = make_runner(app, hosts_of((host, *names)))
     await runner.setup()
     try:
         loop = asyncio.get_running_loop()
@@ -178,6 +191,27 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int
         await runner.cleanup()
 
 
+def make_runner(app: web.Application, hosts: frozenset[str] | None) -> web.AppRunner:
+    """The one way to serve an application: nothing inflates, and foreign names are refused.
+
+    Args:
+        app: the application; gets the checks in front when it was not made by `make_app`.
+        hosts: names that requests may be for; None where TLS has proved the name already.
+    """
+    app[_HOSTS] = hosts
+    if _in_front not in app.middlewares:
+        app.middlewares.insert(0, _in_front)
+    return web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=2.0,
+        keepalive_timeout=IDLE_TIMEOUT,
+        max_line_size=MAX_LINE_BYTES,
+        # The parser would inflate a body as it comes, before anybody asks for it: 1 MB becomes 1 GB.
+        auto_decompress=False,
+    )
+
+
 @web.middleware
 async def _in_front(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Run a handler under its request's correlation id; whatever it raises becomes problem+json."""
@@ -185,7 +219,10 @@ async def _in_front(request: web.Request, handler: _Handler) -> web.StreamRespon
     correlation_id = request[_CORRELATION_ID] = correlation.of_headers(request.headers)
     with correlation.bound(correlation_id):
         try:
+            check_request(request, request.app.get(_HOSTS, _DEFAULT_HOSTS))
             return await handler(request)
+        except RequestRefusedError as exc:
+            raise _refused(request.app, exc) from exc
         except web.HTTPException as exc:
             if exc.status < 400 or exc.content_type == "application/problem+json":
                 raise
@@ -195,6 +232,17 @@ async def _in_front(request: web.Request, handler: _Handler) -> web.StreamRespon
         except Exception as exc:
             get_logger("iiot.http").exception("request_failed", method=request.method, path=request.path)
             raise problem(500, "internal error; see the service's log") from exc
+
+
+def _refused(app: web.Application, refusal: RequestRefusedError) -> web.HTTPException:
+    if _REFUSED in app:
+        app[_REFUSED].labels(refusal.reason).inc()
+    error = problem(
+        refusal.status, str(refusal), field=refusal.field, value=refusal.value, allowed=refusal.allowed
+    )
+    if refusal.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        error.headers["Accept-Encoding"] = "identity"
+    return error
 
 
 async def _tell_correlation(request: web.Request, response: web.StreamResponse) -> None:
@@ -209,4 +257,7 @@ def _is_our_fault(record: logging.LogRecord) -> bool:
 
 
 def _dumps_text(event: object, **_: object) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:  # half a surrogate pair, or an integer beyond 64 bits
+        return json.dumps(event, default=str)

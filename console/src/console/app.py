@@ -28,7 +28,7 @@ async def run_console(settings: Settings, service: Service) -> None:
         app, tap = await make_console(settings, service, stack)
         tapping = asyncio.create_task(tap.run(), name="mqtt tap")
         try:
-            async with serve(app, settings.http_host, settings.http_port):
+            async with serve(app, settings.http_host, settings.http_port, settings.http_names):
                 await service.stopping.wait()
         finally:
             tapping.cancel()

@@ -11,6 +11,7 @@ from yarl import URL
 
 from iiot import correlation
 from iiot.errors import IiotError
+from iiot.http_client import open_session
 from iiot.telemetry import problem
 
 MAX_ANSWER: Final = 64 << 20
@@ -42,7 +43,7 @@ class Upstreams:
 
     async def __aenter__(self) -> Self:
         """Open the pool."""
-        self._session = aiohttp.ClientSession(
+        self._session = open_session(
             timeout=aiohttp.ClientTimeout(total=self._timeout), connector=aiohttp.TCPConnector(limit=64)
         )
         return self

@@ -227,7 +227,7 @@ async def simulate(settings: SimulatorSettings, service: Service) -> None:
             return telemetry.json_response(fleet.ledger())
 
         app.router.add_get("/api/ledger", show_ledger)
-        async with telemetry.serve(app, settings.http_host, settings.http_port):
+        async with telemetry.serve(app, settings.http_host, settings.http_port, settings.http_names):
             await fleet.run()
     finally:
         store.close()

@@ -218,7 +218,9 @@ async def open_server(settings: Settings, service: Service) -> AsyncIterator[tup
         )
         events = await stack.enter_async_context(open_log(store, settings.events_memory_mb * MEGABYTE))
         server = Server(settings, service, store, events, definitions)
-        port = await stack.enter_async_context(serve(server.app, settings.http_host, settings.http_port))
+        port = await stack.enter_async_context(
+            serve(server.app, settings.http_host, settings.http_port, settings.http_names)
+        )
         if settings.firmware_https_port is not None:
             tls = await stack.enter_async_context(
                 serve_tls(server.downloads, settings.http_host, settings.firmware_https_port, settings)

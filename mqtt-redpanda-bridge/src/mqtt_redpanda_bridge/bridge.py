@@ -113,7 +113,12 @@ class Bridge:
         gc.set_threshold(100_000, 20, 50)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(
-                serve(make_app(service.registry, self._health), settings.http_host, settings.http_port)
+                serve(
+                    make_app(service.registry, self._health),
+                    settings.http_host,
+                    settings.http_port,
+                    settings.http_names,
+                )
             )
             stack.callback(self._store.close)
             service.log.info("births_loaded", count=self._load_births())

@@ -16,5 +16,5 @@ async def run_host(settings: Settings, service: Service) -> None:
     api = host_api(application, settings.sparkplug_group, service.stopping)
     app = make_api(service.registry, application.health, api, access)
     HttpMetrics(service.registry, "sparkplug").watch(app)
-    async with serve(app, settings.http_host, settings.http_port):
+    async with serve(app, settings.http_host, settings.http_port, settings.http_names):
         await application.run()

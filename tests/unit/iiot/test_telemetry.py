@@ -144,11 +144,11 @@ async def test_a_client_that_takes_nothing_or_says_nothing_is_bounded(monkeypatc
     app.router.add_get("/endless", endless)
     async with serve(app, "127.0.0.1", 0) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /endless HTTP/1.1\r\nHost: a\r\n")
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n")
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
-        writer.write(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await asyncio.wait_for(ended.wait(), 10)
         writer.close()
 

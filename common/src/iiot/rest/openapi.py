@@ -19,6 +19,8 @@ _DESCRIPTIONS: Final = {
     403: "A page of another site may not do this",
     408: "The body did not arrive in time",
     413: "The body is too large",
+    415: "The body is compressed (`Content-Encoding`)",
+    421: "The request is for another name (`Host`)",
 }
 
 
@@ -185,6 +187,8 @@ def _errors(route: Route, *, needs_token: bool) -> dict[int, str]:
         403: not needs_token and (route.writes or route.streams),
         408: route.body is not None,
         413: route.body is not None,
+        415: route.body is not None,
+        421: True,
     }
     implied = {status: _DESCRIPTIONS[status] for status, holds in follow.items() if holds}
     return {**implied, **route.errors}

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from iiot.errors import SettingsError
 from iiot.settings import MqttSettings
-from iiot.telemetry import get_logger
+from iiot.telemetry import get_logger, make_runner
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def serve_tls(app: web.Application, host: str, port: int, settings: MqttSe
         context.load_cert_chain(settings.mqtt_cert, settings.mqtt_key)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError([f"MQTT_CERT={str(settings.mqtt_cert)!r}: {error}"]) from error
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    runner = make_runner(app, None)  # who resolves a foreign name to us gets no certificate for it
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, ssl_context=context)

@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import ClientSession
 
 from iiot.errors import IiotError
+from iiot.http_client import open_session
 from iiot.lwm2m import json_profile, oma_profile
 from iiot.lwm2m.message import Command, Downlink, Operation, Response, Uplink
 from iiot.mqtt import Message, Subscription
@@ -132,7 +133,7 @@ async def measure_sizes(fleet: Fleet) -> Mapping[str, Mapping[str, float]]:
     capture = Capture(endpoint)
     watcher = await devices.connect(fleet.broker.plain, "testbed-bench-watcher", capture.hear)
     await watcher.subscribe(Subscription("lwm2m/#"))
-    async with ClientSession(f"http://127.0.0.1:{fleet.server}/") as session:
+    async with open_session(base_url=f"http://127.0.0.1:{fleet.server}/") as session:
         await _call_all(session, endpoint, CALLS)
         await _until(capture, ("update", "send", "notify"))
         await _call_all(session, endpoint, FINAL_CALLS)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import aiohttp
 
 from iiot.errors import IiotError, KafkaError
+from iiot.http_client import open_session
 from iiot.kafka_reader import TopicReader
 from iiot.settings import MqttSettings
 from testbed.experiments.guest import Guest
@@ -135,7 +136,7 @@ class Lab:
         timeout = aiohttp.ClientTimeout(total=REST_PATIENCE)
         try:
             async with (
-                aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
+                open_session(headers=headers, timeout=timeout) as session,
                 session.request(method, url) as answer,
             ):
                 body = await answer.text()

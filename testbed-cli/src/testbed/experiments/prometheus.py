@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from iiot.http_client import open_session
 from testbed.experiments.samples import Phases
 
 SHORTEST: Final = 15.0
@@ -25,7 +26,7 @@ async def figures(url: str, phases: Phases) -> dict[str, dict[str, float]]:
     """Values by name and phase; empty where no Prometheus answers."""
     found: dict[str, dict[str, float]] = {}
     try:
-        async with aiohttp.ClientSession(timeout=PATIENCE) as session:
+        async with open_session(timeout=PATIENCE) as session:
             for phase, began in phases.began.items():
                 seconds = phases.seconds(phase) or SHORTEST
                 span = f"{max(SHORTEST, seconds):.0f}s"

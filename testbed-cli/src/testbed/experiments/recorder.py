@@ -9,6 +9,7 @@ from typing import Final
 
 import aiohttp
 
+from iiot.http_client import open_session
 from testbed.experiments.places import Places
 from testbed.experiments.samples import Phases, Sample
 from testbed.verify.devices import SimulatorsError, read_counters
@@ -67,7 +68,7 @@ class Recorder:
         await asyncio.to_thread(self._source.__enter__)
         following = None
         try:
-            async with aiohttp.ClientSession() as session:
+            async with open_session() as session:
                 start = await read_counters(session, self._places.simulators)
                 if start.problems:
                     raise SimulatorsError("; ".join(start.problems))
@@ -102,7 +103,7 @@ class Recorder:
 
     async def settle(self, patience: float) -> Verdict:
         """Close the books: wait until all has arrived, or nothing more came for `patience` seconds."""
-        async with aiohttp.ClientSession() as session:
+        async with open_session() as session:
             with suppress(SimulatorsError):
                 answers = await read_counters(session, self._places.simulators)
                 self.problems.update(answers.problems)

@@ -34,7 +34,10 @@ async def main(settings: ExporterSettings, service: Service) -> None:
     hands = None if settings.supervisor_dir is None else SupervisorHands(settings.supervisor_dir)
     api = experiments_api(desk, hands, service.stopping)
     app = make_api(service.registry, health, api, Access.of(settings))
-    async with serve(app, settings.http_host, settings.http_port), asyncio.TaskGroup() as tasks:
+    async with (
+        serve(app, settings.http_host, settings.http_port, settings.http_names),
+        asyncio.TaskGroup() as tasks,
+    ):
         endless = [
             tasks.create_task(broker.watch_certificate(settings, broker_figures)),
             tasks.create_task(topics.watch(settings.kafka_brokers, topic_figures, settings.kafka_interval)),

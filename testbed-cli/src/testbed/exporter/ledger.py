@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-import aiohttp
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from iiot.errors import KafkaError
+from iiot.http_client import open_session
 from iiot.telemetry import get_logger
 from testbed.exporter.settings import ExporterSettings
 from testbed.verify.books import Books
@@ -105,7 +105,7 @@ async def keep(
                 await asyncio.wait_for(stopping.wait(), ASK_EVERY)
             continue
         try:
-            async with aiohttp.ClientSession() as session:
+            async with open_session() as session:
                 follower = Follower(source, session, settings.simulators, books)
                 await _follow(follower, figures, stopping)
         finally:

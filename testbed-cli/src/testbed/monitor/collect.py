@@ -10,6 +10,7 @@ from typing import Final, Self
 import aiohttp
 
 from iiot.errors import KafkaError
+from iiot.http_client import open_session
 from iiot.kafka_reader import Record, TopicReader
 from testbed.monitor.alerts import AlertLine, read_alerts
 from testbed.monitor.bridge import Latencies, bridge_figures
@@ -53,7 +54,7 @@ class Collector:
 
     async def __aenter__(self) -> Self:
         """Open the HTTP client."""
-        self._session = aiohttp.ClientSession()
+        self._session = open_session()
         return self
 
     async def __aexit__(

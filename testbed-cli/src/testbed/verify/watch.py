@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import aiohttp
-
+from iiot.http_client import open_session
 from testbed.verify.books import Books
 from testbed.verify.devices import SimulatorsError
 from testbed.verify.follow import Follower
@@ -75,7 +74,7 @@ async def watch(plan: WatchPlan, stop: Stop, on_snapshot: Callable[[Snapshot], N
     source = RecordSource(plan.brokers, list(PATH_OF_TOPIC))
     await asyncio.to_thread(source.__enter__)
     try:
-        async with aiohttp.ClientSession() as session:
+        async with open_session() as session:
             books = Books(plan.patience)
             follower = Follower(source, session, plan.simulators, books)
             return await _Watch(plan, stop, books, follower, on_snapshot).run()

@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 import aiohttp
 
 from iiot.errors import IiotError
+from iiot.http_client import open_session
 from testbed.verify.devices import Answers, SimulatorsError, read_counters
 from testbed.verify.history import History, Sample
 from testbed.verify.ledger import Ledger, Verdict
@@ -82,7 +83,7 @@ async def measure(plan: Plan, on_progress: ProgressHandler) -> Result:
     source = RecordSource(plan.brokers, list(PATH_OF_TOPIC))
     await asyncio.to_thread(source.__enter__)
     try:
-        async with aiohttp.ClientSession() as session:
+        async with open_session() as session:
             return await _Window(plan, source, session, on_progress).run()
     finally:
         source.__exit__()

@@ -189,7 +189,7 @@ async def test_a_body_that_does_not_come_is_given_up(client, monkeypatch):
 
     url = client._base_url
     reader, writer = await asyncio.open_connection(url.host, url.port)
-    writer.write(b"PUT /api/rooms/r1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{")
+    writer.write(b"PUT /api/rooms/r1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
     assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
     writer.write(b"}")
     writer.close()
