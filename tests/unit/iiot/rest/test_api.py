@@ -292,9 +292,9 @@ async def test_the_document_describes_the_table(client):
     }  # fmt: skip
     assert by_name["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
     assert by_name["online"]["schema"] == {"type": "boolean"}
-    assert list(show_room["responses"]) == ["200", "400"]
+    assert list(show_room["responses"]) == ["200", "400", "421"]
     put = document["paths"]["/api/rooms/{room}"]["put"]
-    assert list(put["responses"]) == ["200", "400", "403", "408", "413"]
+    assert list(put["responses"]) == ["200", "400", "403", "408", "413", "415", "421"]
     schema = put["requestBody"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": "#/components/schemas/Position"}
     assert document["components"]["schemas"]["Thing"]["required"] == ["name"]
