@@ -29,6 +29,15 @@ ELEMENTS: Final = 50_000
 """Values in one message, at any depth: cells, properties, template members, array entries of CBOR or JSON.
 A table of 1,000 rows and 50 columns; each costs about a microsecond and 100 bytes of memory."""
 
+BODY_VALUES: Final = 10_000
+"""Values in the JSON body of one HTTP request: to say what is wrong with each costs 5 µs."""
+
+FILE_BYTES: Final = 1024 * 1024
+"""A YAML file that a person writes: routes, profiles, objects."""
+
+FILE_NODES: Final = 50_000
+"""Values in such a file once its aliases are written out."""
+
 NESTING: Final = 64
 """Levels in JSON and CBOR. Ordinary readers recurse, and many end at 100."""
 

@@ -1,5 +1,8 @@
 """Every exception that the testbed's own code raises."""
 
+_SHOWN = 200
+"""Characters of a field's name or of a value that a message repeats: peers choose their length."""
+
 
 class IiotError(Exception):
     """Base of all errors raised by this project."""
@@ -18,13 +21,28 @@ class SettingsError(IiotError):
 
 
 class InvalidValueError(IiotError):
-    """A field of a request or message holds a value that is not allowed."""
+    """A field of a request or message holds a value that is not allowed, or nothing (None)."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field}: got {value!r}, allowed: {allowed}")
+        field = field if len(field) <= _SHOWN else f"{field[:_SHOWN]}…"
+        super().__init__(f"{field}: got {_shown(value)}, allowed: {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, str | bytes | bytearray):
+        return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}…"
+    if isinstance(value, int) and value.bit_length() > 4 * _SHOWN:
+        return "a longer integer"
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a longer integer in a list; lists in lists in lists
+        return "what cannot be shown"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 class DecodeError(IiotError):

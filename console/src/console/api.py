@@ -132,7 +132,7 @@ class Api:
     async def records(self, request: web.Request) -> web.Response:
         """The newest records of a topic."""
         text = request.query.get("limit", "20")
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_RECORDS):
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_RECORDS):
             allowed = f"an integer from 1 to {MAX_RECORDS}"
             raise problem(
                 400, f"limit={text!r}: allowed: {allowed}", field="limit", value=text, allowed=allowed

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_a_signal_ends_the_service_in_good_order(signum):
         out, err = process.communicate(timeout=10)
     assert process.returncode == 0
     assert out == "orderly end\n"
-    assert 'example_service_info{device_count="7"' in shown
+    assert re.search(r'^example_service_info{.*device_count="7"', shown, re.MULTILINE)
     assert 'iiot_build_info{python_version="3.' in shown
     assert 'revision="source",service="example-service",version="' in shown
     assert "process_resident_memory_bytes" in shown

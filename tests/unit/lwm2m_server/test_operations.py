@@ -100,7 +100,7 @@ async def test_an_unintelligible_answer_ends_the_waiting(bench):
     [
         (READ, (Record(Path.of(9, 0, 1), 5),), "path: got '/9/0/1'"),
         (READ, (Record(READ.path, "warm"),), "a 64-bit integer"),
-        (READ, (), "values: got None"),
+        (READ, (), "values: got nothing"),
         (
             Command(operation=Operation.READ_COMPOSITE, paths=(Path.of(3), Path.of(3303))),
             (Record(Path.of(1, 0, 1), 5),),

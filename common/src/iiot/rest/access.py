@@ -85,8 +85,8 @@ class Access:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             given = request.query.get("access_token", "") if streams else ""
-        # Compared as bytes: compare_digest refuses text beyond ASCII.
-        if self._token is None or hmac.compare_digest(given.strip().encode(), self._token):
+        # Compared as bytes: compare_digest refuses text beyond ASCII, of which no token has any.
+        if self._token is None or hmac.compare_digest(given.strip().encode("ascii", "replace"), self._token):
             return
         detail = "the token is wrong" if given else "this request needs the header `Authorization: Bearer …`"
         error = problem(401, detail)
@@ -103,5 +103,13 @@ def check_origin(request: web.Request) -> None:
         HTTPException: problem 403.
     """
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and _place_of(origin) != request.host.lower():
         raise problem(403, f"pages of {origin[:100]} may not do this", field="Origin", value=origin[:100])
+
+
+def _place_of(origin: str) -> str:
+    """Name and port; empty when it has none, such as `null`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # such as `http://[`
+        return ""

@@ -1,13 +1,14 @@
 """Checked parameters and bodies, and errors that name field, value and what is allowed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, get_origin
 
 import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from iiot import budgets
 from iiot.errors import InvalidValueError
 from iiot.rest.allowed import allowed_text
 from iiot.rest.route import Route
@@ -57,7 +58,7 @@ def _checker(route: Route, model: type[BaseModel]) -> Callable[[web.Request], Ba
         try:
             checked: BaseModel = validate(values)
         except ValidationError as error:
-            raise invalid_value(error, model, "") from None
+            raise invalid_value(error, model, values, "") from None
         return checked
 
     return check
@@ -85,12 +86,29 @@ async def read_json(request: web.Request) -> object:
     """The body as JSON, whatever its content type says.
 
     Raises:
-        HTTPException: problem 400, not JSON; 413, too large.
+        HTTPException: problem 400, not JSON; 413, too large, or too many values.
     """
     try:
-        return orjson.loads(await request.read())
+        body = orjson.loads(await request.read())
     except orjson.JSONDecodeError as error:
         raise problem(400, f"the body is not JSON: {error}", field="body") from error
+    if has_more_values(body, budgets.BODY_VALUES):
+        allowed = f"at most {budgets.BODY_VALUES} values"
+        raise problem(413, f"body: more values than allowed: {allowed}", field="body", allowed=allowed)
+    return body
+
+
+def has_more_values(document: object, limit: int) -> bool:
+    """Whether a JSON document holds more than `limit` values, at any depth."""
+    left, count = [document], 0
+    while left:
+        value = left.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        count += len(inner)
+        if count > limit:
+            return True
+        left.extend(inner)
+    return False
 
 
 def check_body(model: type[BaseModel], body: object) -> BaseModel:
@@ -102,17 +120,26 @@ def check_body(model: type[BaseModel], body: object) -> BaseModel:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise invalid_value(error, model, "body") from None
+        raise invalid_value(error, model, body, "body") from None
 
 
-def invalid_value(error: ValidationError, model: type[BaseModel], whole: str) -> InvalidValueError:
-    """The first of pydantic's errors in the project's terms; `whole` names the model itself."""
+def invalid_value(
+    error: ValidationError, model: type[BaseModel], data: object, whole: str
+) -> InvalidValueError:
+    """The first of pydantic's errors in the project's terms.
+
+    Args:
+        error: what the model says of `data`.
+        model: the model.
+        data: what was checked.
+        whole: name of the model itself.
+    """
     first = error.errors(include_url=False, include_context=False)[0]
     schema = model.model_json_schema()
     location = first["loc"]
     if not location:
         return InvalidValueError(whole, shortened(first["input"]), allowed_text(schema, schema))
-    name = ".".join(map(str, location))
+    name = ".".join(_field_names(location, data, missing=first["type"] == "missing")) or whole
     if first["type"] == "extra_forbidden":
         return InvalidValueError(name, shortened(first["input"]), f"one of {', '.join(schema['properties'])}")
     allowed = allowed_text(schema["properties"].get(str(location[0]), {}), schema)
@@ -123,8 +150,24 @@ def invalid_value(error: ValidationError, model: type[BaseModel], whole: str) ->
     return InvalidValueError(name, shortened(first["input"]), allowed)
 
 
+def _field_names(location: Sequence[int | str], data: object, *, missing: bool) -> Iterator[str]:
+    """The members on the way to an error: pydantic puts the kinds of a union among them."""
+    for position, part in enumerate(location):
+        members = dict(enumerate(data)) if isinstance(data, list) else data
+        if isinstance(members, dict) and part in members:
+            data = members[part]
+        elif not (missing and position == len(location) - 1):
+            continue
+        yield str(part)
+
+
 def shortened(value: object) -> object:
     """A value as an error shows it: what JSON has as it is, all else as text that is cut."""
-    if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+    if isinstance(value, int) and value.bit_length() <= 64:
         return value
-    return str(value)[:_SHOWN]
+    if value is None or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    try:
+        return str(value)[:_SHOWN]
+    except (ValueError, RecursionError):  # an integer of 5,000 digits in a list; lists in lists in lists
+        return None

@@ -9,9 +9,11 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, Field
+from yarl import URL
 
 from iiot.errors import IiotError, InvalidValueError, SettingsError
 from iiot.rest import BODY, PARAMETERS, Access, Answer, Api, ApiSettings, RawBody, Route, app, make_api
+from iiot.rest.parameters import check_body
 from iiot.telemetry import HealthReport, json_response, problem, serve
 
 TOKEN = "correct-horse-battery"
@@ -319,3 +321,92 @@ async def test_a_problem_of_a_handler_passes_unchanged(client):
     assert problem(409, "asleep").status == 409
     status, body = await answer(client, "DELETE", "/api/store")
     assert (status, body["status"]) == (405, 405)
+
+
+ODD_TOKENS = ["Bearer \xe9", "Bearer \u20ac", "Bearer ", "Bearer " + "x" * 5000, "\xe9"]
+WATCH = "/api/watch?access_token="
+
+
+@pytest.mark.parametrize("authorization", ODD_TOKENS)
+@pytest.mark.parametrize("path", ["/api/store", WATCH + "%ED%A0%80", WATCH + "%FF"])
+async def test_a_token_of_odd_characters_is_only_wrong(authorization, path):
+    async with running(Access(TOKEN, reads_open=False)) as client:
+        method = "POST" if path == "/api/store" else "GET"
+        status, body = await answer(client, method, path, headers={"Authorization": authorization})
+    assert (status, body["title"]) == (401, "Unauthorized")
+
+
+ODD_ORIGINS = ["http://[", "http://[::1", "null", "", "\xe9", "http://\u20ac", "//", "http://a@localhost"]
+
+
+@pytest.mark.parametrize("origin", ODD_ORIGINS)
+async def test_an_origin_that_is_none_is_a_foreign_one(client, origin):
+    asked = {"json": {"position": 1}, "headers": {"Origin": origin}}
+    status, body = await answer(client, "PUT", "/api/rooms/r1", **asked)
+    assert (status, body["field"]) == (403, "Origin")
+
+
+class Choice(BaseModel):
+    model_config = BODY
+
+    seconds: Annotated[int, Field(ge=0)] | Literal[""] | None = None
+    steps: list[Position] = []
+    labels: dict[str, str] = {}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"seconds": -1}, "seconds"), ({"seconds": "x"}, "seconds"), ({"labels": {"a": 1}}, "labels.a"),
+        ({"steps": [{"position": 1}, {}]}, "steps.1.position"), ({"steps": {}}, "steps"),
+        ({"steps": [{"position": 1, "x": 1}]}, "steps.0.x"), ([], "body"), (None, "body"),
+        ({"x" * 900_000: 1}, "x" * 200 + "…"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_field_as_the_sender_wrote_it(body, field):
+    with pytest.raises(InvalidValueError) as caught:
+        check_body(Choice, body)
+    assert caught.value.field == field
+    assert len(str(caught.value)) < 1000
+
+
+MANY = {
+    "unknown keys": b"{" + b",".join(b'"k%d":0' % n for n in range(90_000)) + b"}",
+    "labels": b'{"labels":{' + b",".join(b'"k%d":0' % n for n in range(80_000)) + b"}}",
+    "steps": b'{"steps":[' + b",".join([b"0"] * 400_000) + b"]}",
+    "nested": b'{"steps":[' + b",".join([b"[0]"] * 200_000) + b"]}",
+}
+
+
+@pytest.mark.parametrize("body", MANY.values(), ids=MANY)
+async def test_a_body_of_very_many_values_is_refused_before_each_is_judged(client, body):
+    status, answered = await answer(client, "PUT", "/api/rooms/r1", data=body)
+    assert (status, answered["field"], answered["allowed"]) == (413, "body", "at most 10000 values")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 900 + b"]" * 900, b"[" * 100_000, b'{"position":' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"position":' + b"9" * 5000 + b"}", b'{"position":[' + b"9" * 5000 + b"]}",
+        b'{"position":"\\ud800"}', b'{"\\ud800":1}', b"\xff", b'{"position":1e999}', b'{"position":NaN}', b'{"note":"\\u0000"}', b"",
+        b'{"' + b"x" * 900_000 + b'":1}', b'{"position":"' + b"x" * 900_000 + b'"}',
+    ],
+)  # fmt: skip
+async def test_a_hostile_body_is_a_short_400(client, body):
+    async with client.put("/api/rooms/r1", data=body) as response:
+        text = await response.read()
+    assert response.status == 400
+    assert len(text) < 2000
+
+
+HOSTILE = ["9" * 5000, "-" + "9" * 5000, "%00", "%FF", "%ED%A0%80", "%C3%28", "1e999", "nan", "%E2%80%AE", ""]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("name", ["limit", "timeout", "online", "kind"])
+async def test_a_hostile_parameter_is_a_short_400(client, name, value):
+    async with client.get(URL(f"{client._base_url}/api/rooms/r1?{name}={value}", encoded=True)) as response:
+        text = await response.read()
+    assert response.status == 400
+    assert len(text) < 2000

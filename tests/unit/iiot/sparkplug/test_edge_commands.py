@@ -32,7 +32,7 @@ from sparkplug_edge import born, command
         (Metric("Mode", 300, DataType.INT32), False, "got 300"),
         (Metric("Mode", 2**32 + 5, DataType.INT64), False, "got 4294967301"),
         (Metric("Mode", "fast", DataType.STRING), False, "Int8"),
-        (Metric("Mode", None, DataType.INT8), False, "got None"),
+        (Metric("Mode", None, DataType.INT8), False, "got nothing"),
         (Metric("Sensors/Temperature", 1.0, DataType.DOUBLE), False, "not writable"),
         (Metric("Nothing", 1.0, DataType.DOUBLE), False, "no such metric"),
         (Metric(None, 1.0, DataType.DOUBLE, alias=99), False, "no such metric"),
