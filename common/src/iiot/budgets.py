@@ -32,7 +32,7 @@ A table of 1,000 rows and 50 columns; each costs about a microsecond and 100 byt
 BODY_VALUES: Final = 10_000
 """Values in the JSON body of one HTTP request: to say what is wrong with each costs 5 µs."""
 
-FILE_BYTES: Final = 1024 * 1024
+FILE_BYTES: Final = 256 * 1024
 """A YAML file that a person writes: routes, profiles, objects."""
 
 FILE_NODES: Final = 50_000

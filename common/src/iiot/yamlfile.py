@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from iiot.budgets import FILE_BYTES
 from iiot.errors import SettingsError
+from iiot.yaml_budget import YamlBudgetError, check_aliases, check_size, check_text
 
 _ALLOWED_TEXT = {
     "extra_forbidden": "no such field",
@@ -16,8 +18,6 @@ _ALLOWED_TEXT = {
     "list_type": "a list",
     "tuple_type": "a list",
 }
-MAX_DEPTH = 50
-"""Levels of nesting; the parser needs the stack for each."""
 MAX_SHOWN = 200
 """Characters of a wrong value that a complaint repeats."""
 
@@ -52,36 +52,28 @@ def load_yaml(path: Path, model: type[M], context: object = None) -> M:
 def _read(path: Path) -> tuple[yaml.Node | None, Any]:
     """The file as nodes, which know their lines, and as data."""
     try:
-        text = path.read_text(encoding="utf-8")
-        _check_depth(text)
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES + 1)
+        check_size(data)
+        text = data.decode()
+        check_text(text)
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
+        check_aliases(root)
         # Data is made after this look, because merge keys (`<<`) change the nodes.
         if repeated := sorted(_repeated_keys(root)):
             raise SettingsError([f"{path}:{line}: {field}: stands twice" for line, field in repeated])
         return root, None if root is None else loader.construct_document(root)
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError([f"{path}: {exc}"]) from exc
-    except _TooDeepError as exc:
-        raise SettingsError([f"{path}:{exc}: nested deeper than {MAX_DEPTH} levels"]) from exc
+    except YamlBudgetError as exc:
+        raise SettingsError([f"{path}:{exc.line}: {exc}"]) from exc
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise SettingsError([f"{path}:{line}: not YAML: {getattr(exc, 'problem', None) or exc}"]) from exc
     except ValueError as exc:  # such as the date 2024-13-01
         raise SettingsError([f"{path}: cannot be read: {exc}"]) from exc
-
-
-class _TooDeepError(Exception):
-    """The line, from 1, at which the nesting is too deep."""
-
-
-def _check_depth(text: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise _TooDeepError(event.start_mark.line + 1 if event.start_mark else 1)
 
 
 def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[int, str]]:

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from iiot.yaml_budget import YamlBudgetError, check_aliases, check_text
+
 T = TypeVar("T")
 _MISSING: Any = object()
 _Loader: type[Any] = getattr(
@@ -93,7 +95,11 @@ def compose(text: bytes) -> Fields:
         YamlError: not YAML, or no mapping.
     """
     try:
+        check_text(text, _Loader)
         node = yaml.compose(text, Loader=_Loader)
+        check_aliases(node)
+    except YamlBudgetError as error:
+        raise YamlError(error.line, str(error)) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise YamlError(line, error.problem or "not YAML") from error

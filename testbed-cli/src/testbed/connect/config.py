@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from iiot.errors import IiotError
+from iiot.yaml_budget import YamlBudgetError, check_aliases, check_text
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9_.]+)(?::([^}]*))?\}")
 _SHARED: Final = ("logger", "processor_resources", "rate_limit_resources")
@@ -59,13 +60,18 @@ def parse(text: str, environment: Mapping[str, str], health_directory: str) -> C
         ConfigError: not YAML, or not of the expected shape.
     """
     try:
-        whole = yaml.safe_load(fill_in(text, environment))
+        filled = fill_in(text, environment)
+        check_text(filled)
+        check_aliases(yaml.compose(filled, Loader=yaml.SafeLoader))
+        whole = yaml.safe_load(filled)
         caches = [_visible(cache, health_directory) for cache in whole["cache_resources"]]
         inputs = whole["input"]["broker"]["inputs"]
         delivery, commit = whole["output"]["broker"]["outputs"]
         patterns = delivery["fallback"][0]["redpanda"]["metadata"]["include_patterns"]
         shared = {key: whole[key] for key in _SHARED} | {"cache_resources": caches}
         sources = tuple(_source(each, shared) for each in inputs if "http_server" not in each)
+    except YamlBudgetError as exc:
+        raise ConfigError(f"line {exc.line}: {exc}") from exc
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as exc:
         raise ConfigError(f"not a configuration of the two LwM2M paths: {exc!r}") from exc
     return Configuration(sources, {"output": commit, **shared}, tuple(map(re.compile, patterns)))

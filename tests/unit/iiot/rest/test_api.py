@@ -389,7 +389,8 @@ async def test_a_body_of_very_many_values_is_refused_before_each_is_judged(clien
     [
         b"[" * 900 + b"]" * 900, b"[" * 100_000, b'{"position":' + b"[" * 900 + b"]" * 900 + b"}",
         b'{"position":' + b"9" * 5000 + b"}", b'{"position":[' + b"9" * 5000 + b"]}",
-        b'{"position":"\\ud800"}', b'{"\\ud800":1}', b"\xff", b'{"position":1e999}', b'{"position":NaN}', b'{"note":"\\u0000"}', b"",
+        b'{"position":"\\ud800"}', b'{"\\ud800":1}', b"\xff", b'{"position":1e999}',
+        b'{"position":NaN}', b'{"note":"\\u0000"}', b"",
         b'{"' + b"x" * 900_000 + b'":1}', b'{"position":"' + b"x" * 900_000 + b'"}',
     ],
 )  # fmt: skip
