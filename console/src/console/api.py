@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 import orjson
@@ -199,12 +200,18 @@ def _objects() -> bytes:
     return orjson.dumps(objects)
 
 
+@cache
+def _files() -> dict[str, Traversable]:
+    """By name, so that a request's text is never a path: the file system refuses some."""
+    return {file.name: file for file in (resources.files("console") / "static").iterdir()}
+
+
 async def page(request: web.Request) -> web.Response:
     """A file of the page."""
     name = request.match_info.get("file", "index.html")
-    file = resources.files("console") / "static" / name
-    if not file.is_file():
-        raise problem(404, f"there is no {name}")
+    file = _files().get(name)
+    if file is None:
+        raise problem(404, f"there is no {name[:100]}")
     content_type = _TYPES[name[name.rindex(".") :]]
     return web.Response(
         body=file.read_bytes(), content_type=content_type, charset="utf-8", headers=_PAGE_HEADERS
