@@ -123,7 +123,7 @@ USER root
 # A new volume takes the owner of the directory it is first mounted on: these are the mount points of the
 # identities, and of the cursor that Redpanda Connect's user (10001) writes.
 RUN cd /certs && install -d -o testbed -g testbed ca device-ca broker devices \
-        lwm2m-server sparkplug-host mqtt-redpanda-bridge console testbed && \
+        lwm2m-server sparkplug-host mqtt-redpanda-bridge console testbed alerts && \
     install -d -o 10001 -g 10001 /var/lib/redpanda-connect
 USER testbed
 HEALTHCHECK NONE

@@ -34,6 +34,7 @@ SECRETS = {
     "bridge-identity": {"mqtt-redpanda-bridge"},
     "console-identity": {"console"},
     "testbed-identity": set(),
+    "alerts-token": {"console", "alertmanager"},
 }
 TOPICS = ("sparkplug.data", "lwm2m.registration", "lwm2m.updates", "lwm2m.http", "lwm2m.websocket")
 

@@ -183,8 +183,9 @@ def test_events_are_filtered_and_paused(page):
     wait_until(lambda: cell_texts(page, 1)[0] != first, "it goes on", 10)
 
 
-def post(url, body=b""):
-    with urllib.request.urlopen(urllib.request.Request(url, body), timeout=5) as answer:  # noqa: S310 - loopback
+def post(url, body=b"", headers=None):
+    request = urllib.request.Request(url, body, headers or {})  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
         assert answer.status in (200, 202)
 
 
@@ -211,9 +212,12 @@ def test_topics_have_counts_rates_and_newest_records(page):
 
 def test_an_alert_by_webhook_is_shown_and_counted(page, testbed):
     url = testbed.url(8088, "/api/alerts/webhook")
+    file = testbed.directory / "certs" / "alerts" / "token"
+    assert file.stat().st_mode & 0o777 == 0o600
+    bearer = {"Authorization": f"Bearer {file.read_text()}"}
     for status in ("firing", "resolved"):
         body = json.dumps({**ALERT, "alerts": [{**ALERT["alerts"][0], "status": status}]}).encode()
-        post(url, body)
+        post(url, body, bearer)
         page.open("alerts", "an alert of the test")
         page.wait_for(status)
         if status == "firing":

@@ -1,5 +1,6 @@
 """The API of the page, all on its own origin. `docs/console.md` describes it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib import resources
@@ -8,9 +9,8 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import web
-from pydantic import ValidationError
 
-from console.alerts import Alerts, Webhook
+from console.alerts import MAX_BODY, Alerts
 from console.devices import Devices
 from console.overview import Overview
 from console.streams import Streams, device_messages, events
@@ -22,13 +22,15 @@ from iiot.identity import check_device_id
 from iiot.lwm2m.model import built_in
 from iiot.rest import Access
 from iiot.rest.access import check_origin
+from iiot.rest.app import BODY_TIMEOUT
+from iiot.rest.parameters import read_json, shortened
 from iiot.telemetry import json_response, problem
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _READS: Final = ("GET", "HEAD")
 _PROXIED: Final = {"lwm2m": "lwm2m-server", "sparkplug": "sparkplug-host"}
 _OPEN: Final = ("/api/health", "/api/alerts/webhook")
-"""For the health check, and for Alertmanager, which is no person with a token."""
+"""For the health check, and for Alertmanager, which has a token of its own."""
 _PROMETHEUS: Final = ("query", "query_range")
 _TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _PAGE_HEADERS: Final = {
@@ -68,6 +70,7 @@ class Api:
         alerts: Alerts,
         tap: Tap,
         streams: Streams,
+        webhook_access: Access | None,
     ) -> None:
         self._upstreams = upstreams
         self._devices = devices
@@ -76,6 +79,7 @@ class Api:
         self._alerts = alerts
         self._tap = tap
         self._streams = streams
+        self._webhook_access = webhook_access
 
     def add_routes(self, app: web.Application) -> None:
         """Add the API's and the page's routes."""
@@ -153,13 +157,31 @@ class Api:
     async def webhook(self, request: web.Request) -> web.Response:
         """Alertmanager's notifications."""
         check_origin(request)
+        if self._webhook_access is None:
+            self._alerts.turned_away("token")
+            raise problem(403, "the webhook is closed: ALERTS_TOKEN_FILE names the file with its token")
         try:
-            webhook = Webhook.model_validate_json(await request.read())
-        except ValidationError as exc:
-            first = exc.errors(include_url=False)[0]
-            where = ".".join(str(step) for step in first["loc"]) or "body"
-            raise problem(400, f"{where}: {first['msg']}", field=where) from exc
-        return json_response({"firing": self._alerts.receive(webhook)})
+            self._webhook_access.check_token(request, streams=False)
+        except web.HTTPException:
+            self._alerts.turned_away("token")
+            raise
+        try:
+            return json_response(self._alerts.receive(await self._notification(request)))
+        except InvalidValueError as exc:
+            self._alerts.turned_away("body")
+            raise problem(
+                400, str(exc), field=exc.field, value=shortened(exc.value), allowed=exc.allowed
+            ) from exc
+        except web.HTTPException:
+            self._alerts.turned_away("body")
+            raise
+
+    async def _notification(self, request: web.Request) -> object:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                return await read_json(request.clone(client_max_size=MAX_BODY))
+        except TimeoutError as exc:
+            raise problem(408, f"the body did not arrive within {BODY_TIMEOUT:g} s") from exc
 
     async def prometheus(self, request: web.Request) -> web.Response:
         """A query of Prometheus."""

@@ -20,6 +20,7 @@ from iiot.http_metrics import HttpMetrics
 from iiot.rest import Access
 from iiot.service import Service
 from iiot.telemetry import HealthReport, make_app, serve
+from iiot.token_file import read_token
 
 
 async def run_console(settings: Settings, service: Service) -> None:
@@ -65,7 +66,10 @@ async def make_console(
     HttpMetrics(service.registry, "console").watch(app)
     app.middlewares.append(guard(access))
     devices = Devices(upstreams)
-    overview, alerts = Overview(upstreams, topics, tap), Alerts(upstreams, settings.alerts_keep)
-    Api(upstreams, devices, overview, topics, alerts, tap, streams).add_routes(app)
+    overview = Overview(upstreams, topics, tap)
+    alerts = Alerts(upstreams, settings.alerts_keep, service.registry)
+    file = settings.alerts_token_file
+    webhook = None if file is None else Access(read_token("ALERTS_TOKEN_FILE", file))
+    Api(upstreams, devices, overview, topics, alerts, tap, streams, webhook).add_routes(app)
     Experiments(upstreams, streams).add_routes(app)
     return app, tap

@@ -11,6 +11,7 @@ from rich.console import Console
 from iiot import certs
 from iiot.errors import IiotError
 from iiot.identity import check_device_id
+from iiot.token_file import ensure_token
 from testbed.engines import choose
 from testbed.engines.docker import DockerEngine
 from testbed.engines.native import paths
@@ -24,6 +25,8 @@ def init() -> None:
     directory = _directory()
     try:
         certs.create_authority(directory)
+        # In containers Alertmanager reads it by its group: another user than ours.
+        ensure_token(directory / "alerts" / "token", 0o640 if _is_container() else 0o600)
     except OSError as exc:
         raise _refuse(f"cannot write to {directory}: {exc.strerror}") from exc
     typer.echo(f"certificates are in {directory}")

@@ -2,6 +2,7 @@ import asyncio
 import json
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 PAGE = ("/", "/app.js", "/app.css", "/icon.svg", "/flow.js")
 
@@ -132,28 +133,111 @@ ALERT = {
 }
 
 
-async def test_alerts_of_both_sources_are_listed_and_the_webhook_is_bounded(console, part):
+TOKEN = "alerts-0123456789"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def alerts_token(tmp_path):
+    (tmp_path / "alerts").write_text(TOKEN)
+    return tmp_path / "alerts"
+
+
+async def notify(client, document):
+    return await client.post("/api/alerts/webhook", json=document, headers=BEARER)
+
+
+async def count(client, name, **labels):
+    text = await (await client.get("/metrics")).text()
+    found = {
+        (sample.name, tuple(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    return found[name, tuple(labels.items())]
+
+
+async def test_alerts_of_both_sources_are_listed_and_the_webhook_is_bounded(console, part, alerts_token):
     fake, url = await part()
     fake.answers["/api/v1/alerts"] = {"data": {"alerts": [{"state": "pending", "labels": {}}]}}
-    async with console(prometheus_url=url, alerts_keep=2) as client:
+    async with console(prometheus_url=url, alerts_keep=2, alerts_token_file=alerts_token) as client:
         for number in range(4):
             alert = {**ALERT, "fingerprint": str(number)}
-            answer = await client.post("/api/alerts/webhook", json={"receiver": "console", "alerts": [alert]})
+            answer = await notify(client, {"receiver": "console", "alerts": [alert]})
             assert answer.status == 200
         resolved = {**ALERT, "fingerprint": "3", "status": "resolved"}
-        answer = await client.post("/api/alerts/webhook", json={"alerts": [resolved]})
+        answer = await notify(client, {"alerts": [resolved]})
         assert await answer.json() == {"firing": 1}
         found = await (await client.get("/api/alerts")).json()
     assert [(a["fingerprint"], a["status"]) for a in found["webhook"]] == [("3", "resolved"), ("2", "firing")]
     assert found["prometheus"] == [{"state": "pending", "labels": {}}]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"alerts": [{"status": "odd", "labels": {}}]}', b"\xff"])
-async def test_a_bad_webhook_is_refused(console, body):
-    async with console() as client:
-        answer = await client.post("/api/alerts/webhook", data=body)
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"alerts": [{"status": "odd", "labels": {}}]}', b"\xff", b'{"alerts": {}}']
+)
+async def test_a_bad_webhook_is_refused(console, alerts_token, body):
+    async with console(alerts_token_file=alerts_token) as client:
+        answer = await client.post("/api/alerts/webhook", data=body, headers=BEARER)
         assert answer.status == 400
         assert (await answer.json())["field"]
+        assert await count(client, "console_webhook_refused_total", reason="body") == 1
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer \xe9", "Basic eDp5"])
+async def test_a_forged_alert_is_refused_and_displaces_none(console, alerts_token, authorization):
+    headers = {} if authorization is None else {"Authorization": authorization}
+    async with console(alerts_token_file=alerts_token, alerts_keep=1) as client:
+        assert (await notify(client, {"alerts": [ALERT]})).status == 200
+        forged = {"alerts": [{**ALERT, "fingerprint": str(n)} for n in range(50)]}
+        assert (await client.post("/api/alerts/webhook", json=forged, headers=headers)).status == 401
+        kept = (await (await client.get("/api/alerts")).json())["webhook"]
+        assert await count(client, "console_webhook_refused_total", reason="token") == 1
+    assert [alert["fingerprint"] for alert in kept] == ["f"]
+
+
+async def test_without_a_token_of_its_own_the_webhook_is_closed(console, tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    for settings in ({}, {"api_token_file": tmp_path / "token"}, {"alerts_token_file": ""}):
+        async with console(**settings) as client:
+            answer = await notify(client, {"alerts": [ALERT]})
+            assert answer.status == 403
+            assert "ALERTS_TOKEN_FILE" in (await answer.json())["detail"]
+
+
+async def test_an_alert_that_is_too_large_costs_no_other(console, alerts_token):
+    wrong = {
+        "labels": {**ALERT, "labels": {f"l{n}": "x" * 10 for n in range(1000)}},
+        "text": {**ALERT, "annotations": {"summary": "x" * 9000}},
+        "kind": {**ALERT, "labels": {"a": 1}},
+        "id": {**ALERT, "fingerprint": "x" * 3000},
+        "no alert": "alert",
+    }
+    async with console(alerts_token_file=alerts_token) as client:
+        answer = await notify(client, {"alerts": [*wrong.values(), ALERT]})
+        assert answer.status == 200
+        body = await answer.json()
+        assert body["firing"] == 1
+        assert [text.split(":")[0] for text in body["refused"]] == [
+            *("alerts.0", "alerts.1", "alerts.2.labels.a", "alerts.3.fingerprint", "alerts.4")
+        ]
+        assert await count(client, "console_webhook_alerts_total", outcome="refused") == 5
+        assert await count(client, "console_webhook_alerts_total", outcome="accepted") == 1
+        assert (await notify(client, {"alerts": [*wrong.values()]})).status == 400
+        assert (await notify(client, {"alerts": [ALERT] * 101})).status == 400
+        assert (await notify(client, {"alerts": [], "x": "y" * 300_000})).status == 413
+
+
+async def test_what_is_kept_has_a_size_and_firing_ones_stay_longest(console, alerts_token):
+    large = {**ALERT, "annotations": {"summary": "x" * 8000}}
+    async with console(alerts_token_file=alerts_token) as client:
+        assert (await notify(client, {"alerts": [{**large, "fingerprint": "first"}]})).status == 200
+        for page in range(20):
+            over = [{**large, "fingerprint": f"{page} {n}", "status": "resolved"} for n in range(25)]
+            assert (await notify(client, {"alerts": over})).status == 200
+        text = await (await client.get("/api/alerts")).read()
+    assert 1 << 20 < len(text) < 3 << 20
+    assert b'"first"' in text
 
 
 async def read_until(response, text):

@@ -73,10 +73,12 @@ def test_prometheus_does_not_look_for_an_alertmanager_that_is_not_installed():
 
 
 def test_alerts_go_to_the_console_of_this_host(tmp_path):
-    command = alertmanager.prepare(tmp_path, ROOT / "prometheus", Ports(10_000))
+    token = tmp_path / "to ken"
+    command = alertmanager.prepare(tmp_path, ROOT / "prometheus", Ports(10_000), token)
     rendered = yaml.safe_load((tmp_path / "alertmanager.yml").read_text())
     [webhook] = rendered["receivers"][0]["webhook_configs"]
     assert webhook["url"] == "http://127.0.0.1:18088/api/alerts/webhook"
+    assert webhook["http_config"] == {"authorization": {"credentials_file": str(token)}}
     assert "--web.listen-address=127.0.0.1:19093" in command.argv
 
 

@@ -1,7 +1,6 @@
 """Who may call an API: one bearer token (RFC 6750), and pages of other sites never."""
 
 import hmac
-import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,10 +11,9 @@ from pydantic_settings import BaseSettings
 
 from iiot.errors import SettingsError
 from iiot.telemetry import problem
+from iiot.token_file import read_token
 
 _INVALID: Final = ', error="invalid_token"'
-# What a URL takes as it is: clients that can set no header put the token there.
-_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,512}", re.ASCII)
 
 
 class ApiSettings(BaseSettings):
@@ -57,14 +55,7 @@ class Access:
             if not settings.api_reads_open:
                 raise SettingsError(["API_READS_OPEN=False: needs a token: set API_TOKEN_FILE"])
             return cls()
-        try:
-            token = file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as exc:
-            raise SettingsError([f"API_TOKEN_FILE={str(file)!r}: cannot be read: {exc}"]) from exc
-        if not _TOKEN.fullmatch(token):
-            allowed = "one line of 16 to 512 letters, digits and . _ ~ -"
-            raise SettingsError([f"API_TOKEN_FILE={str(file)!r}: must hold {allowed}"])
-        return cls(token, reads_open=settings.api_reads_open)
+        return cls(read_token("API_TOKEN_FILE", file), reads_open=settings.api_reads_open)
 
     @property
     def details(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Alertmanager as a process, with the repository's routes; optional, as Prometheus is."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,17 +11,22 @@ PROGRAM = "prometheus-alertmanager"
 """As Debian names it, since another package there is called alertmanager."""
 
 
-def prepare(directory: Path, config: Path, ports: Ports) -> Command:
+_CREDENTIALS = "/etc/alertmanager/secrets/token"
+
+
+def prepare(directory: Path, config: Path, ports: Ports, token_file: Path) -> Command:
     """Write the configuration with local addresses and return how to start Alertmanager with it.
 
     Args:
         directory: working directory; keeps silences and what was sent.
         config: the repository's `prometheus/` directory.
         ports: where the parts listen.
+        token_file: holds what the console asks for.
     """
     text = (config / "alertmanager.yml").read_text()
     rendered = directory / "alertmanager.yml"
-    rendered.write_text(text.replace("http://console:8088", f"http://127.0.0.1:{ports.http('console')}"))
+    text = text.replace("http://console:8088", f"http://127.0.0.1:{ports.http('console')}")
+    rendered.write_text(text.replace(_CREDENTIALS, json.dumps(str(token_file))))
     return Command(
         (
             shutil.which(PROGRAM) or PROGRAM,

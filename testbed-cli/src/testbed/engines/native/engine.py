@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from iiot import certs
+from iiot.token_file import ensure_token
 from testbed.engines.base import EngineError, PartStatus, UpOptions
 from testbed.engines.native import alertmanager, grafana, kafka, logs, packages, paths
 from testbed.engines.native.errors import PackageError
@@ -135,6 +136,7 @@ class NativeEngine:
             bridges=options.bridges or 1,
         )
         certs.create_authority(self.directory / "certs")
+        ensure_token(self.directory / "certs" / "alerts" / "token")
         (self.directory / "logs").mkdir(exist_ok=True)
         plan.save(self.directory)
 

@@ -88,6 +88,7 @@ class _Builder:
         self.ports = plan.ports
         self.state = paths.state()
         self.certs = self.state / "certs"
+        self.alerts_token = self.certs / "alerts" / "token"
         self.brokers = f"127.0.0.1:{self.ports.of(KAFKA)['kafka']}"
 
     def data(self, name: str) -> Path:
@@ -169,7 +170,10 @@ class _Builder:
         urls = self._urls(*_URLS)
         bridges = (self.ports.http(name) for name in bridge_names(self.plan.bridges))
         urls[_URLS[BRIDGE]] = ",".join(f"http://127.0.0.1:{port}" for port in bridges)
-        token: dict[str, object] = {"API_TOKEN_FILE": self.plan.token_file}
+        token: dict[str, object] = {
+            "API_TOKEN_FILE": self.plan.token_file,
+            "ALERTS_TOKEN_FILE": self.alerts_token,
+        }
         return self.service("console", {**urls, **token, "KAFKA_BROKERS": self.brokers})
 
     def connect(self) -> Part:
@@ -213,10 +217,10 @@ class _Builder:
         return self._python("testbed-exporter", "testbed.exporter", environment, ("topics",))
 
     def alertmanager(self) -> Part:
-        directory = self.data("alertmanager")
+        directory, config = self.data("alertmanager"), paths.root() / "prometheus"
         return Part(
             "alertmanager",
-            lambda: alertmanager.prepare(directory, paths.root() / "prometheus", self.ports),
+            lambda: alertmanager.prepare(directory, config, self.ports, self.alerts_token),
             answers(f"http://127.0.0.1:{self.ports.http('alertmanager')}/-/ready"),
             ports=self.ports.of("alertmanager"),
         )
