@@ -14,7 +14,9 @@ from iiot.http_guard import HOST_NAME
 class ServiceSettings(BaseSettings):
     """What every service needs; a field `log_level` is the variable `LOG_LEVEL`."""
 
-    model_config = SettingsConfigDict(env_prefix="", case_sensitive=False, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="", case_sensitive=False, extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -25,7 +25,7 @@ MAX_SHOWN = 200
 class StrictModel(BaseModel):
     """A mapping in a file: unknown fields are errors, values are read-only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 M = TypeVar("M", bound=StrictModel)

@@ -1,32 +1,38 @@
-"""The commands of `./testbed`."""
+"""The command line as Typer knows it."""
+
+from collections.abc import Iterable
+from importlib import import_module
 
 import typer
 
-from testbed import certificates, check, lock, operate, topics, up
-from testbed.bench.command import app as bench
-from testbed.experiments.command import app as experiment
-from testbed.logs.command import logs
-from testbed.monitor.command import monitor
-from testbed.sparkplug_lint.command import sparkplug_lint
-from testbed.verify.command import verify
+from testbed.commands import ABOUT, COMMANDS
 
-app = typer.Typer(
-    name="./testbed",
-    help="LwM2M and Sparkplug B on one MQTT connection per device: start it, watch it, check it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-)
-app.command()(up.up)
-app.command()(operate.status)
-app.command()(logs)
-app.command()(operate.down)
-app.command()(monitor)
-app.command()(verify)
-app.command("sparkplug-lint")(sparkplug_lint)
-app.command("test")(check.run)
-app.command()(lock.lock)
-app.add_typer(certificates.app, name="certs")
-app.add_typer(bench, name="bench")
-app.add_typer(experiment, name="experiment")
-app.command(hidden=True)(topics.topics)
+
+def make_app(names: Iterable[str]) -> typer.Typer:
+    """The program with these commands; the code of others is not loaded."""
+    made = typer.Typer(
+        name="./testbed",
+        help=ABOUT,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,
+    )
+    made.callback()(_keep_names)
+    for name in names:
+        entry = COMMANDS[name]
+        found = getattr(import_module(entry.module), entry.attribute)
+        if entry.group:
+            made.add_typer(found, name=name)
+        else:
+            made.command(name, hidden=entry.hidden)(found)
+    return made
+
+
+def _keep_names() -> None:
+    """Makes Typer ask for a command's name also where there is only one command."""
+
+
+def __getattr__(name: str) -> typer.Typer:
+    if name == "app":
+        return make_app(COMMANDS)
+    raise AttributeError(name)

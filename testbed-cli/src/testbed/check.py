@@ -81,10 +81,16 @@ def run_tests(command: tuple[str, ...]) -> int:
     """Run the tests and end what they leave when one of their processes dies; returns the exit code."""
     run = str(uuid.uuid4())
     environment = {**os.environ, RUN_VARIABLE: run}
-    tests = subprocess.run(command, cwd=paths.root(), env=environment, check=False)
-    if left := carrying(RUN_VARIABLE, run):
-        stop(left)
-        typer.echo(f"left running by the tests, ended: {len(left)}", err=True)
+    with subprocess.Popen(command, cwd=paths.root(), env=environment) as tests:
+        try:
+            tests.wait()
+        except KeyboardInterrupt:
+            tests.wait()  # Ctrl-C reaches it as well: it says how far it came, and cleans up
+            raise
+        finally:
+            if left := carrying(RUN_VARIABLE, run):
+                stop(left)
+                typer.echo(f"left running by the tests, ended: {len(left)}", err=True)
     return tests.returncode
 
 

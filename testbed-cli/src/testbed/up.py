@@ -30,6 +30,12 @@ RESTARTS_TOLERATED: Final = 4
 """A part that has ended this often before it was ever healthy will not make it."""
 
 
+def profile_names() -> list[str]:
+    """Fleet profiles that come with the simulator; none where its source is not there, as in containers."""
+    directory = paths.root() / "device-simulator" / "src" / "device_simulator" / "profiles"
+    return sorted(file.stem for file in directory.glob("*.yaml"))
+
+
 class StartError(IiotError):
     """The parts were started but do not work."""
 
@@ -43,13 +49,19 @@ def up(
         choose.EngineChoice,
         typer.Option(help="docker: containers; native: processes; auto: docker if it works."),
     ] = choose.EngineChoice.AUTO,
-    devices: Annotated[int | None, typer.Option(min=1, help="Simulated devices [default: 2].")] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Simulated devices.", show_default="2, or DEVICE_COUNT")
+    ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Name of a fleet profile, or the path of a YAML file.")
+        str | None,
+        typer.Option(
+            help=f"A fleet profile: {', '.join(profile_names())}, or the path of a YAML file.",
+            show_default="default, or PROFILE",
+        ),
     ] = None,
     bridges: Annotated[
         int | None,
-        typer.Option(min=1, max=MAX_BRIDGES, help="Bridges that share the devices [default: 1]."),
+        typer.Option(min=1, max=MAX_BRIDGES, help="Bridges that share the devices.", show_default="1"),
     ] = None,
 ) -> None:
     """Start the testbed; return when all parts are healthy and messages arrive in all Kafka topics."""

@@ -20,6 +20,7 @@ from testbed.bench.registrations import registrations
 from testbed.bench.report import machine
 from testbed.bench.rig import running_rig
 from testbed.bench.rivals import bridges
+from testbed.finite import finite
 
 app = typer.Typer(help="Measure a part under load, with everything on this machine.", no_args_is_help=True)
 for _command in (bridges, events, read, registrations, profiles, host):
@@ -45,8 +46,8 @@ def bridge(
     topics: Annotated[int, typer.Option(min=1, max=65_536, help="MQTT topics, so devices and keys.")] = 100,
     partitions: Annotated[int, typer.Option(min=1, max=1_000, help="Partitions of the Kafka topic.")] = 6,
     rate: Annotated[int, typer.Option(min=0, help="Messages per second; 0: as many as pass.")] = 0,
-    seconds: Annotated[float, typer.Option(min=1, help="Measured span of a run.")] = 10.0,
-    warmup: Annotated[float, typer.Option(min=0, help="Seconds of load before it.")] = 5.0,
+    seconds: Annotated[float, typer.Option(callback=finite, min=1, help="Measured span of a run.")] = 10.0,
+    warmup: Annotated[float, typer.Option(callback=finite, min=0, help="Seconds of load before it.")] = 5.0,
     settling: Settle = 90.0,
     runs: Annotated[int, typer.Option(min=1, max=100, help="Runs; the median is reported.")] = 3,
     qos: Annotated[

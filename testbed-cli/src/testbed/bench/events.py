@@ -17,6 +17,7 @@ from testbed.bench.parts import Parts, get_json, running_parts
 from testbed.bench.report import Figures
 from testbed.bench.usage import microseconds_per
 from testbed.engines.native.errors import PartError
+from testbed.finite import finite
 
 PAGE: Final = 1000
 _GENERATOR: Final = "testbed.bench.http_load"
@@ -24,7 +25,9 @@ _GENERATOR: Final = "testbed.bench.http_load"
 
 def events(
     connections: Annotated[int, typer.Option(min=1, max=1000, help="Kept open where many clients ask.")] = 64,
-    rate: Annotated[float, typer.Option(min=1, help="Requests per second where the rate is fixed.")] = 4400,
+    rate: Annotated[
+        float, typer.Option(callback=finite, min=1, help="Requests per second where the rate is fixed.")
+    ] = 4400,
     filled: Annotated[
         int, typer.Option("--events", min=PAGE, max=1_000_000, help="Events in the feed.")
     ] = 20_000,

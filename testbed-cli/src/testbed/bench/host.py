@@ -13,6 +13,7 @@ from testbed.bench.options import AsJson, Runs, conclude, in_good_order
 from testbed.bench.parts import Parts, get_json, get_text, running_parts
 from testbed.bench.plant_load import PlantLoad
 from testbed.bench.usage import cpu_of, microseconds_per, resident_bytes
+from testbed.finite import finite
 
 _POLL: Final = 0.1
 _SETTLE_TIMEOUT: Final = 60.0
@@ -29,7 +30,9 @@ def host(
     messages: Annotated[
         int, typer.Option(min=100, max=10_000_000, help="DDATA messages of three metrics in a run.")
     ] = 100_000,
-    rate: Annotated[float, typer.Option(min=0, help="DDATA per second; 0: as many as pass.")] = 10_000,
+    rate: Annotated[
+        float, typer.Option(callback=finite, min=0, help="DDATA per second; 0: as many as pass.")
+    ] = 10_000,
     runs: Runs = 5,
     as_json: AsJson = False,
 ) -> None:

@@ -11,13 +11,20 @@ from rich.console import Console
 
 from iiot.errors import IiotError
 from testbed.bench.report import Figures, show
+from testbed.finite import finite
 
-Seconds = Annotated[float, typer.Option(min=0.5, help="Measured span of a run.")]
+Seconds = Annotated[float, typer.Option(callback=finite, min=0.5, help="Measured span of a run.")]
 Settle = Annotated[
     float,
-    typer.Option("--settle", min=0, max=600, help="Seconds at most, at first, until Kafka gets no cheaper."),
+    typer.Option(
+        "--settle",
+        callback=finite,
+        min=0,
+        max=600,
+        help="Seconds at most, at first, until Kafka gets no cheaper.",
+    ),
 ]
-Warmup = Annotated[float, typer.Option(min=0, help="Seconds of load before it.")]
+Warmup = Annotated[float, typer.Option(callback=finite, min=0, help="Seconds of load before it.")]
 Runs = Annotated[int, typer.Option(min=1, max=100, help="Runs; the median is reported.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Say = Callable[[str], None]

@@ -15,6 +15,7 @@ from testbed.bench.registrations import Profile
 from testbed.bench.report import Figures
 from testbed.bench.usage import cpu_of, microseconds_per
 from testbed.bench.wire_size import measure_sizes
+from testbed.finite import finite
 
 _NEVER: Final = 86_400
 _QUIET: Final[dict[str, object]] = {
@@ -26,7 +27,9 @@ _QUIET: Final[dict[str, object]] = {
 
 def profiles(
     devices: Annotated[int, typer.Option(min=1, max=1000, help="Devices that send and are read.")] = 20,
-    rate: Annotated[float, typer.Option(min=1, max=5000, help="Sends per second of all together.")] = 1000,
+    rate: Annotated[
+        float, typer.Option(callback=finite, min=1, max=5000, help="Sends per second of all together.")
+    ] = 1000,
     seconds: Seconds = 5.0,
     warmup: Warmup = 1.0,
     runs: Runs = 5,

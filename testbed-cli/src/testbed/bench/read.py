@@ -12,6 +12,7 @@ from testbed.bench.parts import running_parts
 from testbed.bench.registrations import Profile
 from testbed.bench.report import Figures
 from testbed.bench.usage import percent_of
+from testbed.finite import finite
 
 
 def read(
@@ -21,7 +22,8 @@ def read(
         bool, typer.Option(help="Run Kafka, the bridge and the Sparkplug host as well.")
     ] = False,
     rate: Annotated[
-        float, typer.Option(min=0, help="Reads per second; 0: one client that asks again at once.")
+        float,
+        typer.Option(callback=finite, min=0, help="Reads per second; 0: one client that asks again at once."),
     ] = 0,
     seconds: Seconds = 10.0,
     warmup: Warmup = 2.0,

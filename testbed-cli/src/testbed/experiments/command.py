@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from iiot.errors import IiotError
+from iiot.errors import IiotError, InvalidValueError
 from testbed.engines import choose
 from testbed.engines.base import Engine, EngineError
 from testbed.engines.docker import DockerEngine
@@ -60,8 +60,9 @@ def run(
     errors = Console(stderr=True)
     try:
         parameters = _parameters(given or [], seconds)
-        if name in EXPERIMENTS:
-            EXPERIMENTS[name].check(parameters)
+        if name not in EXPERIMENTS:
+            raise InvalidValueError("experiment", name, f"one of {', '.join(EXPERIMENTS)}")
+        EXPERIMENTS[name].check(parameters)
     except IiotError as exc:
         raise _refuse(errors, exc, EXIT_USAGE) from exc
     try:

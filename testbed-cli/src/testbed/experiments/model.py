@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from iiot.budgets import DIGITS
 from iiot.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Number:
         Raises:
             InvalidValueError: it is no such number.
         """
-        if isinstance(value, str) and value.strip().isdecimal():
+        if isinstance(value, str) and value.strip().isdecimal() and len(value) <= DIGITS:
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high:
             return value

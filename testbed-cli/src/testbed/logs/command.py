@@ -29,7 +29,8 @@ def logs(
             "--lines",
             "-n",
             min=0,
-            help=f"Last lines of each part [default: {LINES}; with --since or --grep all].",
+            help="Last lines of each part.",
+            show_default=f"{LINES}; with --since or --grep all",
         ),
     ] = None,
     since: Annotated[

@@ -11,6 +11,7 @@ from rich.console import Console
 from iiot.errors import SettingsError
 from testbed.engines import choose
 from testbed.engines.native.engine import NativeEngine
+from testbed.finite import finite
 from testbed.monitor import view
 from testbed.monitor.collect import Collector
 from testbed.monitor.places import Places, find
@@ -25,7 +26,9 @@ _NO_TERMINAL: Final = (
 
 
 def monitor(
-    interval: Annotated[float, typer.Option(min=0.2, max=60, help="Seconds between two looks.")] = 1.0,
+    interval: Annotated[
+        float, typer.Option(callback=finite, min=0.2, max=60, help="Seconds between two looks.")
+    ] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Print one look as text and end.")] = False,
 ) -> None:
     """Watch connections, rates, topics and the newest messages.

@@ -21,6 +21,7 @@ from iiot.sparkplug.lint.report import as_json, violations
 from testbed import view
 from testbed.engines.native import paths
 from testbed.engines.native.ports import Ports
+from testbed.finite import finite
 from testbed.sparkplug_lint import observe, show
 
 EXIT_VIOLATIONS: Final = 1
@@ -48,7 +49,7 @@ def sparkplug_lint(
     mqtt_version: Annotated[
         str, typer.Option(help="5, or 3.1.1, which hides whether STATE is retained.")
     ] = "5",
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long to watch.")] = 30.0,
+    seconds: Annotated[float, typer.Option(callback=finite, min=0.1, help="How long to watch.")] = 30.0,
     group: Annotated[str | None, typer.Option(help="Only this Sparkplug group, and all hosts.")] = None,
     primary_host: Annotated[
         str | None, typer.Option(help="Id of the host that all edge nodes are configured to wait for.")

@@ -18,10 +18,12 @@ from testbed.engines.base import Engine, EngineError
 from testbed.engines.docker import DockerEngine
 from testbed.engines.native.engine import NativeEngine
 from testbed.engines.native.ports import Ports
+from testbed.finite import finite
 from testbed.verify import report, window
 from testbed.verify.devices import SimulatorsError, parse_addresses
 from testbed.verify.live import run_watch
 from testbed.verify.plot import as_svg
+from testbed.verify.stop import Stop
 from testbed.verify.watch import WatchPlan
 
 EXIT_LOST: Final = 1
@@ -45,13 +47,20 @@ class VerifySettings(KafkaSettings):
 def verify(
     seconds: Annotated[
         float | None,
-        typer.Option(min=0.5, help="Length; 60, or with --watch until Ctrl-C.", show_default=False),
+        typer.Option(
+            callback=finite, min=0.5, help="Length.", show_default="60, or with --watch until Ctrl-C"
+        ),
     ] = None,
     patience: Annotated[
-        float, typer.Option(min=0.5, help="Seconds without an arrival until what is missing counts as lost.")
+        float,
+        typer.Option(
+            callback=finite, min=0.5, help="Seconds without an arrival until what is missing counts as lost."
+        ),
     ] = 30.0,
     watch: Annotated[bool, typer.Option("--watch", help="Show all the time how the books stand.")] = False,
-    every: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds between looks of --watch.")] = 5.0,
+    every: Annotated[
+        float, typer.Option(callback=finite, min=0.5, max=3600, help="Seconds between looks of --watch.")
+    ] = 5.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON; with --watch a line for each look.")
     ] = False,
@@ -62,6 +71,8 @@ def verify(
     ] = None,
 ) -> None:
     """Account in Kafka for every message that every device sends during a window.
+
+    Ctrl-C ends the window early, with its result; once more does not wait for what is on its way.
 
     Exit status: 0 everything arrived; 1 something was lost; 2 wrong usage; 3 the testbed is not running;
     4 no device sent anything.
@@ -173,7 +184,11 @@ def _measure(plan: window.Plan, console: Console) -> window.Result:
                 note=f"{progress.delivered:,} records",
             )
 
-        return asyncio.run(window.measure(plan, show))
+        return asyncio.run(_interruptible(plan, show))
+
+
+async def _interruptible(plan: window.Plan, show: window.ProgressHandler) -> window.Result:
+    return await window.measure(plan, show, Stop.on_signals())
 
 
 def _explain(error: IiotError) -> tuple[int, str]:

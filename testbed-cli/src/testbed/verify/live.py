@@ -1,7 +1,6 @@
 """`./testbed verify --watch`: the books on a terminal, as lines, or as JSON lines."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -16,7 +15,8 @@ from rich.text import Text
 from testbed.verify import report
 from testbed.verify.histogram import Histogram
 from testbed.verify.ledger import PathTotals, Verdict
-from testbed.verify.watch import Snapshot, Stop, WatchPlan, watch
+from testbed.verify.stop import Stop
+from testbed.verify.watch import Snapshot, WatchPlan, watch
 from testbed.verify.window import Result
 
 HINT: Final = "Ctrl-C ends it and says how it was; once more does not wait for what is on its way"
@@ -37,15 +37,7 @@ def run_watch(plan: WatchPlan, console: Console, *, as_json: bool) -> Result:
 
 
 async def _run(plan: WatchPlan, show: Callable[[Snapshot], None]) -> Result:
-    stop = Stop(asyncio.Event(), asyncio.Event())
-
-    def on_signal() -> None:
-        (stop.now if stop.asked.is_set() else stop.asked).set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    return await watch(plan, stop, show)
+    return await watch(plan, Stop.on_signals(), show)
 
 
 def as_json(snapshot: Snapshot) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from testbed.verify.history import History
 from testbed.verify.ledger import Verdict
 from testbed.verify.paths import PATH_OF_TOPIC
 from testbed.verify.source import RecordSource
+from testbed.verify.stop import Stop
 from testbed.verify.window import NothingSentError, Result, vanished_note
 
 
@@ -53,14 +54,6 @@ class Snapshot(NamedTuple):
     rate: float
     recent: Mapping[str, Histogram]
     problems: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """How someone ends a watch: `asked` lets what is on its way arrive, `now` does not wait for it."""
-
-    asked: asyncio.Event
-    now: asyncio.Event
 
 
 async def watch(plan: WatchPlan, stop: Stop, on_snapshot: Callable[[Snapshot], None]) -> Result:

@@ -16,6 +16,7 @@ from testbed.verify.history import History, Sample
 from testbed.verify.ledger import Ledger, Verdict
 from testbed.verify.paths import PATH_OF_TOPIC, read_record
 from testbed.verify.source import RecordSource
+from testbed.verify.stop import Stop
 
 ASK_EVERY: Final = 2.0
 """Seconds between questions to the simulators during the window; a restart shows between two of them."""
@@ -71,8 +72,13 @@ def vanished_note(verdict: Verdict) -> list[str]:
     return [f"{count} devices gave no last count; what was seen of them counts"] if count else []
 
 
-async def measure(plan: Plan, on_progress: ProgressHandler) -> Result:
+async def measure(plan: Plan, on_progress: ProgressHandler, stop: Stop | None = None) -> Result:
     """Run a window and balance its books.
+
+    Args:
+        plan: what to measure.
+        on_progress: told how far it is.
+        stop: ends the window before its time.
 
     Raises:
         KafkaError: no broker answers, or a topic is missing.
@@ -84,19 +90,25 @@ async def measure(plan: Plan, on_progress: ProgressHandler) -> Result:
     await asyncio.to_thread(source.__enter__)
     try:
         async with open_session() as session:
-            return await _Window(plan, source, session, on_progress).run()
+            return await _Window(plan, source, session, on_progress, stop or Stop()).run()
     finally:
         source.__exit__()
 
 
 class _Window:
     def __init__(
-        self, plan: Plan, source: RecordSource, session: aiohttp.ClientSession, on_progress: ProgressHandler
+        self,
+        plan: Plan,
+        source: RecordSource,
+        session: aiohttp.ClientSession,
+        on_progress: ProgressHandler,
+        stop: Stop,
     ) -> None:
         self._plan = plan
         self._source = source
         self._session = session
         self._on_progress = on_progress
+        self._stop = stop
         self._ledger = Ledger([])
         self._history = History()
         self._ending = False
@@ -117,9 +129,14 @@ class _Window:
         finally:
             self._ending = True
             await following  # never cancelled: its thread would go on using a closed consumer
+        stopped = self._stop.asked.is_set()
         if not verdict.sent:
+            if stopped:
+                raise KeyboardInterrupt  # nothing was measured yet that could be shown
             raise NothingSentError(f"{verdict.devices} devices sent nothing in {seconds:.0f} s")
-        return Result(verdict, seconds, [*end.problems, *vanished_note(verdict)], self._history.samples)
+        early = [f"ended by hand after {seconds:.0f} of {self._plan.seconds:g} s"] if stopped else []
+        problems = [*early, *end.problems, *vanished_note(verdict)]
+        return Result(verdict, seconds, problems, self._history.samples)
 
     async def _follow(self) -> None:
         while not self._ending:
@@ -131,14 +148,16 @@ class _Window:
 
     async def _measure(self, began: float) -> None:
         next_question = began + ASK_EVERY
-        while (now := time.monotonic()) < began + self._plan.seconds:
+        while (now := time.monotonic()) < began + self._plan.seconds and not self._stop.asked.is_set():
             self._on_progress(Progress("measuring", now - began, self._ledger.delivered))
             if now >= next_question:
                 next_question = now + ASK_EVERY
                 with suppress(SimulatorsError):
                     self._ledger.count((await read_counters(self._session, self._plan.simulators)).counters)
                 self._history.add(now - began, self._ledger.verdict(max_missing=0))
-            await asyncio.sleep(min(0.2, max(0.0, began + self._plan.seconds - time.monotonic())))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(0.2, max(0.0, began + self._plan.seconds - time.monotonic()))):
+                    await self._stop.asked.wait()
 
     async def _settle(self, window_began: float) -> Verdict:
         began = progressed = time.monotonic()
@@ -147,7 +166,7 @@ class _Window:
             now = time.monotonic()
             if self._ledger.delivered != delivered:
                 delivered, progressed = self._ledger.delivered, now
-            elif now - progressed > self._plan.patience:
+            elif now - progressed > self._plan.patience or self._stop.now.is_set():
                 break
             self._on_progress(Progress("waiting", now - began, delivered))
             await asyncio.sleep(BALANCE_EVERY)
@@ -165,6 +184,6 @@ class _Window:
                 answers = await read_counters(self._session, self._plan.simulators)
             except SimulatorsError as exc:
                 answers = Answers(problems=[str(exc)])
-            if not answers.problems or time.monotonic() > deadline:
+            if not answers.problems or time.monotonic() > deadline or self._stop.asked.is_set():
                 return answers
             await asyncio.sleep(0.5)

@@ -1,0 +1,23 @@
+"""From the words of a command line to a command."""
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from testbed.commands import COMMANDS, PROGRAM, overview
+
+EXIT_USAGE: Final = 2
+_HELP: Final = ("--help", "-h", "help")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; returns the exit status."""
+    if not arguments or arguments[0] in _HELP:
+        sys.stdout.write(overview() + "\n")
+        return 0 if arguments else EXIT_USAGE
+    from testbed.app import make_app  # it takes longer than all that help needs
+
+    # With a name that is none, all of them are there to compare it with.
+    wanted = [arguments[0]] if arguments[0] in COMMANDS else [*COMMANDS]
+    status = make_app(wanted)(list(arguments), prog_name=PROGRAM, standalone_mode=True)
+    return int(status or 0)
