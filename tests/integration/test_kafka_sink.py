@@ -8,6 +8,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from iiot.budgets import RECORD_BYTES
 from iiot.errors import KafkaError
 from iiot.kafka import KafkaSink, TopicSpec, cloud_event_headers, ensure_topics, is_refusal, topic_differences
 from support import accepts_connections, eventually, free_port, wait_until
@@ -89,7 +90,7 @@ async def test_a_record_too_large_for_the_client_is_not_taken(kafka, topic):
     reports = Reports()
     async with KafkaSink(kafka, "test") as sink:
         with pytest.raises(KafkaError) as caught:
-            sink.produce(topic, b"k", bytes(1_100_000), [], reports)
+            sink.produce(topic, b"k", bytes(RECORD_BYTES), [], reports)
         assert is_refusal(str(caught.value))
         assert sink.in_flight == 0
         sink.produce(topic, b"k", b"next", [], reports)

@@ -22,6 +22,15 @@ repeated, bytes become base64); a few bytes that make more are no telemetry."""
 RECORD_BYTES: Final = OUTPUT_BYTES + 64 * 1024
 """A Kafka record with key and headers; producers, topics and brokers take this much."""
 
+BATCH_BYTES: Final = RECORD_BYTES + 4 * 1024
+"""What a topic and a broker have to take: Kafka counts the batch around the record as well."""
+
+QUEUE_BYTES: Final = 64 * 1024 * 1024
+"""Records that a producer holds until Kafka has them; whoever produces waits when there are more."""
+
+LETTER_PAYLOAD_BYTES: Final = OUTPUT_BYTES // 4 * 3
+"""How much of a payload a dead letter carries, in base64: all of every MQTT message."""
+
 METRICS: Final = 20_000
 """Metrics of one Sparkplug message: births of large edge nodes have some thousands; a setting raises it."""
 

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
+from iiot.budgets import QUEUE_BYTES, RECORD_BYTES
 from iiot.errors import KafkaError
 from iiot.telemetry import get_logger
 
@@ -22,7 +23,16 @@ FLUSH_TIMEOUT: Final = 4.0
 """Seconds that closing waits for what is in flight; SIGTERM is to be handled within 5 s."""
 ADMIN_TIMEOUT: Final = 30.0
 
-_REFUSALS: Final = ("MSG_SIZE_TOO_LARGE", "INVALID_RECORD", "_BAD_MSG", "INVALID_MSG_SIZE")
+PARTITIONER: Final = "murmur2_random"
+"""That of the Java clients and of Redpanda Connect: a key has the same partition number in the topics of all
+writers, as long as the topics have the same number of partitions. A record without key goes anywhere."""
+
+_TOO_LARGE: Final = ("MSG_SIZE_TOO_LARGE", "INVALID_MSG_SIZE", "RECORD_LIST_TOO_LARGE")
+_REFUSALS: Final = (
+    *_TOO_LARGE, "INVALID_RECORD", "_BAD_MSG", "_INVALID_ARG", "TOPIC_EXCEPTION", "POLICY_VIOLATION",
+    "INVALID_TIMESTAMP", "UNSUPPORTED_FOR_MESSAGE_FORMAT",
+)  # fmt: skip
+_TOPIC_MISSING: Final = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "TOPIC_AUTHORIZATION_FAILED")
 
 Headers = list[tuple[str, str | bytes | None]]
 DeliveryHandler = Callable[[str | None], None]
@@ -58,7 +68,10 @@ class KafkaSink:
                 "acks": "all",
                 "message.timeout.ms": 0,
                 "linger.ms": 5,
+                "partitioner": PARTITIONER,
+                "message.max.bytes": RECORD_BYTES,
                 "queue.buffering.max.messages": 200_000,
+                "queue.buffering.max.kbytes": QUEUE_BYTES // 1024,
                 "reconnect.backoff.max.ms": 2_000,
                 "statistics.interval.ms": 1_000,
                 "stats_cb": self._on_statistics,
@@ -130,8 +143,18 @@ class KafkaSink:
 
 
 def is_refusal(error: str) -> bool:
-    """Whether an error of `KafkaSink.produce` or a delivery report blames the record itself."""
+    """Whether an error of `KafkaSink.produce` or a delivery report is for good: no retry can mend it."""
     return error.startswith(_REFUSALS)
+
+
+def is_too_large(error: str) -> bool:
+    """Whether a smaller record could be taken."""
+    return error.startswith(_TOO_LARGE)
+
+
+def is_topic_missing(error: str) -> bool:
+    """Whether Kafka answers, but has no such topic or keeps it from us, which somebody may mend."""
+    return error.startswith(_TOPIC_MISSING)
 
 
 def _describe(error: ClientError) -> str:

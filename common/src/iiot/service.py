@@ -47,6 +47,7 @@ class Service:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.loop_watch = LoopWatch(self.registry)
+        self.registry.register(telemetry.MESSAGE_FAILURES)
         build = Gauge(
             "iiot_build_info",
             "1; which build of the testbed this is",

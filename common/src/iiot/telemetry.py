@@ -32,6 +32,13 @@ IDLE_TIMEOUT = 75
 SEND_TIMEOUT = 30
 """Seconds in which a client must take some of an answer; else the kernel resets its connection."""
 
+MESSAGE_FAILURES = Counter(
+    "iiot_message_failures",
+    "MQTT messages that tripped over a fault of the service itself; logged, and acknowledged",
+    registry=None,
+)
+"""One for the process; in the registry of every service."""
+
 Logger = structlog.stdlib.BoundLogger
 
 

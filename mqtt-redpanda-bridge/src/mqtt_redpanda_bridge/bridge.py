@@ -102,8 +102,8 @@ class Bridge:
 
     @property
     def kafka_connected(self) -> bool:
-        """Whether Kafka is reachable and takes records."""
-        return self._sink.connected and not self._pump.stalled
+        """Whether Kafka is reachable; it may refuse records all the same, see `stalled`."""
+        return self._sink.connected
 
     async def run(self) -> None:
         """Bridge until the service stops."""
@@ -323,8 +323,10 @@ class Bridge:
     def _health(self) -> HealthReport:
         pump = self._pump
         kafka = "connected" if self.kafka_connected else pump.last_error or "not reachable"
+        if self.kafka_connected and pump.stalled:
+            kafka = f"connected, but does not take records of {pump.stalled[0].topic}: {pump.last_error}"
         return HealthReport(
-            healthy=self.mqtt_connected and self.kafka_connected,
+            healthy=self.mqtt_connected and self.kafka_connected and not pump.stalled,
             details={
                 "mqtt": {"connected": self.mqtt_connected, "detail": self._mqtt_state},
                 "kafka": {"connected": self.kafka_connected, "detail": kafka},

@@ -1,16 +1,17 @@
 """From an MQTT message to a Kafka record: key, value, headers; one encoder per MQTT topic, reused."""
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import orjson
 
+from iiot import dead_letters
 from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
-from iiot.budgets import BudgetError
+from iiot.budgets import LETTER_PAYLOAD_BYTES, BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
+from iiot.json_nesting import check_nesting
 from iiot.kafka import Headers
 from iiot.sparkplug.births import BirthCatalog, is_removal
 from iiot.sparkplug.output import check_output
@@ -27,9 +28,6 @@ from mqtt_redpanda_bridge.store import Store
 
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/x-protobuf"
-DEAD_LETTER_BYTES: Final = 64 * 1024
-"""How much of a payload a dead letter carries."""
-MAX_REASON: Final = 500
 _OPERATIONS = {
     "reg": "register",
     "dereg": "deregister",
@@ -251,10 +249,11 @@ class Lwm2mJson:
             raise DecodeError(f"not JSON: {exc}") from exc
         if not isinstance(content, dict):
             raise DecodeError(f"a JSON object was expected, got {type(content).__name__}")
+        check_nesting(payload, "payload")
         sent, seq = content.get("timestamp"), content.get("seq")
         time_ms = sent if type(sent) is int else now_ms
         self._states.lwm2m(self._endpoint, self._operation, content, now_ms)
-        # The payload's own bytes: valid JSON may be nested deeper than the serializer goes.
+        # The payload's own bytes: they need no second serializing.
         value = b'%s"timestamp":%d,"payload":%s}' % (self._opening, time_ms, payload or b"{}")
         return value, self._headers.at(str(seq) if type(seq) is int else None, time_ms)
 
@@ -281,16 +280,19 @@ _ENCODERS: dict[Format, Callable[[Route, str, Context], Encoder]] = {
 }
 
 
-def dead_letter(topic: str, payload: bytes, reason: str, subject: str, now_ms: int) -> tuple[bytes, Headers]:
-    """Value and headers of the record that tells of a message nobody could deliver."""
-    reason = reason[:MAX_REASON]
-    value = orjson.dumps(
-        {
-            "topic": topic,
-            "reason": reason,
-            "size": len(payload),
-            "payload_base64": base64.b64encode(payload[:DEAD_LETTER_BYTES]).decode(),
-        }
-    )
+def dead_letter(
+    topic: str, payload: bytes, reason: str, subject: str, now_ms: int, limit: int = LETTER_PAYLOAD_BYTES
+) -> tuple[bytes, Headers]:
+    """Value and headers of the record that tells of a message nobody could deliver.
+
+    Args:
+        topic: where it came from.
+        payload: of which the record has `limit` bytes.
+        reason: in words.
+        subject: the device id, or the topic.
+        now_ms: UTC ms.
+        limit: bytes.
+    """
+    value = dead_letters.write(topic, payload, reason, limit)
     headers = EventHeaders(topic, "iot.dead-letter", subject, JSON).at(None, now_ms)
-    return value, [*headers, ("error", reason)]
+    return value, [*headers, ("error", reason[: dead_letters.REASON_CHARS])]

@@ -19,7 +19,7 @@ _BY_ROUTE = (
     ("received", "MQTT messages taken from the broker"),
     ("redelivered", "Received messages that the broker marked as sent before"),
     ("delivered", "Messages whose record Kafka confirmed"),
-    ("dead_lettered", "Messages whose dead letter Kafka confirmed"),
+    ("dead_lettered", "Messages settled by a dead letter"),
     ("received_bytes", "MQTT payload bytes received"),
     ("delivered_bytes", "Kafka value bytes delivered"),
 )
@@ -67,6 +67,7 @@ class BridgeCollector(Collector):
         for name, text, value in (
             ("unmatched", "Messages that no route took", pump.unmatched),
             ("not_telemetry", "Of servers, and answers to them, on shared topics", pump.not_telemetry),
+            ("lost_letters", "Of the dead-lettered, those whose letter Kafka refused", pump.lost_letters),
             ("kafka_errors", "Records that Kafka failed or refused", pump.kafka_errors),
             ("non_conformant", "Messages on the short Sparkplug topic form", context.non_conformant),
             ("unresolved_metrics", "Metrics passed on without name or datatype", context.unresolved),

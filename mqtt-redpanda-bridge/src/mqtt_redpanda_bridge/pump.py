@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
+from iiot import dead_letters
+from iiot.budgets import LETTER_PAYLOAD_BYTES
 from iiot.errors import DecodeError, KafkaError
 from iiot.in_order import LARGE_BYTES, InOrder, Runner, in_thread
-from iiot.kafka import DeliveryHandler, Headers, is_refusal
+from iiot.kafka import DeliveryHandler, Headers, is_refusal, is_too_large, is_topic_missing
 from iiot.sparkplug.compression import most_bytes
 from iiot.telemetry import get_logger
 from iiot.topics import DEVICE_STATE, dlq
@@ -94,14 +96,18 @@ class Delivery:
     __slots__ = (
         "_pump",
         "headers",
+        "held",
         "is_dead_letter",
         "key",
         "lane",
+        "letter_size",
         "message",
         "number",
         "outstanding",
+        "reason",
         "since",
         "topic",
+        "tries",
         "value",
     )
 
@@ -118,6 +124,10 @@ class Delivery:
         self.value = b""
         self.headers: Headers = []
         self.is_dead_letter = False
+        self.reason = ""
+        self.letter_size = 0
+        self.tries = 0
+        self.held = 0
         self.outstanding = 1
 
     def __call__(self, error: str | None) -> None:
@@ -162,10 +172,13 @@ class Pump:
         not_telemetry: messages of a route that are not for Kafka: what servers say, and answers to them, on
             topics that carry both directions.
         in_flight_bytes: payload bytes received and not settled.
+        held_bytes: memory of what is in flight: payloads, and records twice, since the producer has a copy.
+        lost_letters: of the dead-lettered, messages of which not even a letter without payload could be
+            delivered; a line in the log is all that is left of them.
         kafka_errors: delivery reports and refusals that were errors.
         last_error: the latest of them.
         stalled: deliveries that wait for `retry`, because Kafka failed one of them.
-        under_pressure: more than `max_bytes` are in flight, or were and have not halved.
+        under_pressure: more than `max_bytes` are held, or were and have not halved.
         on_idle: nothing is in flight any more.
         on_stall: Kafka failed a record for a reason that may pass; call `retry` later.
         on_pressure: told of each change of `under_pressure`.
@@ -189,6 +202,8 @@ class Pump:
         self.not_telemetry = 0
         self.in_flight = 0
         self.in_flight_bytes = 0
+        self.held_bytes = 0
+        self.lost_letters = 0
         self.kafka_errors = 0
         self.last_error = ""
         self.stalled: list[Delivery | Companion] = []
@@ -211,7 +226,7 @@ class Pump:
             self.unmatched += 1
             message.ack()
             return
-        topic = lane.route.topic if lane.topic_of is None else lane.topic_of(message.payload)
+        topic = lane.route.topic if lane.topic_of is None else _choose(lane, message)
         if topic is None:
             self.not_telemetry += 1
             message.ack()
@@ -226,19 +241,17 @@ class Pump:
         self.in_flight_bytes += size
         self._number += 1
         delivery = Delivery(self, lane, topic, message, self._number, self._clock())
+        self._hold(delivery)
         work = most_bytes(message.payload)
         if self._order.is_idle and work <= LARGE_BYTES:
             self._encode(delivery)
             self._forward(delivery)
         else:
             self._order.add(work, partial(self._encode, delivery), partial(self._forward, delivery))
-        if self.in_flight_bytes > self._max_bytes and not self.under_pressure:
-            self.under_pressure = True
-            self.on_pressure(True)
 
     def _forward(self, delivery: Delivery) -> None:
-        update = self.context.states.take()
-        companion = None if update is None else Companion(self, delivery, *update)
+        self._hold(delivery)
+        companion = self._companion(delivery)
         self._send(delivery)
         if companion is not None:
             self._send(companion)
@@ -260,8 +273,9 @@ class Pump:
         counters.in_flight -= 1
         self.in_flight -= 1
         self.in_flight_bytes -= len(message.payload)
+        self.held_bytes -= delivery.held
         message.ack()
-        if self.under_pressure and self.in_flight_bytes <= self._max_bytes // 2:
+        if self.under_pressure and self.held_bytes <= self._max_bytes // 2:
             self.under_pressure = False
             self.on_pressure(False)
         if not self.in_flight:
@@ -276,9 +290,12 @@ class Pump:
                 log.warning("device_state_refused", key=delivery.key.decode(), error=error)
                 self.settle(delivery.delivery)
                 return
-            if not delivery.is_dead_letter:
-                self._bury(delivery, error)
-                self._send(delivery)
+            self._bury_smaller(delivery, error)
+            return
+        if isinstance(delivery, Delivery) and delivery.is_dead_letter and is_topic_missing(error):
+            delivery.tries += 1
+            if delivery.tries >= dead_letters.TRIES:
+                self._give_up(delivery, error)
                 return
         self.stalled.append(delivery)
         if len(self.stalled) == 1:
@@ -318,8 +335,50 @@ class Pump:
             log.exception("message_encoding_failed", topic=message.topic, size=len(message.payload))
             self._bury(delivery, f"internal error: {exc!r}")
 
-    def _bury(self, delivery: Delivery, reason: str) -> None:
+    def _companion(self, delivery: Delivery) -> Companion | None:
+        try:
+            update = self.context.states.take()
+        except Exception:
+            log.exception("device_state_failed", topic=delivery.message.topic)
+            return None
+        return None if update is None else Companion(self, delivery, *update)
+
+    def _hold(self, delivery: Delivery) -> None:
+        held = len(delivery.message.payload) + 2 * len(delivery.value)
+        self.held_bytes += held - delivery.held
+        delivery.held = held
+        if self.held_bytes > self._max_bytes and not self.under_pressure:
+            self.under_pressure = True
+            self.on_pressure(True)
+
+    def _bury_smaller(self, delivery: Delivery, error: str) -> None:
+        """Kafka will never take this record: bury the message, or of a dead letter less of the payload."""
+        if not delivery.is_dead_letter:
+            self._bury(delivery, error)
+        elif not is_too_large(error) or not delivery.letter_size:
+            self._give_up(delivery, error)
+            return
+        else:
+            smaller = dead_letters.next_size(min(delivery.letter_size, len(delivery.message.payload)))
+            self._bury(delivery, delivery.reason, smaller or 0)
+        self._hold(delivery)
+        self._send(delivery)
+
+    def _give_up(self, delivery: Delivery, error: str) -> None:
+        self.lost_letters += 1
+        log.error(
+            "dead_letter_not_delivered",
+            topic=delivery.message.topic,
+            size=len(delivery.message.payload),
+            reason=delivery.reason,
+            to=delivery.topic,
+            error=error,
+        )
+        self.settle(delivery)
+
+    def _bury(self, delivery: Delivery, reason: str, limit: int = LETTER_PAYLOAD_BYTES) -> None:
         lane, message = delivery.lane, delivery.message
+        delivery.reason, delivery.letter_size = reason, limit
         log.debug("dead_letter", topic=message.topic, size=len(message.payload), reason=reason)
         delivery.key = lane.encoder.key if lane.encoder else message.topic.encode()
         delivery.value, delivery.headers = dead_letter(
@@ -328,6 +387,7 @@ class Pump:
             reason,
             delivery.key.decode(),
             int(self._wall_clock() * 1000),
+            limit,
         )
         delivery.topic = dlq(lane.route.topic)
         delivery.is_dead_letter = True
@@ -341,6 +401,18 @@ class Pump:
             self.outlet.produce(delivery.topic, delivery.key, delivery.value, delivery.headers, delivery)
         except KafkaError as exc:
             self.fail(delivery, str(exc))
+        except Exception as exc:  # the client takes no such record: nor will it later
+            log.exception("record_not_produced", topic=delivery.topic)
+            self.fail(delivery, f"_INVALID_ARG: {exc!r}")
+
+
+def _choose(lane: Lane, message: Incoming) -> str | None:
+    """The Kafka topic for a payload; the route's own when that fails, and so will the encoder."""
+    try:
+        return lane.topic_of(message.payload) if lane.topic_of else lane.route.topic
+    except Exception:
+        log.exception("message_topic_failed", topic=message.topic, size=len(message.payload))
+        return lane.route.topic
 
 
 def _ignore(*_: object) -> None:

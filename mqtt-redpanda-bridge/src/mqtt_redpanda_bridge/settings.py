@@ -8,13 +8,14 @@ from pydantic import Field, ValidationInfo, field_validator
 from iiot.budgets import METRICS
 from iiot.errors import SettingsError
 from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
+from iiot.topic_shape import TopicSettings
 from mqtt_redpanda_bridge.devices import MAX_DEVICES
 from mqtt_redpanda_bridge.routes import WireFormat, load_routes
 
 Address = tuple[str, int]
 
 
-class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
+class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings, TopicSettings):
     """Everything that can be set, with the defaults of the testbed."""
 
     http_port: int = Field(default=8082, ge=0, le=65535)
@@ -42,10 +43,6 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings):
     """Of record batches. Readers need the codec's library for all but none and gzip."""
     create_topics: bool = True
     """Create missing Kafka topics, also when one is deleted while the bridge runs."""
-    topic_partitions: int = Field(default=6, ge=1, le=1_000)
-    topic_retention_hours: int = Field(default=24, ge=1)
-    topic_compression: Literal["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"] = "producer"
-    """How Kafka stores the records of topics it creates; `producer`: as they come, see `compression`."""
     device_states: bool = True
     """Keep the latest state of each device in `iot.state.devices`."""
     device_state_interval: float = Field(default=10.0, ge=0.1, le=86_400)

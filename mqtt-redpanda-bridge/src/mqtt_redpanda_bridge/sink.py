@@ -4,10 +4,10 @@ import asyncio
 from types import TracebackType
 from typing import Any, Final, Self
 
+from iiot import topic_shape
 from iiot.errors import KafkaError
 from iiot.kafka import DeliveryHandler, Headers, KafkaSink, TopicSpec, ensure_topics, topic_differences
 from iiot.telemetry import get_logger
-from iiot.topics import DEVICE_STATE, dlq
 from mqtt_redpanda_bridge.routes import RouteTable
 from mqtt_redpanda_bridge.settings import BridgeSettings
 
@@ -16,31 +16,14 @@ RETRY_DELAY: Final = 1.0
 LINGER_MS: Final = 10
 """How long a record waits for others to the same partition: each request costs Kafka and bridge as much as
 several records. Twice the producer's default halves the requests for 5 ms of latency."""
-DEAD_LETTER_RETENTION_HOURS: Final = 7 * 24
-COMPACT_AFTER_MS: Final = 3_600_000
-"""Kafka compacts a segment once it has closed it."""
 
 log = get_logger(__name__)
 
 
 def topic_specs(table: RouteTable, settings: BridgeSettings) -> list[TopicSpec]:
     """The topics that the routes write to, each with its dead-letter sibling, and that of the states."""
-    hours = settings.topic_retention_hours
-    names = dict.fromkeys(topic for route in table.routes for topic in route.topics)
-    # The broker's own time of storing, so that latency needs no trust in devices' or our clock.
-    common = {
-        "message.timestamp.type": "LogAppendTime",
-        "compression.type": settings.topic_compression,
-    }
-    found = []
-    for name in names:
-        found.append(TopicSpec(name, settings.topic_partitions, {**common, **_retention(hours)}))
-        dead_letter_hours = max(hours, DEAD_LETTER_RETENTION_HOURS)
-        found.append(TopicSpec(dlq(name), 1, {**common, **_retention(dead_letter_hours)}))
-    if settings.device_states:
-        compacted = {"cleanup.policy": "compact", "segment.ms": str(COMPACT_AFTER_MS)}
-        found.append(TopicSpec(DEVICE_STATE, settings.topic_partitions, {**common, **compacted}))
-    return found
+    names = [topic for route in table.routes for topic in route.topics]
+    return topic_shape.topic_specs(names, settings, device_states=settings.device_states)
 
 
 class Sink:
@@ -119,9 +102,7 @@ class Sink:
 
     async def _open(self) -> None:
         settings = self._settings
-        # Java clients' partitioner: a device has the same partition number in topics of other writers.
         overrides: dict[str, Any] = {
-            "partitioner": "murmur2_random",
             "compression.type": settings.compression,
             "linger.ms": LINGER_MS,
             # How long records wait for a topic that Kafka does not know; then they fail and `mend` makes it.
@@ -129,7 +110,3 @@ class Sink:
         }
         producer = KafkaSink(settings.kafka_brokers, settings.mqtt_client_id, **overrides)
         self._producer = await producer.__aenter__()
-
-
-def _retention(hours: int) -> dict[str, str]:
-    return {"retention.ms": str(hours * 3_600_000)}

@@ -7,37 +7,19 @@ from pydantic import Field
 
 from iiot import schema_registry, schemas
 from iiot.errors import KafkaError, SettingsError
-from iiot.kafka import TopicSpec, ensure_topics
+from iiot.kafka import ensure_topics
 from iiot.schema_registry import RegistryError
 from iiot.schemas import Schema
 from iiot.settings import KafkaSettings, load
+from iiot.topic_shape import TopicSettings, topic_specs
 from iiot.topics import LWM2M_HTTP, LWM2M_WEBSOCKET, TELEMETRY, dlq
 
-DEAD_LETTER_HOURS = 7 * 24
-"""Dead letters are few, and wait for a person."""
 
+class Settings(KafkaSettings, TopicSettings):
+    """Where Kafka is, and the shape of its topics; variables as the bridge and Redpanda Connect have them."""
 
-class TopicSettings(KafkaSettings):
-    """Shape of the topics; variables as the bridge has them."""
-
-    topic_partitions: int = Field(default=6, ge=1, le=1_000)
-    topic_retention_hours: int = Field(default=24, ge=1)
     schema_registry_url: str | None = Field(default=None, pattern=r"^https?://.")
     """Where the schemas of Redpanda Connect's topics are registered; the bridge registers its own."""
-
-
-def specs(settings: TopicSettings) -> list[TopicSpec]:
-    """The five telemetry topics and a dead-letter topic for each."""
-    hours = settings.topic_retention_hours
-    found = []
-    for name in TELEMETRY:
-        found.append(TopicSpec(name, settings.topic_partitions, _retention(hours)))
-        found.append(TopicSpec(dlq(name), 1, _retention(max(hours, DEAD_LETTER_HOURS))))
-    return found
-
-
-def _retention(hours: int) -> dict[str, str]:
-    return {"retention.ms": str(hours * 3_600_000), "message.timestamp.type": "LogAppendTime"}
 
 
 def connect_schemas() -> dict[str, Schema]:
@@ -48,13 +30,13 @@ def connect_schemas() -> dict[str, Schema]:
 
 
 def topics() -> None:
-    """Create missing Kafka topics (KAFKA_BROKERS, TOPIC_PARTITIONS, TOPIC_RETENTION_HOURS).
+    """Create missing Kafka topics (KAFKA_BROKERS, TOPIC_PARTITIONS and others, docs/topics.md).
 
     With SCHEMA_REGISTRY_URL also register the schemas of Redpanda Connect's topics.
     """
     try:
-        settings = load(TopicSettings)
-        created = asyncio.run(ensure_topics(settings.kafka_brokers, specs(settings)))
+        settings = load(Settings)
+        created = asyncio.run(ensure_topics(settings.kafka_brokers, topic_specs(TELEMETRY, settings)))
     except (KafkaError, SettingsError) as exc:
         typer.echo(f"topics: {exc}", err=True)
         raise typer.Exit(1) from exc

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iiot.mqtt.message import Message, ReceiveWindow
+from iiot.service import Service
 
 QOS0, QOS1 = 0, 2
 
@@ -83,11 +84,17 @@ def test_a_handler_that_fails_costs_its_message_only():
     def fail(message):
         raise RuntimeError(message.topic)
 
-    bench = Bench(1, fail)
+    bench, before = Bench(1, fail), failures()
     bench.arrive(1)
     bench.arrive(2)
     bench.turn()
     assert bench.pubacks == [1, 2]
+    assert failures() == before + 2
+
+
+def failures():
+    """As every service exports them."""
+    return Service("test").registry.get_sample_value("iiot_message_failures_total")
 
 
 @pytest.mark.parametrize("limit", [1, 3, 65_535])

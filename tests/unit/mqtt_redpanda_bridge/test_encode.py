@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iiot import dead_letters
+from iiot.budgets import LETTER_PAYLOAD_BYTES, MESSAGE_BYTES, NESTING, RECORD_BYTES
+from iiot.dead_letters import DeadLetter
 from iiot.errors import DecodeError
 from iiot.sparkplug.composite import DataSet, Property
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Parameter, Payload, Template, encode_payload
-from mqtt_redpanda_bridge.encode import DEAD_LETTER_BYTES, Context, dead_letter, open_encoder
+from mqtt_redpanda_bridge.encode import Context, dead_letter, open_encoder
 from mqtt_redpanda_bridge.routes import Format, Route
 
 NOW = 1_795_503_119_839
@@ -250,10 +253,21 @@ def test_other_lwm2m_topics_are_refused(topic):
         encoder(topic, form=Format.LWM2M_JSON)
 
 
-def test_deeply_nested_json_passes():
-    payload = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
-    value, _ = encoder("lwm2m/dev/update", form=Format.LWM2M_JSON).encode(payload, NOW)
-    assert payload in value
+def nested(levels):
+    """A JSON object of so many levels, with brackets in a string that count for nothing."""
+    arrays = levels - 1
+    return b'{"text":"' + b"[{" * 100 + b'\\"","a":' + b"[" * arrays + b"]" * arrays + b',"b":[[],{},[]]}'
+
+
+def test_nested_json_passes_as_deep_as_ordinary_readers_go():
+    value, _ = encoder("lwm2m/dev/update", form=Format.LWM2M_JSON).encode(nested(NESTING), NOW)
+    assert nested(NESTING) in value
+
+
+@pytest.mark.parametrize("levels", [NESTING + 1, 100, 1020])
+def test_deeper_json_is_refused_with_the_limit(levels):
+    with pytest.raises(DecodeError, match="payload: more than 64 levels of JSON"):
+        encoder("lwm2m/dev/update", form=Format.LWM2M_JSON).encode(nested(levels), NOW)
 
 
 def test_keys():
@@ -268,11 +282,22 @@ def test_times_outside_the_calendar_do_not_stop_a_message():
     assert headers["ce_time"] == "1970-01-01T00:00:00.000Z"
 
 
-def test_dead_letters_hold_the_start_of_the_payload():
-    payload = bytes(range(256)) * 1024
-    value, headers = dead_letter("a/b", payload, "why " * 1000, "dev", NOW)
+def test_a_dead_letter_has_the_whole_of_the_largest_message():
+    payload = bytes(range(256)) * (MESSAGE_BYTES // 256)
+    value, headers = dead_letter("a/b", payload, "undecodable", "dev", NOW)
+    assert dead_letters.read(value) == DeadLetter("a/b", "undecodable", MESSAGE_BYTES, payload)
+    size = len(value) + sum(len(name) + len(text) for name, text in headers)
+    assert size < RECORD_BYTES
+
+
+@pytest.mark.parametrize("limit", [LETTER_PAYLOAD_BYTES, 1024, 0])
+def test_a_dead_letter_holds_the_start_of_a_payload_beyond_its_limit(limit):
+    payload = bytes(range(256)) * (LETTER_PAYLOAD_BYTES // 256 + 1)
+    value, headers = dead_letter("a/b", payload, "why " * 1000, "dev", NOW, limit)
     record = json.loads(value)
-    assert base64.b64decode(record["payload_base64"]) == payload[:DEAD_LETTER_BYTES]
+    assert base64.b64decode(record["payload_base64"]) == payload[:limit]
+    assert not dead_letters.read(value).is_whole
+    assert len(value) < RECORD_BYTES
     assert (record["topic"], record["size"]) == ("a/b", len(payload))
     assert dict(headers)["error"] == record["reason"]
     assert len(record["reason"]) == 500

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iiot import dead_letters
 from iiot.errors import KafkaError
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, encode_payload
@@ -151,6 +152,105 @@ def test_what_kafka_will_never_take_is_dead_lettered(kafka, at_once):
     assert (message.acks, totals(pump)["dead_lettered"], pump.kafka_errors) == (1, 1, 1)
 
 
+@pytest.fixture
+def letters(kafka):
+    """What of the payload was offered to a topic with a small limit; None: the record itself."""
+
+    def offer(error, limit):
+        sizes = []
+        while kafka.pending:
+            topic, value, _ = kafka.pending[0]
+            sizes.append(len(dead_letters.read(value).payload) if topic.endswith(".dlq") else None)
+            kafka.report(error=error if len(value) > limit else None)
+        return sizes
+
+    return offer
+
+
+def test_a_dead_letter_that_is_too_large_is_cut_until_kafka_takes_it(kafka, letters):
+    pump, message = make_pump(kafka), Incoming(POISON, b"\xff" * 900_000)
+    pump.handle(message)
+    assert letters(TOO_LARGE, 2000) == [900_000, 65_536, 1024]
+    assert dead_letters.read(kafka.log[0][1]).reason.startswith("undecodable")
+    assert (message.acks, totals(pump)["dead_lettered"], pump.lost_letters, pump.stalled) == (1, 1, 0, [])
+
+
+@pytest.mark.parametrize("topic", [GOOD, POISON])
+def test_a_message_of_which_kafka_takes_no_letter_is_counted_and_acknowledged(kafka, letters, topic):
+    pump, message = make_pump(kafka), Incoming(topic, b"\xff" * 100)
+    pump.handle(message)
+    assert letters(TOO_LARGE, 1)[-2:] == [100, 0]
+    assert (message.acks, totals(pump)["dead_lettered"], pump.lost_letters) == (1, 1, 1)
+    assert (pump.stalled, pump.in_flight_bytes, pump.held_bytes) == ([], 0, 0)
+    assert_identity(pump)
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["POLICY_VIOLATION: no", "TOPIC_EXCEPTION: no", "INVALID_RECORD: no", "_INVALID_ARG: no", TOO_LARGE,
+     "RECORD_LIST_TOO_LARGE: no"],
+)  # fmt: skip
+def test_what_is_refused_for_good_is_never_tried_for_ever(kafka, error):
+    pump, message = make_pump(kafka), Incoming(GOOD)
+    pump.handle(message)
+    tries = 0
+    while kafka.pending:
+        kafka.report(error=error)
+        tries += 1
+        assert tries < 10
+    assert (message.acks, pump.lost_letters, pump.stalled) == (1, 1, [])
+
+
+@pytest.mark.parametrize("error", [MAYBE_LATER, "TOPIC_AUTHORIZATION_FAILED: no"])
+def test_a_letter_whose_topic_stays_away_is_given_up_and_a_record_is_kept(kafka, error):
+    pump, poison, good = make_pump(kafka), Incoming(POISON, b"\xff"), Incoming(GOOD)
+    pump.handle(poison)
+    for _ in range(dead_letters.TRIES):
+        assert poison.acks == 0
+        kafka.report(error=error)
+        pump.retry()
+    assert (poison.acks, pump.lost_letters) == (1, 1)
+    pump.handle(good)
+    for _ in range(dead_letters.TRIES + 5):
+        kafka.report(error=error)
+        pump.retry()
+    kafka.report()
+    assert (good.acks, pump.lost_letters, totals(pump)["delivered"]) == (1, 1, 1)
+
+
+def test_a_record_that_the_client_chokes_on_ends_as_a_dead_letter(kafka):
+    pump, message = make_pump(kafka), Incoming(GOOD)
+    produce = kafka.produce
+
+    def choke(topic, *rest):
+        if topic == "raw":
+            raise TypeError("headers")
+        produce(topic, *rest)
+
+    kafka.produce = choke
+    pump.handle(message)
+    kafka.report()
+    assert "TypeError" in dead_letters.read(kafka.log[0][1]).reason
+    assert (message.acks, totals(pump)["dead_lettered"]) == (1, 1)
+
+
+def test_a_bug_in_the_device_states_costs_no_message(kafka, birth, monkeypatch):
+    pump = make_pump(kafka, states=DeviceStates(10_000))
+    monkeypatch.setattr(pump.context.states, "take", lambda: 1 / 0)
+    pump.handle(birth)
+    kafka.report()
+    assert (birth.acks, totals(pump)["delivered"]) == (1, 1)
+
+
+def test_memory_counts_the_record_and_the_producer_s_copy(kafka):
+    pump, calls = make_pump(kafka, max_bytes=299), []
+    pump.on_pressure = calls.append
+    pump.handle(Incoming(GOOD, b"x" * 100))
+    assert (pump.in_flight_bytes, pump.held_bytes, calls) == (100, 300, [True])
+    kafka.report()
+    assert (pump.held_bytes, calls) == (0, [True, False])
+
+
 def test_a_bug_in_an_encoder_costs_one_message_only(kafka, monkeypatch):
     pump = make_pump(kafka)
     pump.handle(Incoming(POISON, encode_payload(Payload())))
@@ -196,7 +296,7 @@ def test_a_retry_that_fails_at_once_keeps_everything(kafka):
 
 
 def test_reading_pauses_when_too_many_bytes_are_in_flight(kafka):
-    pump, calls = make_pump(kafka, max_bytes=100), []
+    pump, calls = make_pump(kafka, max_bytes=300), []
     pump.on_pressure = calls.append
     for _ in range(3):
         pump.handle(Incoming(GOOD, b"x" * 50))
@@ -257,7 +357,7 @@ def test_nothing_is_lost_or_acknowledged_early_whatever_the_order_of_events(step
     messages = []
 
     def settled():
-        return len(kafka.log)
+        return len(kafka.log) + pump.lost_letters
 
     for step in steps:
         if step[0] == "in":
@@ -280,4 +380,4 @@ def test_nothing_is_lost_or_acknowledged_early_whatever_the_order_of_events(step
             kafka.report()
     assert_identity(pump)
     assert all(message.acks == 1 for message in messages)
-    assert totals(pump)["received"] == len(kafka.log)
+    assert totals(pump)["received"] == settled()

@@ -1,5 +1,6 @@
 import pytest
 
+from iiot.budgets import BATCH_BYTES
 from iiot.errors import SettingsError
 from iiot.settings import load
 from mqtt_redpanda_bridge.routes import load_routes
@@ -53,6 +54,7 @@ def test_topics_with_their_dead_letter_siblings_and_the_compacted_one():
         "retention.ms": "7200000",
         "message.timestamp.type": "LogAppendTime",
         "compression.type": "zstd",
+        "max.message.bytes": str(BATCH_BYTES),
     }
     assert specs[-1].config["cleanup.policy"] == "compact"
     assert "retention.ms" not in specs[-1].config

@@ -7,7 +7,7 @@ from typing import Final
 from gmqtt.mqtt.constants import MQTTCommands
 
 from iiot import correlation
-from iiot.telemetry import get_logger
+from iiot.telemetry import MESSAGE_FAILURES, get_logger
 
 _PUBACK_V4_AND_V5: Final = bytes((MQTTCommands.PUBACK, 2))
 """A PUBACK without reason code means success in MQTT 5, too."""
@@ -151,5 +151,6 @@ class ReceiveWindow:
             else:
                 self._on_message(message)
         except Exception:  # one bad message must not stop the stream of the others
+            MESSAGE_FAILURES.inc()
             log.exception("mqtt_message_handler_failed", topic=message.topic, size=len(message.payload))
             message.ack()

@@ -10,6 +10,7 @@ import uuid
 from importlib import resources
 from pathlib import Path
 
+from iiot.budgets import BATCH_BYTES
 from testbed.engines.native.errors import PartError
 from testbed.engines.native.process import Command
 
@@ -26,6 +27,9 @@ log.dirs={data}
 auto.create.topics.enable=false
 # When a record was stored is the broker's own knowledge; the device's time is in the value.
 log.message.timestamp.type=LogAppendTime
+# What the producers send, the broker takes, and replicas can fetch.
+message.max.bytes={batch_bytes}
+replica.fetch.max.bytes={batch_bytes}
 # One node: internal topics cannot have more than one replica.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -110,7 +114,12 @@ def prepare(
     properties = directory / "server.properties"
     properties.write_text(
         _PROPERTIES.format(
-            port=port, controller_port=controller_port, bind=bind, advertised=advertised, data=data
+            port=port,
+            controller_port=controller_port,
+            bind=bind,
+            advertised=advertised,
+            data=data,
+            batch_bytes=BATCH_BYTES,
         )
     )
     classpath = f"{jars.resolve()}/*"
