@@ -44,14 +44,7 @@ class DeadLetter:
 
 def write(topic: str, payload: bytes, reason: str, limit: int = LETTER_PAYLOAD_BYTES) -> bytes:
     """The value of a dead letter with at most `limit` bytes of the payload."""
-    return orjson.dumps(
-        {
-            "topic": topic,
-            "reason": reason[:REASON_CHARS],
-            "size": len(payload),
-            "payload_base64": base64.b64encode(payload[:limit]).decode(),
-        }
-    )
+    return _dump(topic, payload[:limit], reason, len(payload))
 
 
 def read(value: bytes) -> DeadLetter:
@@ -75,6 +68,25 @@ def read(value: bytes) -> DeadLetter:
     return letter
 
 
-def next_size(size: int) -> int | None:
-    """What to try after a letter with `size` bytes of the payload was too large; None: nothing is left."""
-    return next((smaller for smaller in SIZES if smaller < size), None)
+def shrink(value: bytes) -> bytes | None:
+    """A dead letter with less of the payload, after its topic refused this one as too large.
+
+    None when it has nothing of the payload, or is no dead letter.
+    """
+    try:
+        letter = read(value)
+    except DecodeError:
+        return None
+    limit = next((size for size in SIZES if size < len(letter.payload)), None)
+    return None if limit is None else _dump(letter.topic, letter.payload[:limit], letter.reason, letter.size)
+
+
+def _dump(topic: str, payload: bytes, reason: str, size: int) -> bytes:
+    return orjson.dumps(
+        {
+            "topic": topic,
+            "reason": reason[:REASON_CHARS],
+            "size": size,
+            "payload_base64": base64.b64encode(payload).decode(),
+        }
+    )

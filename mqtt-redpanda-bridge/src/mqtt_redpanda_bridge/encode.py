@@ -8,7 +8,7 @@ import orjson
 
 from iiot import dead_letters
 from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
-from iiot.budgets import LETTER_PAYLOAD_BYTES, BudgetError
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
 from iiot.json_nesting import check_nesting
@@ -280,19 +280,8 @@ _ENCODERS: dict[Format, Callable[[Route, str, Context], Encoder]] = {
 }
 
 
-def dead_letter(
-    topic: str, payload: bytes, reason: str, subject: str, now_ms: int, limit: int = LETTER_PAYLOAD_BYTES
-) -> tuple[bytes, Headers]:
-    """Value and headers of the record that tells of a message nobody could deliver.
-
-    Args:
-        topic: where it came from.
-        payload: of which the record has `limit` bytes.
-        reason: in words.
-        subject: the device id, or the topic.
-        now_ms: UTC ms.
-        limit: bytes.
-    """
-    value = dead_letters.write(topic, payload, reason, limit)
+def dead_letter(topic: str, payload: bytes, reason: str, subject: str, now_ms: int) -> tuple[bytes, Headers]:
+    """Value and headers of the record that tells of a message nobody could deliver."""
+    value = dead_letters.write(topic, payload, reason)
     headers = EventHeaders(topic, "iot.dead-letter", subject, JSON).at(None, now_ms)
     return value, [*headers, ("error", reason[: dead_letters.REASON_CHARS])]

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final, Protocol
 
 from iiot import dead_letters
-from iiot.budgets import LETTER_PAYLOAD_BYTES
 from iiot.errors import DecodeError, KafkaError
 from iiot.in_order import LARGE_BYTES, InOrder, Runner, in_thread
 from iiot.kafka import DeliveryHandler, Headers, is_refusal, is_too_large, is_topic_missing
@@ -100,11 +99,9 @@ class Delivery:
         "is_dead_letter",
         "key",
         "lane",
-        "letter_size",
         "message",
         "number",
         "outstanding",
-        "reason",
         "since",
         "topic",
         "tries",
@@ -124,8 +121,6 @@ class Delivery:
         self.value = b""
         self.headers: Headers = []
         self.is_dead_letter = False
-        self.reason = ""
-        self.letter_size = 0
         self.tries = 0
         self.held = 0
         self.outstanding = 1
@@ -355,12 +350,11 @@ class Pump:
         """Kafka will never take this record: bury the message, or of a dead letter less of the payload."""
         if not delivery.is_dead_letter:
             self._bury(delivery, error)
-        elif not is_too_large(error) or not delivery.letter_size:
+        elif is_too_large(error) and (smaller := dead_letters.shrink(delivery.value)):
+            delivery.value = smaller
+        else:
             self._give_up(delivery, error)
             return
-        else:
-            smaller = dead_letters.next_size(min(delivery.letter_size, len(delivery.message.payload)))
-            self._bury(delivery, delivery.reason, smaller or 0)
         self._hold(delivery)
         self._send(delivery)
 
@@ -370,15 +364,14 @@ class Pump:
             "dead_letter_not_delivered",
             topic=delivery.message.topic,
             size=len(delivery.message.payload),
-            reason=delivery.reason,
+            reason=dict(delivery.headers)["error"],
             to=delivery.topic,
             error=error,
         )
         self.settle(delivery)
 
-    def _bury(self, delivery: Delivery, reason: str, limit: int = LETTER_PAYLOAD_BYTES) -> None:
+    def _bury(self, delivery: Delivery, reason: str) -> None:
         lane, message = delivery.lane, delivery.message
-        delivery.reason, delivery.letter_size = reason, limit
         log.debug("dead_letter", topic=message.topic, size=len(message.payload), reason=reason)
         delivery.key = lane.encoder.key if lane.encoder else message.topic.encode()
         delivery.value, delivery.headers = dead_letter(
@@ -387,7 +380,6 @@ class Pump:
             reason,
             delivery.key.decode(),
             int(self._wall_clock() * 1000),
-            limit,
         )
         delivery.topic = dlq(lane.route.topic)
         delivery.is_dead_letter = True

@@ -25,6 +25,8 @@ DEAD_LETTER: Final = "dead-letter"
 STATE: Final = "device-state"
 NAMES: Final = (SPARKPLUG_JSON, LWM2M_JSON, LWM2M_EVENT, DEAD_LETTER, STATE)
 
+_URI: Final = "urn:iot-testbed:schema:"
+
 _BY_TOPIC: Final = {
     SPARKPLUG_DATA: SPARKPLUG_JSON,
     LWM2M_REGISTRATION: LWM2M_JSON,
@@ -62,6 +64,16 @@ def versions(name: str) -> tuple[Schema, ...]:
 def current(name: str) -> Schema:
     """The version that is written now."""
     return versions(name)[-1]
+
+
+@cache
+def uri(name: str) -> str:
+    """Names the version of a JSON Schema that is written now, for CloudEvents' `dataschema`."""
+    return f"{_URI}{name}.v{len(versions(name))}"
+
+
+SPARKPLUG_PROTOBUF_URI: Final = f"{_URI}sparkplug_b.proto"
+"""Names the schema of Sparkplug B payloads."""
 
 
 @cache

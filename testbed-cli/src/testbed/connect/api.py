@@ -100,6 +100,7 @@ class Figures(Collector):
             ("output_error", "refused", "Messages that Kafka refused"),
             ("output_batch_sent", "committed", "Batches delivered whose position is stored"),
             ("connect_dead_letters_total", "dead_letters", "Messages delivered to a dead-letter topic"),
+            ("connect_lost_letters_total", "lost_letters", "Dead letters that Kafka refused for good"),
         ):
             # Untyped, because Prometheus' client would add _total to the engine's names.
             metric = Metric(name, text, "unknown")

@@ -1,34 +1,38 @@
 """One source: read a batch, deliver it to Kafka, store the position, and only then read on."""
 
 import asyncio
-import base64
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
+from uuid import uuid4
 
-import orjson
-
-from iiot import topics
+from iiot import dead_letters, schemas, topics
 from iiot.errors import KafkaError
-from iiot.kafka import KafkaSink, is_refusal
+from iiot.kafka import KafkaSink, is_refusal, is_too_large, is_topic_missing
 from iiot.telemetry import get_logger
 from testbed.connect.engine import Commit, Consumer, Message
 
 RETRY_AFTER: Final = 1.0
 """Seconds until a record is offered again that Kafka did not take."""
-DEAD_LETTER_BYTES: Final = 64 * 1024
+_REPLACED: Final = ("ce_type", "ce_dataschema", "error")
 
 log = get_logger("testbed.connect")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Kafka record."""
+    """A Kafka record; `tries` counts how often Kafka said that there is no such topic."""
 
     topic: str
     key: bytes
     value: bytes
     headers: list[tuple[str, str | bytes | None]]
+    tries: int = 0
+
+    @property
+    def is_letter(self) -> bool:
+        """Whether it goes to a dead-letter topic."""
+        return self.topic.endswith(topics.dlq(""))
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class Counts:
     refused: int = 0
     committed: int = 0
     dead_letters: int = 0
+    lost_letters: int = 0
 
 
 @dataclass(slots=True)
@@ -85,13 +90,14 @@ class Pump:
             if self.sink.fatal:
                 raise KafkaError(self.sink.fatal)
             offered = list(zip(waiting, errors, strict=True))
-            again = [self._after_error(record, error) for record, error in offered if error]
             delivered = [record for record, error in offered if not error]
             self.counts.sent += len(delivered)
-            self.counts.dead_letters += sum(record.topic.endswith(topics.dlq("")) for record in delivered)
-            if again == waiting:
+            self.counts.dead_letters += sum(record.is_letter for record in delivered)
+            if not delivered and not any(is_refusal(error or "") for error in errors):
                 await asyncio.sleep(RETRY_AFTER)
-            waiting = again
+            waiting = [
+                left for record, error in offered if error for left in self._after_error(record, error)
+            ]
 
     async def _offer(self, records: Sequence[Record]) -> list[str | None]:
         loop = asyncio.get_running_loop()
@@ -105,13 +111,28 @@ class Pump:
                 report.set_result(str(exc))
         return await asyncio.gather(*reports)
 
-    def _after_error(self, record: Record, error: str) -> Record:
-        if not is_refusal(error) or record.topic.endswith(topics.dlq("")):
+    def _after_error(self, record: Record, error: str) -> list[Record]:
+        """What to offer next in place of `record`; nothing when it is lost."""
+        if not is_refusal(error):
             log.warning("record_not_delivered", source=self.name, topic=record.topic, error=error)
-            return record
-        self.counts.refused += 1
+            if not record.is_letter or not is_topic_missing(error):
+                return [record]
+            waited = replace(record, tries=record.tries + 1)
+            return [waited] if waited.tries < dead_letters.TRIES else self._give_up(record, error)
         log.warning("dead_letter", source=self.name, topic=record.topic, error=error)
-        return to_dead_letter(record, f"refused by Kafka: {error}")
+        if not record.is_letter:
+            self.counts.refused += 1
+            return [to_dead_letter(record, f"refused by Kafka: {error}")]
+        smaller = dead_letters.shrink(record.value) if is_too_large(error) else None
+        return [replace(record, value=smaller)] if smaller else self._give_up(record, error)
+
+    def _give_up(self, record: Record, error: str) -> list[Record]:
+        self.counts.lost_letters += 1
+        reason = dict(record.headers).get("error")
+        log.error(
+            "dead_letter_not_delivered", source=self.name, topic=record.topic, reason=reason, error=error
+        )
+        return []
 
 
 def to_record(message: Message, is_header: Callable[[str], bool]) -> Record:
@@ -124,15 +145,18 @@ def to_record(message: Message, is_header: Callable[[str], bool]) -> Record:
 
 
 def to_dead_letter(record: Record, reason: str) -> Record:
-    """What goes to the dead-letter topic in place of `record`."""
-    value = {
-        "topic": record.topic,
-        "reason": reason,
-        "size": len(record.value),
-        "payload_base64": base64.b64encode(record.value[:DEAD_LETTER_BYTES]).decode(),
-    }
-    headers = [*record.headers, ("error", reason.encode())]
-    return Record(topics.dlq(record.topic), record.key, orjson.dumps(value), headers)
+    """What goes to the dead-letter topic in place of `record`; headers as the processors make them."""
+    value = dead_letters.write(record.topic, record.value, reason)
+    kept = [header for header in record.headers if header[0] not in _REPLACED]
+    headers = [
+        *kept,
+        ("ce_type", b"iot.dead-letter"),
+        ("ce_dataschema", schemas.uri(schemas.DEAD_LETTER).encode()),
+        ("error", reason[: dead_letters.REASON_CHARS].encode()),
+    ]
+    if not any(name == "ce_id" for name, _ in kept):
+        headers.append(("ce_id", f"connect-{uuid4()}".encode()))
+    return Record(topics.dlq(record.topic), record.key, value, headers)
 
 
 def _resolver(report: "asyncio.Future[str | None]") -> Callable[[str | None], None]:

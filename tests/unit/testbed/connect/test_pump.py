@@ -4,6 +4,7 @@ import base64
 import orjson
 import pytest
 
+from iiot import dead_letters, schemas
 from iiot.errors import KafkaError
 from testbed.connect import pump as pump_module
 from testbed.connect.engine import Message
@@ -89,11 +90,36 @@ async def test_other_errors_are_tried_again_and_hold_the_commit(error):
     assert (counts.sent, counts.refused) == (1, 0)
 
 
-async def test_a_dead_letter_that_is_refused_is_never_dropped():
-    journal = Journal([message(b"1")], errors=[TOO_LARGE, TOO_LARGE, TOO_LARGE])
+async def test_a_dead_letter_that_is_too_large_is_cut_until_kafka_takes_it():
+    journal = Journal([message(b"1" * 100_000)], errors=[TOO_LARGE] * 3)
     counts = await journal.run()
-    assert [topic for topic, _ in journal.delivered] == ["events.dlq"]
-    assert counts.refused == 1
+    ((topic, value),) = journal.delivered
+    letter = dead_letters.read(value)
+    assert (topic, letter.size, letter.payload) == ("events.dlq", 100_000, b"1" * 1024)
+    assert (counts.refused, counts.dead_letters, counts.lost_letters) == (1, 1, 0)
+    assert journal.steps[-1] == "acknowledged"
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [[TOO_LARGE] * 5, [TOO_LARGE, "POLICY_VIOLATION: no"],
+     [TOO_LARGE] + ["UNKNOWN_TOPIC_OR_PART: no"] * dead_letters.TRIES],
+)  # fmt: skip
+async def test_a_record_of_which_kafka_takes_no_letter_is_counted_and_holds_nothing_up(errors):
+    journal = Journal([message(b"1" * 100_000)], [message(b"2")], errors=errors)
+    counts = await journal.run()
+    assert [value for _, value in journal.delivered] == [b"2"]
+    assert (counts.refused, counts.dead_letters, counts.lost_letters) == (1, 0, 1)
+    assert journal.steps.count("acknowledged") == 2
+
+
+async def test_a_letter_of_the_processors_is_cut_as_well():
+    made = dead_letters.write("events", b"x" * 100_000, "missing endpoint")
+    letter = Message(made, {"kafka_topic": "events.dlq", "kafka_key": "device"})
+    journal = Journal([letter], errors=[TOO_LARGE])
+    await journal.run()
+    found = dead_letters.read(journal.delivered[0][1])
+    assert (found.reason, found.size, len(found.payload)) == ("missing endpoint", 100_000, 65_536)
 
 
 async def test_a_producer_that_is_beyond_repair_ends_the_process_without_a_commit():
@@ -120,10 +146,15 @@ def test_metadata_say_where_a_message_goes():
     assert record == Record("events", b"device", b"1", [("ce_id", b"1")])
 
 
-def test_a_dead_letter_tells_why_and_keeps_the_beginning():
+def test_a_dead_letter_tells_why_and_keeps_everything():
     letter = to_dead_letter(Record("events", b"device", b"x" * 100_000, [("ce_id", b"1")]), "too large")
     value = orjson.loads(letter.value)
     assert letter.topic == "events.dlq"
-    assert letter.headers == [("ce_id", b"1"), ("error", b"too large")]
+    assert letter.headers == [
+        ("ce_id", b"1"),
+        ("ce_type", b"iot.dead-letter"),
+        ("ce_dataschema", schemas.uri(schemas.DEAD_LETTER).encode()),
+        ("error", b"too large"),
+    ]
     assert (value["topic"], value["reason"], value["size"]) == ("events", "too large", 100_000)
-    assert base64.b64decode(value["payload_base64"]) == b"x" * 65536
+    assert base64.b64decode(value["payload_base64"]) == b"x" * 100_000
