@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from iiot import schemas
 from iiot.kafka import Headers
 from iiot.sparkplug.payload import Payload
 from iiot.sparkplug.topic import DATA, MessageType, Topic
@@ -103,7 +104,8 @@ class DeviceStates:
         device, self._due = self._due, None
         if device is None:
             return None
-        headers = EventHeaders(DEVICE_STATE, "iot.device.state", device, "application/json")
+        schema = schemas.uri(schemas.STATE)
+        headers = EventHeaders(DEVICE_STATE, "iot.device.state", device, "application/json", schema)
         return (
             device.encode(),
             orjson.dumps(self._states[device]),

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from iiot import dead_letters
+from iiot import dead_letters, schemas
 from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
 from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, InvalidValueError
@@ -100,7 +100,7 @@ def open_encoder(route: Route, topic: str, context: Context) -> Encoder:
 class _Sparkplug:
     """What both Sparkplug formats do: check topic and payload, learn from births, name the event."""
 
-    def __init__(self, route: Route, topic: str, context: Context, content_type: str) -> None:
+    def __init__(self, route: Route, topic: str, context: Context, content_type: str, schema: str) -> None:
         parsed = parse_topic(topic, accept_short_form=True)
         if not isinstance(parsed, Topic) or parsed.message_type in COMMANDS:
             raise DecodeError(f"topic {topic!r}: not a birth, data or death of an edge node or device")
@@ -109,7 +109,7 @@ class _Sparkplug:
         self.context = context
         self.key = (parsed.edge_node if route.key == "device" else route.key_of(topic)).encode()
         kind = f"iot.sparkplug.{parsed.message_type.lower()}"
-        self.headers = EventHeaders(topic, kind, parsed.edge_node, content_type)
+        self.headers = EventHeaders(topic, kind, parsed.edge_node, content_type, schema)
         self.is_birth = parsed.message_type in BIRTHS
 
     def take(self, payload: bytes, message: Payload, now_ms: int) -> None:
@@ -146,7 +146,7 @@ class SparkplugJson(_Sparkplug):
     """Sparkplug B payloads as JSON, metric names and types resolved through births."""
 
     def __init__(self, route: Route, topic: str, context: Context) -> None:
-        super().__init__(route, topic, context, JSON)
+        super().__init__(route, topic, context, JSON, schemas.uri(schemas.SPARKPLUG_JSON))
         described = {
             "topic": topic,
             "group": self.topic.group,
@@ -208,7 +208,7 @@ class SparkplugProtobuf(_Sparkplug):
     """Sparkplug B payloads as they are, once they proved to be such."""
 
     def __init__(self, route: Route, topic: str, context: Context) -> None:
-        super().__init__(route, topic, context, PROTOBUF)
+        super().__init__(route, topic, context, PROTOBUF, schemas.SPARKPLUG_PROTOBUF_URI)
 
     def encode(self, payload: bytes, now_ms: int) -> tuple[bytes, Headers]:
         """See `Encoder.encode`."""
@@ -237,7 +237,8 @@ class Lwm2mJson:
             raise DecodeError(f"topic {topic!r}: {exc}") from exc
         self.key = (endpoint if route.key == "device" else route.key_of(topic)).encode()
         self._endpoint, self._operation, self._states = endpoint, operation, context.states
-        self._headers = EventHeaders(topic, f"iot.lwm2m.{operation}", endpoint, JSON)
+        schema = schemas.uri(schemas.LWM2M_JSON)
+        self._headers = EventHeaders(topic, f"iot.lwm2m.{operation}", endpoint, JSON, schema)
         described = {"endpoint": endpoint, "operation": operation, "topic": topic}
         self._opening = orjson.dumps(described)[:-1] + b","
 
@@ -283,5 +284,6 @@ _ENCODERS: dict[Format, Callable[[Route, str, Context], Encoder]] = {
 def dead_letter(topic: str, payload: bytes, reason: str, subject: str, now_ms: int) -> tuple[bytes, Headers]:
     """Value and headers of the record that tells of a message nobody could deliver."""
     value = dead_letters.write(topic, payload, reason)
-    headers = EventHeaders(topic, "iot.dead-letter", subject, JSON).at(None, now_ms)
+    schema = schemas.uri(schemas.DEAD_LETTER)
+    headers = EventHeaders(topic, "iot.dead-letter", subject, JSON, schema).at(None, now_ms)
     return value, [*headers, ("error", reason[: dead_letters.REASON_CHARS])]

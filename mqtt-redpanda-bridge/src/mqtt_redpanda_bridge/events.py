@@ -19,14 +19,19 @@ class EventHeaders:
         event_type: `ce_type`.
         subject: `ce_subject`, the device id.
         content_type: of the record's value.
+        schema: `ce_dataschema`, a URI; none where values have no schema.
     """
 
     __slots__ = ("_fixed",)
 
-    def __init__(self, topic: str, event_type: str, subject: str, content_type: str) -> None:
+    def __init__(
+        self, topic: str, event_type: str, subject: str, content_type: str, schema: str | None = None
+    ) -> None:
         headers = cloud_event_headers("", "/" + quote(topic), event_type, subject, 0)
         self._fixed: Headers = [header for header in headers if header[0] not in _VARYING]
         self._fixed.append(("content-type", content_type))
+        if schema is not None:
+            self._fixed.append(("ce_dataschema", schema))
 
     def at(self, event_id: str | None, time_ms: int) -> Headers:
         """The headers of one event.

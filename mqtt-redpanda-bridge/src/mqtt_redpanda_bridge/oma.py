@@ -10,6 +10,7 @@ from typing import Final
 
 import orjson
 
+from iiot import schemas
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.kafka import Headers
 from iiot.lwm2m import content, json_profile, oma_profile
@@ -84,7 +85,8 @@ class Lwm2mOma:
 
     def _headers_of(self, operation: str) -> EventHeaders:
         kind = f"iot.lwm2m.{operation}"
-        return EventHeaders(str(self._topic), kind, self._topic.endpoint, "application/json")
+        schema = schemas.uri(schemas.LWM2M_JSON)
+        return EventHeaders(str(self._topic), kind, self._topic.endpoint, "application/json", schema)
 
 
 def _said(endpoint: str, message: _Telemetry) -> bytes:

@@ -1,17 +1,19 @@
 import base64
 import json
+from importlib import resources
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iiot import dead_letters
+from iiot import dead_letters, schemas
 from iiot.budgets import LETTER_PAYLOAD_BYTES, MESSAGE_BYTES, NESTING, RECORD_BYTES
 from iiot.dead_letters import DeadLetter
 from iiot.errors import DecodeError
 from iiot.sparkplug.composite import DataSet, Property
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Parameter, Payload, Template, encode_payload
+from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.encode import Context, dead_letter, open_encoder
 from mqtt_redpanda_bridge.routes import Format, Route
 
@@ -53,6 +55,7 @@ def test_a_birth_becomes_json_with_cloud_events_headers():
         "ce_type": "iot.sparkplug.dbirth",
         "ce_subject": "device-temp-001",
         "ce_time": "2023-11-14T22:13:20.000Z",
+        "ce_dataschema": "urn:iot-testbed:schema:sparkplug-data.v1",
         "content-type": "application/json",
     }
 
@@ -268,6 +271,29 @@ def test_nested_json_passes_as_deep_as_ordinary_readers_go():
 def test_deeper_json_is_refused_with_the_limit(levels):
     with pytest.raises(DecodeError, match="payload: more than 64 levels of JSON"):
         encoder("lwm2m/dev/update", form=Format.LWM2M_JSON).encode(nested(levels), NOW)
+
+
+@pytest.mark.parametrize(
+    ("topic", "form", "payload", "schema"),
+    [
+        ("spBv1.0/g/NDATA/n", Format.SPARKPLUG_JSON, encode_payload(Payload(1)), "sparkplug-data.v1"),
+        ("spBv1.0/g/NDATA/n", Format.SPARKPLUG_PROTOBUF, encode_payload(Payload(1)), "sparkplug_b.proto"),
+        ("lwm2m/dev/update", Format.LWM2M_JSON, b"{}", "lwm2m-message.v1"),
+    ],
+)
+def test_every_record_names_its_schema(topic, form, payload, schema):
+    headers = dict(encoder(topic, form=form).encode(payload, NOW)[1])
+    assert headers["ce_dataschema"] == f"urn:iot-testbed:schema:{schema}"
+    name = schema if schema.endswith(".proto") else f"{schema}.json"
+    assert resources.files(schemas).joinpath(name).is_file()
+
+
+def test_dead_letters_and_states_name_theirs_and_raw_payloads_have_none():
+    assert dict(dead_letter("a", b"", "why", "a", NOW)[1])["ce_dataschema"].endswith(":dead-letter.v1")
+    states = DeviceStates(1000)
+    states.lwm2m("dev", "register", {}, NOW)
+    assert dict(states.take()[2])["ce_dataschema"].endswith(":device-state.v1")
+    assert "ce_dataschema" not in dict(encoder("a/b", form=Format.RAW, key="topic").encode(b"", NOW)[1])
 
 
 def test_keys():
