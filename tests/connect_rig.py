@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +94,8 @@ async def _events(request: web.Request) -> web.Response:
     feed.polls += 1
     if feed.refuse_every and feed.polls % feed.refuse_every == 0:
         raise web.HTTPServiceUnavailable
+    if int(request.query["after"]) > 2**53 - 1:
+        raise web.HTTPBadRequest
     body = feed.page(int(request.query["after"]), int(request.query["limit"]))
     return web.Response(body=body, content_type="application/json")
 
@@ -213,9 +215,9 @@ async def running(connect: Connect) -> AsyncIterator[Connect]:
 class Records:
     """What arrives in the paths' topics and their dead-letter siblings, from now on or from the beginning."""
 
-    def __init__(self, kafka: str, *, from_start: bool = False) -> None:
+    def __init__(self, kafka: str, *, from_start: bool = False, paths: Sequence[str] = PATHS) -> None:
         self.by_topic: dict[str, list[Any]] = {
-            name: [] for path in PATHS for name in (path, topics.dlq(path))
+            name: [] for path in paths for name in (path, topics.dlq(path))
         }
         self._consumer = KafkaConsumer(
             bootstrap_servers=kafka, auto_offset_reset="earliest" if from_start else "latest"

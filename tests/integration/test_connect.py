@@ -6,13 +6,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import orjson
 import pytest
+from kafka.partitioner.default import murmur2
 from prometheus_client import CollectorRegistry
 
 from connect_rig import ENGINES, PATHS, Connect, FakeFeed, Records, running, serve_feed
 from iiot import topics
+from iiot.budgets import LETTER_PAYLOAD_BYTES
 from iiot.kafka import TopicSpec, ensure_topics
 from iiot.rest import Access, Api, EventStreams, make_api
 from iiot.telemetry import HealthReport, serve
+from iiot.topic_shape import TopicSettings, topic_specs
 from iiot.topics import LWM2M_HTTP
 from lwm2m_server.api.feed import EventFeed
 from lwm2m_server.event_source import FeedSource
@@ -26,12 +29,13 @@ from testbed.engines.native import paths
 from testbed.engines.native.process import spawn
 
 pytestmark = pytest.mark.parametrize("engine", ENGINES)
+PARTITIONS = 3
 TOKEN = "a-token-for-this-test"
 SOURCES = ["lwm2m-http-source", "lwm2m-websocket-source"]
 
 
 async def create_topics(brokers):
-    await ensure_topics(brokers, [TopicSpec(name, 3) for path in PATHS for name in (path, topics.dlq(path))])
+    await ensure_topics(brokers, topic_specs(PATHS, TopicSettings(topic_partitions=PARTITIONS)))
 
 
 @pytest.fixture
@@ -86,8 +90,11 @@ async def test_each_event_arrives_once_with_key_headers_and_value_as_it_was(kafk
                     "ce_type": b"iot.lwm2m.send",
                     "ce_subject": record.key,
                     "ce_time": b"2026-11-24T06:30:00.123Z",
+                    "ce_dataschema": b"urn:iot-testbed:schema:lwm2m-event.v1",
                     "content-type": b"application/json",
                 }
+                number = (murmur2(record.key) & 0x7FFF_FFFF) % PARTITIONS
+                assert record.partition == number, "as the Java clients and the bridge have it"
         assert_first_deliveries_in_order(records)
         await eventually(lambda: connect.cursor.read_text() == "25", "the stored cursor")
         await eventually(lambda: feed.positions == {SOURCES[1]: 25}, "the position kept by the server")
@@ -108,6 +115,20 @@ async def test_answers_like_a_kafka_connect_worker(kafka, records, engine, tmp_p
         code, text = await connect.get("/connectors/none/status")
         assert code == 404
         assert orjson.loads(text) == {"error_code": 404, "message": "No status found for connector none"}
+        for source, topic in zip(SOURCES, PATHS, strict=True):
+            info = orjson.loads((await connect.get(f"/connectors/{source}"))[1])
+            assert (info["name"], info["type"], info["config"]["topic"]) == (source, "source", topic)
+            assert info["tasks"] == [{"connector": source, "task": 0}]
+            for query in ("expand=info&expand=status", "expand=status", "expand=info"):
+                expanded = orjson.loads((await connect.get(f"/connectors?{query}"))[1])
+                assert sorted(expanded) == SOURCES
+                assert expanded[source]["info"] == info
+                assert expanded[source]["status"]["tasks"][0]["state"] == "RUNNING"
+                assert expanded[source]["status"]["name"] == source
+        code, text = await connect.get("/connectors/none")
+        assert (code, orjson.loads(text)) == (404, {"error_code": 404, "message": "Connector none not found"})
+        assert (await connect.get("/ping"))[1] == "pong"
+        assert {"version", "built"} <= orjson.loads((await connect.get("/version"))[1]).keys()
         metrics = (await connect.get("/metrics"))[1]
         assert any(line.startswith("output_sent{") for line in metrics.splitlines())
 
@@ -141,10 +162,10 @@ async def test_poison_goes_to_the_dead_letters_and_blocks_nothing(kafka, records
     for text in poison:
         feed.add_text(text)
     feed.add(1, blob="x" * 1000)
-    feed.add(1, blob="y" * 2_000_000)
+    feed.add(1, blob="y" * 5_000_000)
     feed.add(2)
     reasons = (
-        ["not an event object"] * 3 + ["missing endpoint"] * 2 + ["oversize: 2000163 bytes, at most 900000"]
+        ["not an event object"] * 3 + ["missing endpoint"] * 2 + ["oversize: 5000163 bytes, at most 4194304"]
     )
     reasons = sorted(reasons)
     async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path)) as connect:
@@ -161,8 +182,115 @@ async def test_poison_goes_to_the_dead_letters_and_blocks_nothing(kafka, records
             payload = base64.b64decode(letter["payload_base64"])
             assert letter["topic"] == path
             assert dict(record.headers)["error"].decode() == letter["reason"]
-            assert len(payload) == min(letter["size"], 65536)
+            assert len(payload) == min(letter["size"], LETTER_PAYLOAD_BYTES)
+            headers = dict(record.headers)
+            assert headers["ce_type"] == b"iot.dead-letter"
+            assert headers["ce_subject"] == record.key
+            assert record.key in (*map(str.encode, SOURCES), b"device-temp-000")
+            assert {"ce_id", "ce_time", "ce_source", "ce_specversion", "ce_dataschema"} <= headers.keys()
             assert payload in poison or b"yyy" in payload or b'"endpoint":""' in payload
+
+
+async def test_the_largest_events_arrive_whole(kafka, records, engine, tmp_path):
+    feed = FakeFeed()
+    feed.add(12, blob="x" * 1_000_000)
+    feed.add(2, blob="y" * 4_100_000)
+    feed.add(3)
+    async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path)):
+        await records.until(all_delivered(records, feed), "every event", seconds=60)
+    for path in PATHS:
+        values = {event["id"]: event for event in map(orjson.loads, feed.texts.values())}
+        assert all(values[e["id"]] == e for e in (orjson.loads(r.value) for r in records.by_topic[path]))
+        assert records.reasons(path) == []
+
+
+def other_names(unique):
+    """Variables that give both paths topics and consumers of a test's own; and the topics."""
+    paths = [unique("http"), unique("websocket")]
+    names = {"LWM2M_HTTP_TOPIC": paths[0], "LWM2M_WEBSOCKET_TOPIC": paths[1]}
+    return paths, names | {"LWM2M_HTTP_CONSUMER": paths[0], "LWM2M_WEBSOCKET_CONSUMER": paths[1]}
+
+
+async def test_a_dead_letter_topic_that_takes_little_holds_nothing_up(kafka, engine, tmp_path, unique):
+    paths, names = other_names(unique)
+    little, less = {"max.message.bytes": "100000"}, {"max.message.bytes": "3000"}
+    specs = [TopicSpec(path, 1, little) for path in paths]
+    await ensure_topics(kafka, specs + [TopicSpec(topics.dlq(path), 1, less) for path in paths])
+    records = await asyncio.to_thread(lambda: Records(kafka, paths=paths))
+    feed = FakeFeed()
+    feed.add(2)
+    feed.add_text(b'{"id":3,"type":"send","pad":"' + b"p" * 50_000 + b'"}')  # a letter of the processors
+    async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path, **names)) as connect:
+
+        def has_letters(count):
+            return lambda: all(len(records.by_topic[topics.dlq(path)]) >= count for path in paths)
+
+        await records.until(has_letters(1), "the letters of the processors")
+        feed.add(1, blob="x" * 200_000)  # refused by Kafka
+        await records.until(has_letters(2), "the letters of what Kafka refused")
+        feed.add(2)
+        await records.until(lambda: all({5, 6} <= set(records.ids(p)) for p in paths), "what comes after")
+        assert orjson.loads((await connect.get("/connectors"))[1]) == paths
+        await eventually(lambda: feed.positions == {paths[1]: 6}, "the position under the given name")
+        cursor = connect.cursor.with_name(paths[0])
+        await eventually(lambda: cursor.read_text() == "6", "the cursor under the given name")
+    records.close()
+    for path in paths:
+        letters = [orjson.loads(record.value) for record in records.by_topic[topics.dlq(path)]]
+        assert {letter["reason"][:16] for letter in letters} == {"missing endpoint", "refused by Kafka"}
+        assert all(letter["size"] > len(letter["payload_base64"]) for letter in letters)
+
+
+async def test_a_dead_letter_that_nobody_takes_is_counted_and_given_up(kafka, engine, tmp_path, unique):
+    paths, names = other_names(unique)
+    tiny = {"max.message.bytes": "100"}
+    specs = [TopicSpec(path, 1) for path in paths] + [TopicSpec(topics.dlq(path), 1, tiny) for path in paths]
+    await ensure_topics(kafka, specs)
+    records = await asyncio.to_thread(lambda: Records(kafka, paths=paths))
+    feed = FakeFeed()
+    feed.add_text(b'{"id":1,"type":"send"}')
+    feed.add(2)
+    async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path, **names)) as connect:
+        await records.until(lambda: all({2, 3} == set(records.ids(p)) for p in paths), "what comes after")
+        cursor = connect.cursor.with_name(paths[0])
+        await eventually(lambda: cursor.read_text() == "3", "the cursor")
+        lines = (await connect.get("/metrics"))[1].splitlines()
+        lost = [line for line in lines if line.startswith("connect_lost_letters_total{")]
+        assert sum(float(line.split()[-1]) for line in lost) >= 2
+    records.close()
+
+
+async def test_a_topic_that_is_away_holds_its_records_and_loses_none(kafka, engine, tmp_path, unique):
+    paths, names = other_names(unique)
+    await ensure_topics(kafka, [TopicSpec(topics.dlq(path), 1) for path in paths])
+    feed = FakeFeed()
+    feed.add(5)
+    async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path, **names)) as connect:
+        await eventually(lambda: "UNKNOWN_TOPIC" in connect.log(), "the topic is missed", seconds=60)
+        await ensure_topics(kafka, [TopicSpec(path, 1) for path in paths])
+        records = await asyncio.to_thread(lambda: Records(kafka, paths=paths, from_start=True))
+        wanted = {1, 2, 3, 4, 5}
+        await records.until(lambda: all(set(records.ids(p)) == wanted for p in paths), "every event", 60)
+        await eventually(lambda: connect.cursor.with_name(paths[0]).read_text() == "5", "the cursor")
+        assert [records.reasons(path) for path in paths] == [[], []]
+        records.close()
+
+
+async def test_a_cursor_that_no_feed_can_have_starts_over(kafka, records, engine, tmp_path):
+    feed = FakeFeed()
+    feed.add(3)
+    (tmp_path / "cursor").mkdir()
+    (tmp_path / "cursor" / SOURCES[0]).write_text("9999999999999999")
+    async with serve_feed(feed) as port, running(Connect(engine, kafka, port, tmp_path)) as connect:
+        await records.until(all_delivered(records, feed), "the events")
+        await eventually(lambda: connect.cursor.read_text() == "3", "the cursor")
+        task = (await status(connect, SOURCES[0]))["tasks"][0]
+        assert task["state"] == "RUNNING", task
+    (letter,) = records.by_topic[topics.dlq(LWM2M_HTTP)]
+    reason = "reset: event 9007199254740991 is not there yet, the newest is 3; starting over"
+    assert orjson.loads(letter.value)["reason"] == reason
+    assert letter.key == SOURCES[0].encode()
+    assert dict(letter.headers)["ce_type"] == b"iot.dead-letter"
 
 
 async def test_kill_and_refusals_lose_nothing(kafka, records, engine, tmp_path):

@@ -122,6 +122,24 @@ class TopicReader:
         records.sort(key=lambda record: (record.time, record.partition, record.offset), reverse=True)
         return records
 
+    def at(self, topic: str, partition: int, offset: int) -> Record | None:
+        """The record at an offset; None when it is gone, or not written yet.
+
+        Raises:
+            KafkaError: no broker answers.
+            KeyError: there is no such topic or partition.
+        """
+        with self._asking():
+            known = self._admin.list_topics(timeout=TIMEOUT).topics[topic]
+            where = [TopicPartition(topic, known.partitions[partition].id)]
+            key = (topic, partition)
+            if not self._offsets(where, _EARLIEST)[key] <= offset < self._offsets(where, _LATEST)[key]:
+                return None
+            self._consumer.assign([TopicPartition(topic, partition, offset)])
+            found = next(self._read({key: offset}, {key: offset + 1}), None)
+            self._consumer.unassign()
+        return found if found is not None and found.offset == offset else None
+
     def read_all(self, topic: str) -> Iterator[tuple[bytes, bytes]]:
         """Key and value of every record of a topic, in order per partition; nothing without such a topic.
 

@@ -9,6 +9,9 @@ LWM2M_WEBSOCKET = "iot.telemetry.lwm2m.websocket"
 DEVICE_STATE = "iot.state.devices"
 """Compacted: the latest state of each device."""
 
+REPLAYED = "iot.state.replayed-letters"
+"""Compacted: which dead letters were replayed."""
+
 TELEMETRY = (SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES, LWM2M_HTTP, LWM2M_WEBSOCKET)
 
 

@@ -9,12 +9,15 @@ from functools import partial
 from typing import Any, Final
 
 from iiot.errors import DecodeError
+from iiot.kafka_reader import TopicReader
 from iiot.mqtt import Backoff, Connection, ConnectOptions, Subscription, keep_connected
+from iiot.rest import Access, make_api
 from iiot.service import Service
 from iiot.sparkplug.payload import decode_payload
 from iiot.sparkplug.topic import Topic, parse_topic
 from iiot.sparkplug.wire import PayloadBudget
-from iiot.telemetry import HealthReport, make_app, serve
+from iiot.telemetry import HealthReport, serve
+from mqtt_redpanda_bridge.api import bridge_api
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.dispatch import Birth, Dispatcher
 from mqtt_redpanda_bridge.encode import Context
@@ -23,6 +26,7 @@ from mqtt_redpanda_bridge.link import ReceiverLink
 from mqtt_redpanda_bridge.metrics import BridgeCollector
 from mqtt_redpanda_bridge.pump import Pump
 from mqtt_redpanda_bridge.registration import Registration
+from mqtt_redpanda_bridge.replay import Replayer
 from mqtt_redpanda_bridge.restore import restore
 from mqtt_redpanda_bridge.routes import load_routes
 from mqtt_redpanda_bridge.settings import BridgeSettings
@@ -77,6 +81,9 @@ class Bridge:
             prepare=partial(self._prepare, None),
             max_bytes=settings.max_in_flight_bytes,
         )
+        self._access = Access.of(settings)
+        open_reader = partial(TopicReader, settings.kafka_brokers, f"{settings.mqtt_client_id}-replay")
+        self._replayer = Replayer(self._table, self._context, self._sink, open_reader, settings.kafka_brokers)
         self.group = Group(settings, self._dispatcher, self._open_link)
         # Retained messages once, when the broker makes the session: not again with every connection.
         self._subscriptions = [Subscription(one, retain_handling=1) for one in self._table.subscriptions]
@@ -112,13 +119,9 @@ class Bridge:
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)
         async with AsyncExitStack() as stack:
+            app = make_api(service.registry, self._health, bridge_api(self._replayer), self._access)
             await stack.enter_async_context(
-                serve(
-                    make_app(service.registry, self._health),
-                    settings.http_host,
-                    settings.http_port,
-                    settings.http_names,
-                )
+                serve(app, settings.http_host, settings.http_port, settings.http_names)
             )
             stack.callback(self._store.close)
             service.log.info("births_loaded", count=self._load_births())

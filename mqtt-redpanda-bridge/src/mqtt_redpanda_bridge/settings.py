@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from iiot.budgets import METRICS
 from iiot.errors import SettingsError
+from iiot.rest import ApiSettings
 from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
 from iiot.topic_shape import TopicSettings
 from mqtt_redpanda_bridge.devices import MAX_DEVICES
@@ -15,7 +16,7 @@ from mqtt_redpanda_bridge.routes import WireFormat, load_routes
 Address = tuple[str, int]
 
 
-class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings, TopicSettings):
+class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings, TopicSettings, ApiSettings):
     """Everything that can be set, with the defaults of the testbed."""
 
     http_port: int = Field(default=8082, ge=0, le=65535)

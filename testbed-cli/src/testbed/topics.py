@@ -13,20 +13,27 @@ from iiot.schemas import Schema
 from iiot.settings import KafkaSettings, load
 from iiot.topic_shape import TopicSettings, topic_specs
 from iiot.topics import LWM2M_HTTP, LWM2M_WEBSOCKET, TELEMETRY, dlq
+from testbed.connect.settings import ConnectTopics
 
 
-class Settings(KafkaSettings, TopicSettings):
+class Settings(KafkaSettings, TopicSettings, ConnectTopics):
     """Where Kafka is, and the shape of its topics; variables as the bridge and Redpanda Connect have them."""
 
     schema_registry_url: str | None = Field(default=None, pattern=r"^https?://.")
     """Where the schemas of Redpanda Connect's topics are registered; the bridge registers its own."""
 
 
-def connect_schemas() -> dict[str, Schema]:
+def names(settings: ConnectTopics) -> list[str]:
+    """The telemetry topics; those of Redpanda Connect under the names that it was given."""
+    given = {LWM2M_HTTP: settings.lwm2m_http_topic, LWM2M_WEBSOCKET: settings.lwm2m_websocket_topic}
+    return [given.get(name, name) for name in TELEMETRY]
+
+
+def connect_schemas(settings: ConnectTopics) -> dict[str, Schema]:
     """The schemas of what Redpanda Connect writes, which cannot register them itself, by topic."""
-    written = (LWM2M_HTTP, LWM2M_WEBSOCKET)
-    names = dict.fromkeys(written, schemas.LWM2M_EVENT) | {dlq(n): schemas.DEAD_LETTER for n in written}
-    return {topic: schemas.current(name) for topic, name in names.items()}
+    written = (settings.lwm2m_http_topic, settings.lwm2m_websocket_topic)
+    kinds = dict.fromkeys(written, schemas.LWM2M_EVENT) | {dlq(n): schemas.DEAD_LETTER for n in written}
+    return {topic: schemas.current(name) for topic, name in kinds.items()}
 
 
 def topics() -> None:
@@ -36,14 +43,16 @@ def topics() -> None:
     """
     try:
         settings = load(Settings)
-        created = asyncio.run(ensure_topics(settings.kafka_brokers, topic_specs(TELEMETRY, settings)))
+        created = asyncio.run(ensure_topics(settings.kafka_brokers, topic_specs(names(settings), settings)))
     except (KafkaError, SettingsError) as exc:
         typer.echo(f"topics: {exc}", err=True)
         raise typer.Exit(1) from exc
     typer.echo(f"created: {', '.join(created) or 'nothing, all exist'}")
     if settings.schema_registry_url is not None:
         try:
-            ids = asyncio.run(schema_registry.register(settings.schema_registry_url, connect_schemas()))
+            ids = asyncio.run(
+                schema_registry.register(settings.schema_registry_url, connect_schemas(settings))
+            )
             typer.echo(f"registered: {len(ids)} schemas")
         except RegistryError as exc:
             # Nothing waits for a schema: a start does not fail for it.

@@ -1,6 +1,7 @@
 """The HTTP interface: `/ready`, `/metrics` and Kafka Connect's `/connectors`, as in containers."""
 
 import asyncio
+import importlib.metadata
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -42,12 +43,45 @@ class Api:
         registry.register(Figures([pump for _, pump in self._paths.values()]))
         app = telemetry.make_app(registry, lambda: HealthReport(healthy=True))
         app.router.add_get("/ready", self._ready)
+        app.router.add_get("/ping", self._ping)
+        app.router.add_get("/version", self._version)
         app.router.add_get("/connectors", self._connectors)
+        app.router.add_get("/connectors/{connector}", self._connector)
         app.router.add_get("/connectors/{connector}/status", self._status)
         return app
 
-    async def _connectors(self, _: web.Request) -> web.Response:
-        return telemetry.json_response(list(self._paths))
+    async def _ping(self, _: web.Request) -> web.Response:
+        return web.Response(text="pong")
+
+    async def _version(self, _: web.Request) -> web.Response:
+        return telemetry.json_response({"version": f"embedded {_engine_version()}", "built": ""})
+
+    async def _connectors(self, request: web.Request) -> web.Response:
+        if not request.query.get("expand"):
+            return telemetry.json_response(list(self._paths))
+        # Both for either, as the configuration file answers.
+        found = {name: {"info": self._info(name), "status": await self._state(name)} for name in self._paths}
+        return telemetry.json_response(found)
+
+    async def _connector(self, request: web.Request) -> web.Response:
+        name = request.match_info["connector"]
+        if name not in self._paths:
+            return _unknown(f"Connector {name} not found")
+        return telemetry.json_response(self._info(name))
+
+    def _info(self, name: str) -> dict[str, object]:
+        topic = self._paths[name][0].topic
+        return {
+            "name": name,
+            "config": {
+                "name": name,
+                "connector.class": "redpanda-connect",
+                "tasks.max": "1",
+                "topic": topic,
+            },
+            "tasks": [{"connector": name, "task": 0}],
+            "type": "source",
+        }
 
     async def _ready(self, _: web.Request) -> web.Response:
         statuses = []
@@ -61,18 +95,18 @@ class Api:
     async def _status(self, request: web.Request) -> web.Response:
         name = request.match_info["connector"]
         if name not in self._paths:
-            message = f"No status found for connector {name}"
-            return telemetry.json_response({"error_code": 404, "message": message}, status=404)
+            return _unknown(f"No status found for connector {name}")
+        return telemetry.json_response(await self._state(name))
+
+    async def _state(self, name: str) -> dict[str, object]:
         trace = await _unreachable(self._paths[name][0].url) or self._note(name, "error") or self._stuck(name)
         task = {"id": 0, "state": "FAILED" if trace else "RUNNING", "worker_id": self._worker_id}
-        return telemetry.json_response(
-            {
-                "name": name,
-                "connector": {"state": "RUNNING", "worker_id": self._worker_id},
-                "tasks": [task | {"trace": trace} if trace else task],
-                "type": "source",
-            }
-        )
+        return {
+            "name": name,
+            "connector": {"state": "RUNNING", "worker_id": self._worker_id},
+            "tasks": [task | {"trace": trace} if trace else task],
+            "type": "source",
+        }
 
     def _stuck(self, name: str) -> str:
         since = self._note(name, "waiting")
@@ -112,6 +146,17 @@ class Figures(Collector):
 def local_worker_id(port: int) -> str:
     """Name of this worker as Kafka Connect writes it."""
     return f"{socket.gethostname()}:{port}"
+
+
+def _unknown(message: str) -> web.Response:
+    return telemetry.json_response({"error_code": 404, "message": message}, status=404)
+
+
+def _engine_version() -> str:
+    try:
+        return importlib.metadata.version("mq-bridge-connect")
+    except importlib.metadata.PackageNotFoundError:
+        return "of unknown version"
 
 
 def _ready_line(label: str, error: str) -> dict[str, object]:

@@ -8,10 +8,13 @@ from typing import Any, Final
 import yaml
 
 from iiot.errors import IiotError
+from iiot.topics import LWM2M_HTTP, LWM2M_WEBSOCKET
 from iiot.yaml_budget import YamlBudgetError, check_aliases, check_text
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9_.]+)(?::([^}]*))?\}")
 _SHARED: Final = ("logger", "processor_resources", "rate_limit_resources")
+
+_TOPICS: Final = {"lwm2m_http_source": LWM2M_HTTP, "lwm2m_websocket_source": LWM2M_WEBSOCKET}
 
 Document = dict[str, Any]
 
@@ -22,9 +25,17 @@ class ConfigError(IiotError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One path to Kafka: name as in `/connectors`, document for the engine, URL of its WebSocket if any."""
+    """One path to Kafka.
+
+    Attributes:
+        name: as in `/connectors`.
+        topic: where its events go.
+        document: for the engine.
+        url: of its WebSocket, if any.
+    """
 
     name: str
+    topic: str
     document: Document
     url: str | None
 
@@ -69,7 +80,7 @@ def parse(text: str, environment: Mapping[str, str], health_directory: str) -> C
         delivery, commit = whole["output"]["broker"]["outputs"]
         patterns = delivery["fallback"][0]["redpanda"]["metadata"]["include_patterns"]
         shared = {key: whole[key] for key in _SHARED} | {"cache_resources": caches}
-        sources = tuple(_source(each, shared) for each in inputs if "http_server" not in each)
+        sources = tuple(_source(each, shared, environment) for each in inputs if "http_server" not in each)
     except YamlBudgetError as exc:
         raise ConfigError(f"line {exc.line}: {exc}") from exc
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as exc:
@@ -82,12 +93,15 @@ def fill_in(text: str, environment: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: environment.get(match[1]) or match[2] or "", text)
 
 
-def _source(branch: Document, shared: Document) -> Source:
-    name = branch["label"].replace("_", "-")
+def _source(branch: Document, shared: Document, environment: Mapping[str, str]) -> Source:
+    label = branch["label"]
+    prefix = label.removesuffix("_source").upper()
+    name = environment.get(f"{prefix}_CONSUMER") or label.replace("_", "-")
+    topic = environment.get(f"{prefix}_TOPIC") or _TOPICS.get(label, "")
     child = branch["batched"]["child"] if "batched" in branch else {}
     url = child["websocket"]["url"] if "websocket" in child else None
     # More than one batch in flight would reorder them.
-    return Source(name, {"input": branch, "max_in_flight": 1, **shared}, url)
+    return Source(name, topic, {"input": branch, "max_in_flight": 1, **shared}, url)
 
 
 def _visible(cache: Document, health_directory: str) -> Document:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iiot.topics import LWM2M_HTTP, LWM2M_WEBSOCKET
 from testbed.connect.config import ConfigError, fill_in, parse
 
 SHIPPED = (Path(__file__).parents[4] / "redpanda-connect-config.yaml").read_text()
@@ -17,6 +18,16 @@ def test_the_shipped_file_has_both_sources_and_one_commit():
     assert websocket.name == "lwm2m-websocket-source"
     assert websocket.url == "ws://server:1/ws/events?consumer=lwm2m-websocket-source&access_token=none"
     assert configuration.commit["output"]["label"] == "commit"
+
+
+def test_topics_and_consumers_can_have_other_names():
+    given = {**VALUES, "LWM2M_HTTP_CONSUMER": "mine", "LWM2M_HTTP_TOPIC": "my.events"}
+    http, websocket = parse(SHIPPED, given, "/health").sources
+    assert (http.name, http.topic) == ("mine", "my.events")
+    assert (websocket.name, websocket.topic) == ("lwm2m-websocket-source", LWM2M_WEBSOCKET)
+    written = fill_in(SHIPPED, given)
+    code = [line for line in written.splitlines() if not line.lstrip().startswith("#")]
+    assert not [line for line in code if "lwm2m-http-source" in line or LWM2M_HTTP in line]
 
 
 def test_batches_stay_in_order_and_what_the_runner_serves_itself_is_left_out():

@@ -1,12 +1,14 @@
 """The processors of `redpanda-connect-config.yaml`, one message or page at a time, in the embedded engine."""
 
 import base64
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 import yaml
 
+from iiot import schemas
 from testbed.connect.config import fill_in
 from testbed.connect.engine import open_consumer
 
@@ -65,6 +67,7 @@ def test_an_event_becomes_a_cloud_event_keyed_by_its_endpoint():
         "ce_type": "iot.lwm2m.send",
         "ce_subject": "d-1",
         "ce_time": time,
+        "ce_dataschema": schemas.uri(schemas.LWM2M_EVENT),
         "content-type": "application/json",
     }
 
@@ -86,6 +89,12 @@ def test_an_event_becomes_a_cloud_event_keyed_by_its_endpoint():
             b'{"type":"reset","after":5,"oldest":1,"latest":2}',
             "reset: event 5 is not there yet, the newest is 2; starting over",
         ),
+        (
+            b'{"type":"reset","after":9007199254740991,"oldest":1,"latest":9000000000000000}',
+            "reset: event 9007199254740991 is not there yet, the newest is 9000000000000000; starting over",
+        ),
+        (b'{"endpoint":"d","x":' + b"[" * 64 + b"]" * 64 + b"}", "nested deeper than 64 levels"),
+        (b'{"endpoint":"d","x":' + b'[{"y":[]},[' * 32 + b"]]" * 32 + b"}", "nested deeper than 64 levels"),
     ],
 )
 def test_what_is_no_event_becomes_a_dead_letter_with_the_reason(text, reason):
@@ -95,7 +104,33 @@ def test_what_is_no_event_becomes_a_dead_letter_with_the_reason(text, reason):
     assert message.metadata["error"] == letter["reason"] == reason
     assert (letter["topic"], letter["size"]) == ("events", len(text))
     assert base64.b64decode(letter["payload_base64"]) == text
-    assert not any(name.startswith("ce_") for name in message.metadata)
+    key = "d" if b'"d"' in text else "lwm2m-http-source"
+    headers = {name: text for name, text in message.metadata.items() if name.startswith("ce_")}
+    assert message.metadata["kafka_key"] == headers["ce_subject"] == key
+    assert headers["ce_type"] == "iot.dead-letter"
+    assert headers["ce_dataschema"] == schemas.uri(schemas.DEAD_LETTER)
+    assert headers["ce_source"] == "/lwm2m-server/events"
+    assert headers["ce_id"].startswith("lwm2m-http-source-")
+    assert datetime.fromisoformat(headers["ce_time"]).utcoffset() == timedelta(0)
+
+
+def test_an_event_may_be_nested_as_deep_as_ordinary_readers_go():
+    text = b'{"endpoint":"d","t":"' + b"[{" * 50 + b'\\"","x":' + b"[" * 63 + b"]" * 63 + b',"y":[{}]}'
+    assert record(text).metadata["kafka_topic"] == "events"
+
+
+@pytest.mark.parametrize(
+    ("stored", "after"),
+    [
+        ("17", "17"), ("", "0"), ("x", "0"), ("-1", "0"), ("1e3", "0"), (BIG, BIG),
+        ("9007199254740991", "9007199254740991"), ("9007199254740992", "9007199254740991"),
+        ("9999999999999999", "9007199254740991"), ("9" * 40, "9007199254740991"),
+    ],
+)  # fmt: skip
+def test_a_cursor_that_no_feed_can_have_is_one_ahead_of_all(stored, after):
+    store = {"cache": {"resource": "cursor", "operator": "set", "key": "lwm2m-http-source", "value": stored}}
+    (message,) = process(b"", {}, store, {"resource": "cursor_get"})
+    assert message.metadata["after"] == after
 
 
 def test_an_event_without_id_type_and_time_still_arrives():

@@ -145,6 +145,7 @@ class _Builder:
             "KAFKA_BROKERS": self.brokers,
             "STATE_FILE": self.data(BRIDGE) / "bridge.sqlite",
             "PEERS": peers,
+            "API_TOKEN_FILE": self.plan.token_file,
         }
         needs = ("mosquitto", "topics")
         return [
