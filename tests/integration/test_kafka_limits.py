@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from kafka.partitioner.default import murmur2
 
+from iiot import kafka_reader
 from iiot.budgets import BATCH_BYTES, OUTPUT_BYTES, RECORD_BYTES
 from iiot.errors import KafkaError
 from iiot.kafka import KafkaSink, ensure_topics, is_refusal, is_too_large
@@ -66,6 +67,14 @@ async def test_the_largest_record_passes_every_limit_and_is_read_whole(kafka, to
     targets = [topics[0], dlq(topics[0])]
     assert await produce(kafka, [(topic, b"key" * 1000, value) for topic in targets]) == [None, None]
     assert [record.value == value for record in await read(kafka, *targets)] == [True, True]
+
+
+async def test_a_look_at_large_records_keeps_the_newest_within_its_memory(kafka, topics, monkeypatch):
+    values = [b"%d" % number + bytes(1_000_000) for number in range(8)]
+    await produce(kafka, [(topics[0], b"key", value) for value in values])
+    monkeypatch.setattr(kafka_reader, "KEPT_BYTES", 3_500_000)
+    found = await read(kafka, topics[0])
+    assert [record.value for record in found] == values[:4:-1]
 
 
 async def test_more_than_that_is_refused_before_it_is_sent(kafka, topics):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import heappop, heappush
 from threading import RLock
 from typing import Final, NamedTuple
 
@@ -16,6 +17,8 @@ from iiot.errors import KafkaError
 
 TIMEOUT: Final = 2.0
 """Seconds for each answer."""
+KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Values of records that are kept at a time: the largest are a hundred times larger than ordinary ones."""
 _EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -103,6 +106,19 @@ class TopicReader:
     def newest_of(self, topics: Iterable[str], limit: int) -> list[Record]:
         """At least `limit` of the newest records of each topic, as far as it has them, the newest first.
 
+        Of large records only as many as `KEPT_BYTES` have room for, the newest again.
+
+        Raises:
+            KafkaError: no broker answers.
+            KeyError: there is no such topic.
+        """
+        records = _within_memory(self.each_of(topics, limit))
+        records.sort(key=_age, reverse=True)
+        return records
+
+    def each_of(self, topics: Iterable[str], limit: int) -> Iterator[Record]:
+        """As `newest_of`, one at a time, in no order over partitions, however large they are.
+
         Raises:
             KafkaError: no broker answers.
             KeyError: there is no such topic.
@@ -117,10 +133,8 @@ class TopicReader:
                 key: max(earliest[key], end - limit) for key, end in latest.items() if end > earliest[key]
             }
             self._consumer.assign([TopicPartition(*key, offset) for key, offset in starts.items()])
-            records = list(self._read(starts, latest))
+            yield from self._read(starts, latest)
             self._consumer.unassign()
-        records.sort(key=lambda record: (record.time, record.partition, record.offset), reverse=True)
-        return records
 
     def at(self, topic: str, partition: int, offset: int) -> Record | None:
         """The record at an offset; None when it is gone, or not written yet.
@@ -181,10 +195,11 @@ class TopicReader:
         return {(where.topic, where.partition): answer.result().offset for where, answer in answers.items()}
 
     def _read(self, starts: dict[tuple[str, int], int], ends: dict[tuple[str, int], int]) -> Iterator[Record]:
-        deadline = time.monotonic() + TIMEOUT
+        heard = time.monotonic()
         left = {key for key, start in starts.items() if start < ends[key]}
-        while left and time.monotonic() < deadline:
+        while left and time.monotonic() - heard < TIMEOUT:
             for message in self._consumer.consume(500, 0.05):
+                heard = time.monotonic()
                 record = _record(message)
                 if record is None:
                     continue
@@ -192,6 +207,22 @@ class TopicReader:
                 if record.offset >= ends[key] - 1:
                     left.discard(key)
                 yield record
+
+
+def _age(record: Record) -> tuple[datetime, int, int]:
+    return record.time, record.partition, record.offset
+
+
+def _within_memory(records: Iterable[Record]) -> list[Record]:
+    """The newest of them whose values fit `KEPT_BYTES`, at least one; in no order."""
+    kept: list[tuple[tuple[datetime, int, int], str, Record]] = []
+    size = 0
+    for record in records:
+        heappush(kept, (_age(record), record.topic, record))
+        size += len(record.value)
+        while size > KEPT_BYTES and len(kept) > 1:
+            size -= len(heappop(kept)[2].value)
+    return [record for _, _, record in kept]
 
 
 def _is_end(message: Message) -> bool:

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from iiot.errors import DecodeError
 from iiot.kafka_reader import TopicReader
-from iiot.mqtt import Backoff, Connection, ConnectOptions, Subscription, keep_connected
+from iiot.mqtt import Backoff, Connection, ConnectOptions, Message, Subscription, keep_connected
 from iiot.rest import Access, make_api
 from iiot.service import Service
 from iiot.sparkplug.payload import decode_payload
 from iiot.sparkplug.topic import Topic, parse_topic
 from iiot.sparkplug.wire import PayloadBudget
-from iiot.telemetry import HealthReport, serve
+from iiot.telemetry import MESSAGE_FAILURES, HealthReport, serve
 from mqtt_redpanda_bridge.api import bridge_api
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.dispatch import Birth, Dispatcher
@@ -173,7 +173,7 @@ class Bridge:
             await self._unless_stopping(self._restore())
             await keep_connected(
                 self._connect_options,
-                self._dispatcher.handle,
+                self._take,
                 self._session,
                 stopping=self._over,
                 on_state=self._on_mqtt_state,
@@ -185,6 +185,14 @@ class Bridge:
             await asyncio.gather(*helpers, return_exceptions=True)
             self._dispatcher.disband()
             self.group.give_up()
+
+    def _take(self, message: Message) -> None:
+        try:
+            self._dispatcher.handle(message)
+        except Exception as exc:  # a fault of ours costs this message its way, and no other anything
+            MESSAGE_FAILURES.inc()
+            self._service.log.exception("message_not_dispatched", topic=message.topic)
+            self._pump.bury(message, f"internal error: {exc!r}")
 
     async def _end_with_service(self) -> None:
         await self._service.stopping.wait()

@@ -226,16 +226,7 @@ class Pump:
             self.not_telemetry += 1
             message.ack()
             return
-        size = len(message.payload)
-        counters = lane.counters
-        counters.received += 1
-        counters.received_bytes += size
-        counters.redelivered += message.duplicate
-        counters.in_flight += 1
-        self.in_flight += 1
-        self.in_flight_bytes += size
-        self._number += 1
-        delivery = Delivery(self, lane, topic, message, self._number, self._clock())
+        delivery = self._accept(lane, topic, message)
         self._hold(delivery)
         work = most_bytes(message.payload)
         if self._order.is_idle and work <= LARGE_BYTES:
@@ -250,6 +241,18 @@ class Pump:
         self._send(delivery)
         if companion is not None:
             self._send(companion)
+
+    def bury(self, message: Incoming, reason: str) -> None:
+        """Take a message that somebody before the pump failed to hand on, as a dead letter."""
+        lane = self._lanes.get(message.topic) or self._open(message.topic)
+        if lane is None:
+            self.unmatched += 1
+            message.ack()
+            return
+        delivery = self._accept(lane, lane.route.topic, message)
+        self._bury(delivery, reason)
+        self._hold(delivery)
+        self._send(delivery)
 
     def settle(self, delivery: Delivery) -> None:
         """Kafka has a record: with the last one of a message, count and acknowledge it."""
@@ -303,6 +306,19 @@ class Pump:
         self.stalled = []
         for delivery in waiting:
             self._send(delivery)
+
+    def _accept(self, lane: Lane, topic: str, message: Incoming) -> Delivery:
+        """Count a message as received and in flight."""
+        size = len(message.payload)
+        counters = lane.counters
+        counters.received += 1
+        counters.received_bytes += size
+        counters.redelivered += message.duplicate
+        counters.in_flight += 1
+        self.in_flight += 1
+        self.in_flight_bytes += size
+        self._number += 1
+        return Delivery(self, lane, topic, message, self._number, self._clock())
 
     def _open(self, topic: str) -> Lane | None:
         if len(self._lanes) >= MAX_LANES:

@@ -242,6 +242,17 @@ def test_a_bug_in_the_device_states_costs_no_message(kafka, birth, monkeypatch):
     assert (birth.acks, totals(pump)["delivered"]) == (1, 1)
 
 
+def test_what_could_not_be_handed_on_becomes_a_dead_letter(kafka):
+    pump, message, stray = make_pump(kafka), Incoming(GOOD), Incoming(UNMATCHED)
+    pump.bury(message, "internal error: x")
+    pump.bury(stray, "internal error: x")
+    assert (message.acks, stray.acks) == (0, 1)
+    kafka.report()
+    assert dead_letters.read(kafka.log[0][1]).reason == "internal error: x"
+    assert (message.acks, totals(pump)["dead_lettered"], pump.unmatched) == (1, 1, 1)
+    assert_identity(pump)
+
+
 def test_memory_counts_the_record_and_the_producer_s_copy(kafka):
     pump, calls = make_pump(kafka, max_bytes=299), []
     pump.on_pressure = calls.append

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 from iiot import dead_letters, replays
 from iiot.dead_letters import DeadLetter
@@ -52,11 +52,18 @@ class Found:
         record: as it is in Kafka.
         letter: what it says; None when it is no dead letter.
         replayed_ms: when it was replayed, UTC ms; None: it was not.
+        is_whole: the letter has all of the payload.
     """
 
     record: Record
     letter: DeadLetter | None
     replayed_ms: int | None
+    is_whole: bool
+
+    def without_payload(self) -> Self:
+        """What a list needs: thousands of letters with their payloads would need gigabytes."""
+        letter = self.letter and replace(self.letter, payload=b"")
+        return replace(self, record=replace(self.record, value=b""), letter=letter)
 
     @property
     def place(self) -> Place:
@@ -102,11 +109,12 @@ def read(reader: TopicReader, wanted: Filter) -> list[Found]:
     """
     names = _topics(reader, wanted.topic)
     marks = replays.read_marks(reader.read_all(REPLAYED))
-    found = []
-    for name in names:
-        records = reader.newest(name, wanted.limit)
-        found += [_found(record, marks) for record in records if wanted.takes(record)]
-    return sorted(found, key=lambda one: one.record.time, reverse=True)
+    found = [
+        _found(record, marks).without_payload()
+        for record in reader.each_of(names, wanted.limit)
+        if wanted.takes(record)
+    ]
+    return sorted(found, key=lambda one: (one.record.time, one.record.offset), reverse=True)
 
 
 def read_one(reader: TopicReader, place: Place) -> Found:
@@ -154,4 +162,5 @@ def _found(record: Record, marks: dict[bytes, int]) -> Found:
         letter = dead_letters.read(record.value)
     except DecodeError:
         letter = None
-    return Found(record, letter, marks.get(replays.mark_key(record)))
+    is_whole = letter is not None and letter.is_whole
+    return Found(record, letter, marks.get(replays.mark_key(record)), is_whole)

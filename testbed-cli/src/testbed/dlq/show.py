@@ -68,7 +68,7 @@ def as_json(one: Found) -> dict[str, Any]:
         "reason": one.reason,
         "source": None if letter is None else letter.topic,
         "size": None if letter is None else letter.size,
-        "whole": letter is not None and letter.is_whole,
+        "whole": one.is_whole,
         "replayed": one.replayed_ms,
     }
 
