@@ -8,8 +8,8 @@ from typing import Any, Final, Self
 
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer, TopicCollection
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin import AdminClient, AlterConfigOpType  # type: ignore[attr-defined]
+from confluent_kafka.admin._config import ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from iiot.budgets import QUEUE_BYTES, RECORD_BYTES
@@ -27,6 +27,7 @@ PARTITIONER: Final = "murmur2_random"
 """That of the Java clients and of Redpanda Connect: a key has the same partition number in the topics of all
 writers, as long as the topics have the same number of partitions. A record without key goes anywhere."""
 
+_SIZE_LIMIT: Final = "max.message.bytes"
 _TOO_LARGE: Final = ("MSG_SIZE_TOO_LARGE", "INVALID_MSG_SIZE", "RECORD_LIST_TOO_LARGE")
 _REFUSALS: Final = (
     *_TOO_LARGE, "INVALID_RECORD", "_BAD_MSG", "_INVALID_ARG", "TOPIC_EXCEPTION", "POLICY_VIOLATION",
@@ -193,6 +194,50 @@ async def ensure_topics(brokers: str, specs: Sequence[TopicSpec], *, replication
             except TimeoutError as exc:
                 raise KafkaError(f"{brokers}: no answer within {ADMIN_TIMEOUT:g} s") from exc
     return created
+
+
+async def raise_size_limits(brokers: str, specs: Sequence[TopicSpec]) -> list[str]:
+    """Let existing topics take records as large as their specs say; returns the names of those changed.
+
+    What they have is not touched by that, and a limit that is higher stays.
+
+    Raises:
+        KafkaError: Kafka did not answer within `ADMIN_TIMEOUT` seconds, or refused.
+    """
+    wanted = {spec.name: spec.config[_SIZE_LIMIT] for spec in specs if _SIZE_LIMIT in spec.config}
+    if not wanted:
+        return []
+    try:
+        with _admin(brokers) as admin:
+            async with asyncio.timeout(ADMIN_TIMEOUT):
+                found = await _size_limits(admin, list(wanted))
+                low = [name for name, limit in wanted.items() if int(found[name]) < int(limit)]
+                changes = [_setting(name, _SIZE_LIMIT, wanted[name]) for name in low]
+                for future in admin.incremental_alter_configs(changes).values() if changes else ():
+                    await asyncio.wrap_future(future)
+    except (KafkaException, TimeoutError) as exc:
+        raise KafkaError(f"{brokers}: size limits of topics cannot be raised: {exc}") from exc
+    return low
+
+
+async def _size_limits(admin: AdminClient, names: list[str]) -> dict[str, str]:
+    """The size limit of each topic; waits for those that were made a moment ago."""
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    while True:
+        try:
+            return {
+                one.name: (await asyncio.wrap_future(future))[_SIZE_LIMIT].value
+                for one, future in admin.describe_configs(asked).items()
+            }
+        except KafkaException as exc:
+            if exc.args[0].code() != ClientError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            await asyncio.sleep(0.2)
+
+
+def _setting(topic: str, name: str, value: str) -> ConfigResource:
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    return ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
 
 
 async def topic_differences(brokers: str, specs: Sequence[TopicSpec]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from iiot import schema_registry, schemas
 from iiot.errors import KafkaError, SettingsError
-from iiot.kafka import ensure_topics
+from iiot.kafka import ensure_topics, raise_size_limits
 from iiot.schema_registry import RegistryError
 from iiot.schemas import Schema
 from iiot.settings import KafkaSettings, load
@@ -37,17 +37,24 @@ def connect_schemas(settings: ConnectTopics) -> dict[str, Schema]:
 
 
 def topics() -> None:
-    """Create missing Kafka topics (KAFKA_BROKERS, TOPIC_PARTITIONS and others, docs/topics.md).
+    """Create missing Kafka topics, and let the others take records of the largest size.
+
+    Variables: KAFKA_BROKERS, TOPIC_PARTITIONS, TOPIC_RETENTION_HOURS, TOPIC_COMPRESSION (docs/topics.md).
 
     With SCHEMA_REGISTRY_URL also register the schemas of Redpanda Connect's topics.
     """
     try:
         settings = load(Settings)
-        created = asyncio.run(ensure_topics(settings.kafka_brokers, topic_specs(names(settings), settings)))
+        specs = topic_specs(names(settings), settings)
+        created = asyncio.run(ensure_topics(settings.kafka_brokers, specs))
+        existing = [spec for spec in specs if spec.name not in created]
+        raised = asyncio.run(raise_size_limits(settings.kafka_brokers, existing))
     except (KafkaError, SettingsError) as exc:
         typer.echo(f"topics: {exc}", err=True)
         raise typer.Exit(1) from exc
     typer.echo(f"created: {', '.join(created) or 'nothing, all exist'}")
+    if raised:
+        typer.echo(f"take larger records now: {', '.join(raised)}")
     if settings.schema_registry_url is not None:
         try:
             ids = asyncio.run(
