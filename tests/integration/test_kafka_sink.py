@@ -10,7 +10,15 @@ from kafka.admin import KafkaAdminClient
 
 from iiot.budgets import RECORD_BYTES
 from iiot.errors import KafkaError
-from iiot.kafka import KafkaSink, TopicSpec, cloud_event_headers, ensure_topics, is_refusal, topic_differences
+from iiot.kafka import (
+    KafkaSink,
+    TopicSpec,
+    cloud_event_headers,
+    ensure_topics,
+    is_refusal,
+    is_too_large,
+    topic_differences,
+)
 from support import accepts_connections, eventually, free_port, wait_until
 from testbed.engines.native import kafka as kafka_process
 from testbed.engines.native import paths
@@ -109,6 +117,19 @@ async def test_a_record_too_large_for_the_topic_is_refused_in_its_report(kafka, 
         assert sink.fatal is None
     assert is_refusal(large.errors[0])
     assert small.errors == [None]
+
+
+async def test_a_batch_that_is_too_large_is_no_refusal_of_its_small_records(kafka, unique):
+    name = unique("small")
+    await ensure_topics(kafka, [TopicSpec(name, 1, {"max.message.bytes": "1000"})])
+    large, small = Reports(), Reports()
+    async with KafkaSink(kafka, "test", flush_timeout=20, **{"linger.ms": 200}) as sink:
+        for number in range(100):
+            sink.produce(name, b"k", b"%d" % number, [("pad", b"x" * 50)], small)
+        sink.produce(name, b"k", bytes(5000), [], large)
+    assert small.errors == [None] * 100
+    assert [is_too_large(error) for error in large.errors] == [True]
+    assert [record.value for record in records_of(kafka, name, 100)] == [b"%d" % n for n in range(100)]
 
 
 async def test_an_absent_topic_is_no_refusal_of_the_record(kafka, unique):

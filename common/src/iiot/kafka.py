@@ -45,7 +45,9 @@ class KafkaSink:
     """An idempotent producer whose delivery reports arrive in the event loop.
 
     A message is retried until Kafka takes it or refuses it for good, in order per partition: an
-    outage of any length delays delivery reports and loses nothing.
+    outage of any length delays delivery reports and loses nothing. A topic may take less than a batch
+    of records: those of a batch that is too large are sent again one by one, behind what came after
+    them, so that none is refused for the size of another.
 
     Attributes:
         in_flight: messages handed over whose delivery report has not come.
@@ -61,26 +63,26 @@ class KafkaSink:
         self.fatal: str | None = None
         self._flush_timeout = flush_timeout
         self._poll_timer: asyncio.TimerHandle | None = None
-        self._producer = Producer(
-            {
-                "bootstrap.servers": brokers,
-                "client.id": client_id,
-                "enable.idempotence": True,
-                "acks": "all",
-                "message.timeout.ms": 0,
-                "linger.ms": 5,
-                "partitioner": PARTITIONER,
-                "message.max.bytes": RECORD_BYTES,
-                "queue.buffering.max.messages": 200_000,
-                "queue.buffering.max.kbytes": QUEUE_BYTES // 1024,
-                "reconnect.backoff.max.ms": 2_000,
-                "statistics.interval.ms": 1_000,
-                "stats_cb": self._on_statistics,
-                "error_cb": self._on_error,
-                "log_level": 2,
-                **overrides,
-            }
-        )
+        self._configuration: dict[str, Any] = {
+            "bootstrap.servers": brokers,
+            "client.id": client_id,
+            "enable.idempotence": True,
+            "acks": "all",
+            "message.timeout.ms": 0,
+            "linger.ms": 5,
+            "partitioner": PARTITIONER,
+            "message.max.bytes": RECORD_BYTES,
+            "queue.buffering.max.messages": 200_000,
+            "queue.buffering.max.kbytes": QUEUE_BYTES // 1024,
+            "reconnect.backoff.max.ms": 2_000,
+            "statistics.interval.ms": 1_000,
+            "stats_cb": self._on_statistics,
+            "error_cb": self._on_error,
+            "log_level": 2,
+            **overrides,
+        }
+        self._producer = Producer(self._configuration)
+        self._one_by_one: Producer | None = None
 
     async def __aenter__(self) -> Self:
         """Start looking for delivery reports."""
@@ -93,7 +95,7 @@ class KafkaSink:
             self._poll_timer.cancel()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._flush_timeout
-        while self._producer.poll(0) or (self.in_flight and loop.time() < deadline):  # noqa: ASYNC110 - no event
+        while self._look() or (self.in_flight and loop.time() < deadline):  # noqa: ASYNC110 - no event
             await asyncio.sleep(POLL_BUSY)
         if self.in_flight:
             log.warning("kafka_flush_incomplete", undelivered=self.in_flight)
@@ -113,8 +115,17 @@ class KafkaSink:
             self.in_flight -= 1
             on_delivery(None if error is None else _describe(error))
 
+        def judge(error: ClientError | None, record: object) -> None:
+            if error is None or not is_too_large(error.name()):
+                report(error, record)
+                return
+            try:
+                self._alone().produce(topic, value, key, headers=headers, on_delivery=report)
+            except (KafkaException, BufferError):
+                report(error, record)
+
         try:
-            self._producer.produce(topic, value, key, headers=headers, on_delivery=report)
+            self._producer.produce(topic, value, key, headers=headers, on_delivery=judge)
         except KafkaException as exc:
             raise KafkaError(_describe(exc.args[0])) from exc
         except BufferError as exc:
@@ -124,8 +135,19 @@ class KafkaSink:
             self._poll_timer.cancel()
             self._poll_timer = asyncio.get_running_loop().call_later(POLL_BUSY, self._poll)
 
+    def _alone(self) -> Producer:
+        """A producer whose batches are single records, so that a refusal blames one."""
+        if self._one_by_one is None:
+            self._one_by_one = Producer({**self._configuration, "batch.num.messages": 1, "linger.ms": 0})
+        return self._one_by_one
+
+    def _look(self) -> int:
+        """Call the handlers of what was delivered or refused; how many there were."""
+        others = 0 if self._one_by_one is None else self._one_by_one.poll(0)
+        return self._producer.poll(0) + others
+
     def _poll(self) -> None:
-        self._producer.poll(0)
+        self._look()
         delay = POLL_BUSY if self.in_flight else POLL_IDLE
         self._poll_timer = asyncio.get_running_loop().call_later(delay, self._poll)
 
