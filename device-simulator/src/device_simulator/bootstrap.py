@@ -1,13 +1,16 @@
 """A device's account with its server as a bootstrap server writes it (Core 6.1): objects 0, 1 and 24."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
+from urllib.parse import urlsplit
 
 from device_simulator import objects, tree_write
+from device_simulator.kept_account import KeptAccount
 from device_simulator.state import DeviceState
 from device_simulator.tree import Created, OperationError, Tree, place
 from iiot.errors import InvalidValueError
-from iiot.lwm2m.message import Code, Command, Link, Operation, Record, Response
+from iiot.lwm2m.message import Code, Command, Link, Operation, Record, Response, Value
 from iiot.lwm2m.path import ROOT, Path
 
 SECURITY, SERVER, DEVICE = 0, 1, 3
@@ -15,6 +18,8 @@ _ACCOUNT: Final = Path.of(SERVER, 0)
 _STORED: Final = (SECURITY, 23, 24)
 """Objects that only bootstrap servers see; this device keeps what is written, it connects by its settings."""
 _IS_BOOTSTRAP, _SHORT_ID, _URI = 1, 10, 0
+_SCHEMES: Final = ("mqtt", "mqtts")
+"""Of a server URI (Transport 8): this device speaks nothing else."""
 
 
 class Bootstrap:
@@ -31,7 +36,17 @@ class Bootstrap:
         packed: it asks for everything in one message.
     """
 
-    __slots__ = ("_finished", "_state", "_stored", "_tree", "_without_account", "active", "packed", "wanted")
+    __slots__ = (
+        "_finished",
+        "_kept",
+        "_state",
+        "_stored",
+        "_tree",
+        "_without_account",
+        "active",
+        "packed",
+        "wanted",
+    )
 
     def __init__(self, state: DeviceState, tree: Tree[DeviceState], mode: str = "off") -> None:
         self._state = state
@@ -39,8 +54,48 @@ class Bootstrap:
         self._stored: Created = {}
         self._without_account = False
         self._finished = False
+        self._kept: KeptAccount | None = None
         self.active = self.wanted = mode != "off"
         self.packed = mode == "pack"
+
+    @property
+    def on_trial(self) -> bool:
+        """There is an account to go back to, should the bootstrap or the first Register after it fail."""
+        return self._kept is not None
+
+    def begin(self, now: float, *, works: bool) -> None:
+        """Ask for an account at `now` (monotonic s); `works`: the present one does, so that it is kept."""
+        self.active = True
+        if works and self._kept is None:
+            self._kept = KeptAccount(self._state, self._stored, now)
+        self.asked(now)
+
+    def asked(self, now: float) -> None:
+        """A message left at `now` that the bootstrap server, or the server after it, must answer."""
+        if self._kept is not None:
+            self._kept.asked(now)
+
+    def heard(self, now: float) -> None:
+        """The bootstrap goes on."""
+        if self._kept is not None:
+            self._kept.heard(now)
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether to give up, and go back to the account that worked."""
+        return self._kept is not None and now >= self._kept.deadline
+
+    def give_up(self) -> bool:
+        """Go back to the account that worked; False when there is none, so that asking goes on."""
+        if self._kept is None:
+            return False
+        self._kept.restore(self._state, self._stored)
+        self._kept = None
+        self.active = self._finished = self._without_account = False
+        return True
+
+    def confirm(self) -> None:
+        """The device registered with its account: that is the one to keep from now on."""
+        self._kept = None
 
     def finish(self) -> bool:
         """Whether the bootstrap has just come to its end; true once."""
@@ -94,7 +149,7 @@ class Bootstrap:
                 raise OperationError(Code.BAD_REQUEST, f"{record.path}: there is room for one account, /1/0")
             if record.value is None:
                 raise InvalidValueError(str(record.path), None, "a value")
-            self._tree.definitions.check(record.path, record.value)
+            self._check(record.path, self._tree.definitions.check(record.path, record.value))
         others = [r for r in records if r.path.ids[0] not in (*_STORED, SERVER)]
         if others:
             tree_write.write(self._tree, self._state, others)
@@ -112,6 +167,15 @@ class Bootstrap:
         """
         self.write(records)
         self._finished = True
+
+    def _check(self, path: Path, value: Value) -> None:
+        # What a server may not write, a bootstrap server may not either: nobody could undo it.
+        if path.ids[0] == SECURITY and path.ids[2] == _URI:
+            _check_uri(path, str(value))
+        with suppress(OperationError):  # what this device does not have is ignored
+            check = self._tree.resource(self._state, path).check if path.ids[0] == SERVER else None
+            if check is not None:
+                check(self._state, value)
 
     def _store(self, record: Record) -> None:
         definition = self._tree.definitions.resource(record.path)
@@ -161,3 +225,13 @@ class Bootstrap:
         if instance.ids[0] == SECURITY and contents.get(_IS_BOOTSTRAP) is not True:
             attributes = {"ssid": int(str(contents.get(_SHORT_ID, 0))), "uri": str(contents.get(_URI, ""))}
         return Link(instance, attributes)
+
+
+def _check_uri(path: Path, uri: str) -> None:
+    try:
+        parts = urlsplit(uri)
+        usable = parts.scheme in _SCHEMES and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidValueError(str(path), uri, "mqtt:// or mqtts:// with a host, and perhaps a port")

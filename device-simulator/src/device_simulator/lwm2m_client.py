@@ -13,6 +13,7 @@ from device_simulator.ledger import Stream
 from device_simulator.lwm2m_operations import Operations
 from device_simulator.lwm2m_wire import BadRequestError, JsonWire, Publication, Wire
 from device_simulator.observations import Observations, Told
+from device_simulator.registration import Registration
 from device_simulator.repeats import Repeats
 from device_simulator.retry import Retry
 from device_simulator.sleep import SleepCycle, SleepPlan
@@ -23,20 +24,17 @@ from iiot.lwm2m.message import (
     BootstrapRequest,
     Code,
     Command,
-    Deregister,
     Notify,
     Operation,
     Record,
     Refusal,
-    Register,
     Response,
     Send,
-    Update,
 )
 from iiot.lwm2m.path import Path
 
-DEVICE_VALUES: Final = tuple(Path.of(3, 0, number) for number in (0, 1, 2, 3, 16))
-"""Resources of object 3 whose values a Register carries."""
+SHORT_LIFETIME: Final = 120
+"""s of a lifetime of which half may be shorter than the time from one report to the next."""
 _REPEATABLE: Final = frozenset(
     {
         Operation.READ,
@@ -75,12 +73,12 @@ class Lwm2mClient:
         "_observations",
         "_operations",
         "_paths",
+        "_proven",
+        "_registration",
         "_repeats",
         "_retry",
         "_sleep",
         "_state",
-        "_stream",
-        "_told",
         "_tree",
         "_turn",
         "_update_at",
@@ -106,9 +104,9 @@ class Lwm2mClient:
     ) -> None:
         self._state = state
         self._tree = tree
-        self._stream = stream
         self._world = world
         self.wire = wire or JsonWire(state.plan.id)
+        self._registration = Registration(state, tree, stream, world, numbered=self.wire.numbered)
         self._paths = [Path.parse(channel.path) for channel in state.plan.kind.channels]
         self._observations = Observations(state, tree, world)
         self._account = Bootstrap(state, tree, bootstrap)
@@ -120,7 +118,7 @@ class Lwm2mClient:
         self._turn = 0
         self._retry = Retry(state.written)
         self._update_at = 0.0
-        self._told: tuple[int, str, tuple[Path, ...]] | None = None
+        self._proven = False
         self.registered = False
         self.refused = 0
         self.rejected = 0
@@ -133,6 +131,8 @@ class Lwm2mClient:
             or self._state.firmware.busy
             or self._away_until is not None
             or self._sleep.planned
+            or self._account.on_trial
+            or 0 < self._state.lifetime <= SHORT_LIFETIME
         )
 
     def connected(self, now: float, *, booted: bool = False) -> list[Publication]:
@@ -143,6 +143,7 @@ class Lwm2mClient:
         if booted:
             self._away_until = None
         self._retry.begin()
+        self._account.asked(now)
         return [] if self._away_until is not None else [self._introduce(now)]
 
     def register(self, now: float) -> Publication:
@@ -153,20 +154,8 @@ class Lwm2mClient:
         self._observations.cancel_all()
         self._sleep.stay_awake(now)
         self._retry.attempted(now)
-        self._told = self._current
         self._plan_update(now)
-        return self.wire.encode(
-            Register(
-                endpoint=state.plan.id,
-                lifetime=state.lifetime,
-                binding=objects.binding(state),
-                links=self._tree.links(state),
-                records=tuple(record for path in DEVICE_VALUES for record in self._tree.read(state, path)),
-                seq=self._number(),
-                timestamp=self._world.timestamp(),
-            ),
-            now,
-        )
+        return self.wire.encode(self._registration.register(), now)
 
     def report(self, now: float) -> Publication | None:
         """The message that is due now: a Send, in its turn an Update, or a Register if one is needed.
@@ -175,7 +164,9 @@ class Lwm2mClient:
         """
         if self._is_away or self._is_asleep(now):
             return None
-        if self._retry.at is not None and now >= self._retry.at:
+        if self._account.is_overdue(now):
+            return self._fall_back(now)[0]
+        if self._retry.at is not None and now >= self._retry.at and not self._account.on_trial:
             return self._introduce(now)
         if self._account.active or self._retry.has_failed:
             return self._resort(now)
@@ -188,25 +179,16 @@ class Lwm2mClient:
             Record(path, value) for path, value in zip(self._paths, values, strict=True) if value is not None
         ]
         records.append(Record(objects.BATTERY_LEVEL, self._state.battery_level))
-        message = Send(records=tuple(records), seq=self._number(), timestamp=self._world.timestamp())
+        message = Send(
+            records=tuple(records), seq=self._registration.number(), timestamp=self._world.timestamp()
+        )
         return self.wire.encode(message, now)
 
     def update(self, now: float) -> Publication:
         """An Update with what changed since the last one (Core 6.2.2)."""
-        known, current = self._told, self._current
-        self._told = current
         self._state.update_wanted = False
         self._plan_update(now)
-        return self.wire.encode(
-            Update(
-                lifetime=current[0] if known is None or known[0] != current[0] else None,
-                binding=current[1] if known is None or known[1] != current[1] else None,
-                links=self._tree.links(self._state) if known and known[2] != current[2] else None,
-                seq=self._number(),
-                timestamp=self._world.timestamp(),
-            ),
-            now,
-        )
+        return self.wire.encode(self._registration.update(), now)
 
     def changed(self, now: float) -> list[Publication]:
         """What the server must hear of at once after something else than its command changed the device."""
@@ -220,8 +202,7 @@ class Lwm2mClient:
     def deregister(self) -> Publication:
         """The De-register of a clean stop (Core 6.2.3)."""
         self.registered = False
-        message = Deregister(seq=self._number(), timestamp=self._world.timestamp())
-        return self.wire.encode(message, self._world.monotonic())
+        return self.wire.encode(self._registration.deregister(), self._world.monotonic())
 
     def tick(self, now: float, *, online: bool) -> list[Publication]:
         """Let time pass: notifications, the firmware update, waking up, the end of being disabled.
@@ -238,7 +219,9 @@ class Lwm2mClient:
         if online and self._away_until is not None and now >= self._away_until:
             self._away_until = None
             messages.append(self._introduce(now))
-        elif online and not self._is_away and self._queues and self._sleep.must_wake(now):
+        elif online and not self._is_away and self._account.is_overdue(now):
+            messages += self._fall_back(now)
+        elif online and not self._is_away and self._must_update(now):
             self._sleep.stay_awake(now)
             messages.append(self.update(now))
         if not online or self._is_away or self._account.active or self._is_asleep(now):
@@ -271,6 +254,8 @@ class Lwm2mClient:
         if known is not None:
             return [known]
         response, answer = self._carry_out(message, now)
+        if bootstraps:
+            self._account.heard(now)
         self.rejected += not response.code.is_success
         if message.operation not in _REPEATABLE:
             self._repeats.remember(message.token, payload, answer, now)
@@ -281,12 +266,11 @@ class Lwm2mClient:
         state = self._state
         if self._account.finish():
             self._retry.begin()
+            self._account.heard(now)
             return [self.register(now)]
         if state.bootstrap_wanted:
             state.bootstrap_wanted = False
-            self._account.active = True
-            self._retry.begin()
-            return [self._introduce(now)]
+            return [self._ask_for_account(now, works=True)]
         if state.disable_wanted:
             state.disable_wanted = False
             timeout = state.written.get(objects.DISABLE_TIMEOUT, objects.DISABLED_FOR)
@@ -302,20 +286,19 @@ class Lwm2mClient:
     def _is_away(self) -> bool:
         return self._away_until is not None
 
+    def _must_update(self, now: float) -> bool:
+        # To wake up, or in time for a lifetime that is shorter than the time from report to report.
+        if self._queues and self._sleep.must_wake(now):
+            return True
+        known = self._retry.at is None and not self._account.active
+        return known and now >= self._update_at and not self._is_asleep(now)
+
     @property
     def _queues(self) -> bool:
         return "Q" in objects.binding(self._state)
 
     def _is_asleep(self, now: float) -> bool:
         return self._sleep.is_asleep(now) and self._queues and not self._account.active
-
-    @property
-    def _current(self) -> tuple[int, str, tuple[Path, ...]]:
-        state = self._state
-        return state.lifetime, objects.binding(state), tuple(sorted(state.created))
-
-    def _number(self) -> int | None:
-        return self._stream.next() if self.wire.numbered else None
 
     def _plan_update(self, now: float) -> None:
         # Half the lifetime leaves time for a reconnect before the server gives the device up.
@@ -326,9 +309,19 @@ class Lwm2mClient:
         # others rest until the next connection.
         if self._account.active or not self._account.wanted:
             return None
-        self._account.active = True
+        return self._ask_for_account(now, works=self._proven)
+
+    def _ask_for_account(self, now: float, *, works: bool) -> Publication:
+        self._account.begin(now, works=works)
         self._retry.begin()
         return self._introduce(now)
+
+    def _fall_back(self, now: float) -> list[Publication]:
+        # The bootstrap failed: the account that worked before is still there.
+        if not self._account.give_up():
+            return []
+        self._retry.begin()
+        return [self.register(now)]
 
     def _introduce(self, now: float) -> Publication:
         if not self._account.active:
@@ -341,7 +334,12 @@ class Lwm2mClient:
     def _notify(self, told: list[Told], now: float) -> list[Publication]:
         return [
             self.wire.encode(
-                Notify(token=token, records=records, seq=self._number(), timestamp=self._world.timestamp()),
+                Notify(
+                    token=token,
+                    records=records,
+                    seq=self._registration.number(),
+                    timestamp=self._world.timestamp(),
+                ),
                 now,
             )
             for token, records in told
@@ -357,12 +355,16 @@ class Lwm2mClient:
             if forgotten and self._retry.at is None:
                 self.registered = False
                 self._retry.at = now
-            return []
+            asked = Operation.BOOTSTRAP_REQUEST if self._account.active else Operation.REGISTER
+            return self._fall_back(now) if answer.operation is asked else []
         if answer.operation is Operation.REGISTER:
-            self.registered = True
+            self.registered = self._proven = True
+            self._account.confirm()
             self._retry.succeeded()
-        elif answer.operation is Operation.BOOTSTRAP_REQUEST and answer.records and self._account.active:
-            return self._take_pack(answer.records, now)
+        elif answer.operation is Operation.BOOTSTRAP_REQUEST and self._account.active:
+            self._account.heard(now)
+            if answer.code is Code.CONTENT:
+                return self._take_pack(answer.records, now)
         return []
 
     def _take_pack(self, records: tuple[Record, ...], now: float) -> list[Publication]:
@@ -370,6 +372,7 @@ class Lwm2mClient:
             self._account.take_pack(records)
         except (OperationError, InvalidValueError):
             self.rejected += 1
+            return self._fall_back(now)
         return self._consequences(now)
 
     def _carry_out(self, command: Command, now: float) -> tuple[Response, Publication]:

@@ -90,13 +90,13 @@ def _add_server(tree: Tree[DeviceState]) -> None:
     _stored(tree, MIN_PERIOD, 0, _check_seconds)
     _stored(tree, MAX_PERIOD, PMAX, _check_seconds)
     tree.add(server / 4, execute=_disable)
-    _stored(tree, DISABLE_TIMEOUT, DISABLED_FOR, _check_seconds)
+    _stored(tree, DISABLE_TIMEOUT, DISABLED_FOR, _check_pause)
     _stored(tree, STORING, False)
     tree.add(BINDING, binding, _write_binding, check=_check_binding)
     tree.add(server / 8, execute=_trigger_update)
     tree.add(server / 9, execute=_trigger_bootstrap)
     for path, preset in retry.PRESETS.items():
-        _stored(tree, path, preset, _check_attempts if path in _AT_LEAST_ONE else None)
+        _stored(tree, path, preset, _check_attempts if path in _AT_LEAST_ONE else _check_pause)
     _stored(tree, MUTE_SEND, False)
 
 
@@ -195,14 +195,21 @@ def _check_seconds(_: DeviceState, value: Value) -> None:
         raise InvalidValueError("value", value, "0 s or more")
 
 
+def _check_pause(_: DeviceState, value: Value) -> None:
+    if not 0 <= int(str(value)) <= retry.LONGEST_PAUSE:
+        allowed = f"0 to {retry.LONGEST_PAUSE} s: for longer the device would not be heard of"
+        raise InvalidValueError("value", value, allowed)
+
+
 def _check_attempts(_: DeviceState, value: Value) -> None:
     if int(str(value)) < 1:
         raise InvalidValueError("value", value, "1 or more")
 
 
 def _check_binding(_: DeviceState, value: Value) -> None:
-    if not str(value) or not set(str(value)) <= set("UMHTSNQ"):
-        raise InvalidValueError(str(BINDING), value, "letters of UMHTSNQ")
+    letters = sorted(str(value))
+    if letters != sorted({*letters}) or not {*letters} <= {*"UMQ"} or not {*letters} & {*"UM"}:
+        raise InvalidValueError(str(BINDING), value, "U, M or both, and Q for queue mode")
 
 
 def _write_binding(device: DeviceState, value: Value) -> None:

@@ -20,6 +20,8 @@ SEQUENCE_PAUSE: Final = Path.of(1, 0, 19)
 SEQUENCES: Final = Path.of(1, 0, 20)
 PRESETS: Final[Mapping[Path, int]] = {ATTEMPTS: 5, PAUSE: 10, SEQUENCE_PAUSE: 300, SEQUENCES: 65_535}
 """Values of the four resources until they are written; pauses in s."""
+LONGEST_PAUSE: Final = 86_400
+"""s; the specification's own pause between two sequences. No attempt is further away from the one before."""
 _SPREAD: Final = 0.2
 """Part of a pause that is added at random, so that a fleet does not come back in step."""
 
@@ -54,7 +56,7 @@ class Retry:
         """An attempt was made at `now` (monotonic s): plan the next one."""
         self._attempt += 1
         if self._attempt < self._preset(ATTEMPTS):
-            pause = self._preset(PAUSE) * 2.0 ** min(self._attempt - 1, 60)
+            pause = min(self._preset(PAUSE) * 2.0 ** min(self._attempt - 1, 60), LONGEST_PAUSE)
         else:
             self._attempt = 0
             self._sequence += 1

@@ -105,3 +105,149 @@ def test_the_trigger_bootstraps_a_registered_device_again(make_parts):
     assert [kind for kind, *_ in server.inbox[-2:]] == ["resp", "bootstrap"]
     assert server.code("bootstrap-finish") == "2.04"
     assert server.inbox[-1][0] == "reg"
+
+
+@pytest.fixture
+def working(make_parts):
+    """A registered device that was told to bootstrap again, and a server that has no account for it."""
+    server = Server(make_parts(update_every=10**6)).register()
+    server.command("write", "/1/0/1", value=900)
+    server.command("create", "/3306", value={"5850": True})
+    assert server.code("execute", "/1/0/9") == "2.04"
+    assert server.inbox[-1][0] == "bootstrap"
+    return server
+
+
+def refuses(server):
+    server.send("ack/bootstrap", {"code": "4.00", "error": "no bootstrap configuration is stored"})
+    return 0
+
+
+def is_silent(_):
+    return 6
+
+
+def agrees_and_is_silent(server):
+    server.send("ack/bootstrap", {"code": "2.04"})
+    return 11
+
+
+def writes_half_an_account(server):
+    server.send("ack/bootstrap", {"code": "2.04"})
+    assert server.code("bootstrap-delete", "/") == "2.02"
+    assert server.code("bootstrap-write", "/1/0", value={"1": 5, "17": 1, "18": 80_000}) == "2.04"
+    return 11
+
+
+def finishes_without_an_account(server):
+    server.send("ack/bootstrap", {"code": "2.04"})
+    server.command("bootstrap-delete", "/")
+    assert server.code("bootstrap-finish") == "4.06"
+    return 11
+
+
+def writes_without_end(server):
+    server.send("ack/bootstrap", {"code": "2.04"})
+    for _ in range(11):
+        server.command("bootstrap-write", "/1/0/1", value=5)
+        server.run(5)
+    return 6
+
+
+def packs_nothing(server):
+    server.send("ack/bootstrap", {"code": "2.05", "values": {}})
+    return 0
+
+
+def packs_nonsense(server):
+    server.send("ack/bootstrap", {"code": "2.05", "values": {"/1/0/1": 60, "/1/0/7": "Q"}})
+    return 0
+
+
+def gives_an_account_and_refuses_its_register(server):
+    assert server.code("bootstrap-write", "/1/0", value={"1": 5, "7": "U"}) == "2.04"
+    assert server.code("bootstrap-finish") == "2.04"
+    server.send("ack/reg", {"code": "4.00"})
+    return 0
+
+
+def gives_an_account_and_does_not_answer_its_register(server):
+    assert server.code("bootstrap-write", "/1/0", value={"1": 5, "17": 1, "18": 80_000}) == "2.04"
+    assert server.code("bootstrap-finish") == "2.04"
+    return 11
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        refuses,
+        is_silent,
+        agrees_and_is_silent,
+        writes_half_an_account,
+        finishes_without_an_account,
+        writes_without_end,
+        packs_nothing,
+        packs_nonsense,
+        gives_an_account_and_refuses_its_register,
+        gives_an_account_and_does_not_answer_its_register,
+    ],
+)
+def test_a_bootstrap_that_fails_leaves_a_device_with_the_account_that_worked(working, fails):
+    working.run(fails(working))
+    register = working.of("reg")[-1]
+    assert (working.inbox[-1][0], register["lifetime"], register["bindingMode"]) == ("reg", 900, "UQ")
+    assert "0" in register["objects"]["3306"]
+    working.send("ack/reg", {"code": "2.01"})
+    client, clock = working.parts.client, working.parts.clock
+    assert client.registered
+    assert client.report(clock.now + 0.1).kind == "send"
+    assert working.read("/1/0/18") == 10
+    assert working.code("bootstrap-write", "/1/0/1", value=5) == "4.05"
+    before = len(working.inbox)
+    working.run(100)
+    assert working.of("bootstrap", since=before) == working.of("reg", since=before) == []
+
+
+def test_a_failed_bootstrap_is_noticed_by_reports_alone(working):
+    client, clock = working.parts.client, working.parts.clock
+    assert client.report(clock.now + 4.9) is None
+    assert client.report(clock.now + 5.1).kind == "reg"
+
+
+def test_a_bootstrap_cut_off_by_the_connection_ends_with_the_account_that_worked(working):
+    working.command("bootstrap-delete", "/")
+    working.run(30, online=False)
+    working.take(working.parts.client.connected(working.parts.clock.now))
+    assert working.inbox[-1][0] == "bootstrap"
+    working.run(6)
+    assert working.of("reg")[-1]["lifetime"] == 900
+
+
+def test_a_bootstrap_that_succeeds_replaces_the_account_for_good(working):
+    assert working.code("bootstrap-write", "/1/0/1", value=50) == "2.04"
+    assert working.code("bootstrap-finish") == "2.04"
+    working.send("ack/reg", {"code": "2.01"})
+    working.run(100)
+    assert working.read("/1/0/1") == 50
+    assert len(working.of("reg")) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("/0/1/0", "broker"),
+        ("/0/1/0", "coap://broker"),
+        ("/0/1/0", "mqtts://"),
+        ("/0/1/0", "mqtt://broker:99999"),
+        ("/1/0/1", -1),
+        ("/1/0/7", "Q"),
+        ("/1/0/5", 10**9),
+        ("/1/0/17", 0),
+        ("/1/0/19", 10**9),
+    ],
+)
+def test_an_account_that_could_not_be_used_is_refused_by_its_resource(server, path, value):
+    begin(server)
+    answer = server.command("bootstrap-write", path, value=value)
+    assert answer["code"] == "4.00"
+    assert answer["error"]["value"] == value

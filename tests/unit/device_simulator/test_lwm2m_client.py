@@ -49,6 +49,26 @@ def test_a_device_that_reports_rarely_still_updates_within_its_lifetime(make_par
     assert kinds == ["send", "send", "update"] * 2
 
 
+def test_a_lifetime_shorter_than_the_time_between_reports_is_kept_alive(make_parts):
+    parts = make_parts(update_every=10**6)
+    parts.client.register(1000.0)
+    parts.client.receive(f"{EP}ack/reg", b'{"code":"2.01"}', 1000.1)
+    assert command(parts, operation="write", path="/1/0/1", value=10)[0]["code"] == "2.04"
+    assert parts.client.needs_ticks
+    sent = [m.kind for second in range(1, 21) for m in parts.client.tick(1000.0 + second, online=True)]
+    assert sent == ["update"] * 4
+
+
+def test_pauses_that_double_end_at_a_day(make_parts):
+    parts = make_parts(update_every=10**6)
+    command(parts, operation="write", path="/1/0/17", value=40)
+    parts.client.connected(0.0)
+    for _ in range(39):
+        at = parts.client._retry.at
+        assert parts.client.report(at).kind == "reg"
+        assert parts.client._retry.at - at <= 1.2 * 86_400
+
+
 def test_an_endless_registration_needs_no_updates(make_parts):
     parts = make_parts(update_every=10**6)
     parts.client.register(1000.0)
@@ -150,6 +170,14 @@ def test_a_refused_register_keeps_its_retry(make_parts):
         ({"operation": "write", "path": "/1/0/1", "value": "soon"}, "4.00"),
         ({"operation": "write", "path": "/1/0/1", "value": -5}, "4.00"),
         ({"operation": "write", "path": "/1/0/1"}, "4.00"),
+        ({"operation": "write", "path": "/1/0/5", "value": 10**9}, "4.00"),
+        ({"operation": "write", "path": "/1/0/18", "value": 10**9}, "4.00"),
+        ({"operation": "write", "path": "/1/0/19", "value": 10**9}, "4.00"),
+        ({"operation": "write", "path": "/1/0/7", "value": "Q"}, "4.00"),
+        ({"operation": "write", "path": "/1/0/7", "value": "T"}, "4.00"),
+        ({"operation": "write", "path": "/1/0/7", "value": "UU"}, "4.00"),
+        ({"operation": "write", "path": "/1/0/7", "value": ""}, "4.00"),
+        ({"operation": "write", "path": "/1/0/7", "value": "MQ"}, "2.04"),
         ({"operation": "write", "path": "/1/0/77", "value": 1}, "4.04"),
         ({"operation": "write", "path": "/3303/0/5750", "value": "cellar"}, "2.04"),
         ({"operation": "execute", "path": "/3/0/0"}, "4.05"),
