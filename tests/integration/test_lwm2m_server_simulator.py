@@ -107,3 +107,32 @@ async def test_a_simulated_device_is_bootstrapped(mosquitto, tmp_path, profile, 
             _, body = await server.get(f"/api/bootstrap/{name}")
             assert body["session"]["state"] == "finished", body
             assert (await server.get(f"/api/clients/{name}"))[1]["lifetime"] == 77
+
+
+@pytest.mark.parametrize("profile", ["json", "oma"])
+async def test_a_device_keeps_its_account_when_a_bootstrap_fails(mosquitto, tmp_path, profile):
+    settings = {"LWM2M_PROFILE": profile, "FLEET_ID": f"deaf{profile}", "LWM2M_LIFETIME": "500"}
+    async with (
+        running_server(mosquitto, tmp_path / "server.db") as server,
+        simulator(mosquitto, tmp_path, **settings),
+    ):
+        name = await eventually(lambda: only(server), "it registers", 20)
+        base = f"/api/clients/{name}"
+
+        async def registered_anew(before):
+            _, body = await server.get(base)
+            return body.get("registrationId") not in (None, before["registrationId"]) and body
+
+        async def bootstraps():
+            _, before = await server.get(base)
+            assert (await server.call("POST", f"{base}/1/0/9"))[0] == 200
+            after = await eventually(lambda: registered_anew(before), "it registers again", 25)
+            assert after["lifetime"] == 500
+            assert (await server.get(f"{base}/3/0/0"))[1]["content"]["value"] == "IoT Testing Corp"
+
+        await bootstraps()
+        config = {"delete": ["/"], "objects": {"1": {"0": {"0": 101, "1": 60, "7": "Q"}}}}
+        assert (await server.call("POST", f"/api/bootstrap/{name}", json=config))[0] == 200
+        await bootstraps()
+        session = (await server.get(f"/api/bootstrap/{name}"))[1]["session"]
+        assert (session["state"], session["path"], session["code"]) == ("failed", "/1/0", "4.00")
