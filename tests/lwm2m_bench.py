@@ -141,6 +141,7 @@ class OmaBench(Bench):
         self.published: list[tuple[str, bytes]] = []
         self.channel = OmaChannel(
             prefix, extensions, self.definitions, self.uplink, self.operations, self.observations.path,
+            self.registry.get,
             lambda topic, payload: self.published.append((topic, payload)), self.counts, self.clock.monotonic,
         )  # fmt: skip
 

@@ -136,3 +136,43 @@ async def test_a_device_keeps_its_account_when_a_bootstrap_fails(mosquitto, tmp_
         await bootstraps()
         session = (await server.get(f"/api/bootstrap/{name}"))[1]["session"]
         assert (session["state"], session["path"], session["code"]) == ("failed", "/1/0", "4.00")
+
+
+async def test_a_device_below_an_alternate_path_is_managed_and_observed(mosquitto, tmp_path):
+    settings = {"LWM2M_PROFILE": "oma", "LWM2M_ROOT": "/lwm2m", "FLEET_ID": "root"}
+    async with (
+        running_server(mosquitto, tmp_path / "server.db") as server,
+        simulator(mosquitto, tmp_path, **settings),
+    ):
+        name = await eventually(lambda: only(server), "it registers", 20)
+        base = f"/api/clients/{name}"
+        _, registration = await server.get(base)
+        assert registration["rootPath"] == "/lwm2m"
+        assert registration["contentFormats"] == [60, 110, 112, 11542, 11544]
+        assert {"url": "/3/0", "attributes": {}} in registration["objectLinks"]
+        assert (await server.get(f"{base}/3/0/0"))[1]["content"]["value"] == "IoT Testing Corp"
+        for form in ("SENML_CBOR", "SENML_JSON", "TLV", "LWM2M_CBOR"):
+            _, body = await server.get(f"{base}/3/0?format={form}")
+            assert body["content"]["kind"] == "instance", body
+        for node, attribute in (("3", "pmin=10"), ("3/0", "pmax=60"), ("3/0/7", "gt=50&lt=42.2")):
+            assert (await server.call("PUT", f"{base}/{node}/attributes?{attribute}"))[0] == 200
+        (target, below) = (await server.get(f"{base}/3/0/7/discover"))[1]["objectLinks"]
+        inherited = {"dim": 1, "pmin": 10, "pmax": 60, "gt": 50, "lt": 42.2}
+        assert (target, below["url"]) == ({"url": "/3/0/7", "attributes": inherited}, "/3/0/7/0")
+        both = (await server.get(f"{base}/composite?paths=/3/0/9,/3303/0/5700"))[1]["content"]
+        assert both["/3303/0/5700"]["kind"] == "singleResource"
+        assert (await server.call("PUT", f"{base}/1/0/1", data="120"))[0] == 200
+        assert (await server.call("PUT", f"{base}/composite", json={"/1/0/3": 120}))[0] == 200
+        resources = {"resources": [{"id": 5850, "value": True}]}
+        _, created = await server.call("POST", f"{base}/3306", json=resources)
+        assert created["location"] == "/3306/0"
+        await eventually(lambda: _lists(server, base, "/3306/0"), "it lists what was created")
+        assert (await server.call("POST", f"{base}/3303/0/5605"))[0] == 200
+        assert (await server.call("POST", f"{base}/3303/0/observe?pmin=0&pmax=1"))[0] == 200
+
+        async def notified():
+            return (await server.get(f"{base}/observations"))[1][0]["notifications"] >= 2
+
+        await eventually(notified, "it notifies", 10)
+        sends = await eventually(lambda: _sends(server, base), "it sends")
+        assert "/3303/0/5700" in sends[0]["data"]["values"]

@@ -166,7 +166,8 @@ def _binding_message(text: str, payload: bytes) -> dict[str, Any]:
     """A message of the OMA binding: both directions share one topic, and the payload tells."""
     levels = text.split("/")
     topic = oma_profile.parse_topic(text, levels[0] if len(levels) == 4 else "")
-    for direction, read in (("up", oma_profile.decode_uplink), ("down", oma_profile.decode_downlink)):
+    said_by_server = partial(oma_profile.decode_downlink, root=None)
+    for direction, read in (("up", oma_profile.decode_uplink), ("down", said_by_server)):
         message = read(topic, payload)
         if message is not None:
             content = orjson.loads(orjson.dumps(dataclasses.asdict(message), default=_plain))

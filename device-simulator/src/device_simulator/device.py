@@ -74,7 +74,7 @@ class Device:
         self._is_mqtt_5 = settings.mqtt_version == "5"
         self._telemetry_interval = group.telemetry_interval or settings.telemetry_interval
         self._lwm2m_interval = group.lwm2m_interval or settings.lwm2m_interval
-        wire = wire_of(group.lwm2m_profile or settings.lwm2m_profile, plan.id, settings, tree.definitions)
+        wire = wire_of(plan, settings, tree.definitions)
         sleep = group.sleep or settings.sleep
         self._state = DeviceState(
             plan,

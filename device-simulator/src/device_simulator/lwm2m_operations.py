@@ -49,8 +49,9 @@ class Operations:
         return Response(token=command.token, code=Code.CONTENT, records=records)
 
     def _discover(self, command: Command, _: float) -> Response:
-        links = self._tree.discover(self._state, _target(command), command.depth)
-        return Response(token=command.token, code=Code.CONTENT, links=self._observations.links(links))
+        target = _target(command)
+        links = self._tree.discover(self._state, target, command.depth)
+        return Response(token=command.token, code=Code.CONTENT, links=self._observations.links(links, target))
 
     def _write(self, command: Command, _: float) -> Response:
         target = _target(command)

@@ -5,9 +5,10 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
+from device_simulator.profile import DevicePlan
 from device_simulator.settings import SimulatorSettings
 from iiot.errors import DecodeError, InvalidValueError
-from iiot.lwm2m import content, json_profile, oma_profile
+from iiot.lwm2m import alternate_path, content, json_profile, oma_profile
 from iiot.lwm2m.content import Format
 from iiot.lwm2m.message import (
     BootstrapRequest,
@@ -16,7 +17,6 @@ from iiot.lwm2m.message import (
     Content,
     Deregister,
     Downlink,
-    Link,
     Notify,
     Operation,
     Record,
@@ -35,7 +35,8 @@ from iiot.mqtt import Subscription
 
 MAX_PENDING: Final = 1000
 """Own requests whose answers are still waited for."""
-_FORMATS: Final = (Format.CBOR, Format.SENML_JSON, Format.SENML_CBOR, Format.TLV, Format.LWM2M_CBOR)
+FORMATS: Final = (Format.CBOR, Format.SENML_JSON, Format.SENML_CBOR, Format.TLV, Format.LWM2M_CBOR)
+"""What the device says that it speaks, in its object list (Core 6.2.1)."""
 _KINDS: Final[dict[type[object], str]] = {
     Register: "reg",
     Update: "update",
@@ -45,8 +46,8 @@ _KINDS: Final[dict[type[object], str]] = {
     BootstrapRequest: "bootstrap",
     Response: "resp",
 }
-_ROOT_LINK: Final = Link(ROOT, {"rt": "oma.lwm2m", "ct": " ".join(str(int(form)) for form in _FORMATS)})
-"""Says in an object list which content formats the device speaks (Core 6.2.1)."""
+_CODES: Final = {"operation": Code.NOT_IMPLEMENTED, "uri": Code.NOT_FOUND}
+"""What is answered to a request that cannot be read, by the field that is wrong."""
 _BOOTSTRAP: Final = frozenset(op for op in Operation if op.startswith("bootstrap"))
 
 
@@ -148,10 +149,23 @@ class OmaWire:
 
     Tokens are odd, since a server's are even; what answers none of them, or was sent by this device, is
     dropped.
+
+    Args:
+        endpoint: the device.
+        definitions: known objects.
+        prefix: a topic level before `lwm2m`.
+        extensions: fill the binding's holes.
+        root: the alternate path below which the device has its objects.
     """
 
     def __init__(
-        self, endpoint: str, definitions: Definitions, prefix: str = "", *, extensions: bool = True
+        self,
+        endpoint: str,
+        definitions: Definitions,
+        prefix: str = "",
+        *,
+        extensions: bool = True,
+        root: str = alternate_path.NONE,
     ) -> None:
         self.numbered = extensions
         self.binding = "M"
@@ -159,6 +173,7 @@ class OmaWire:
         self._definitions = definitions
         self._prefix = prefix
         self._extensions = extensions
+        self._root = root
         self._token = random.getrandbits(40) * 2 + 1
         self._pending: OrderedDict[str, Operation] = OrderedDict()
         self._echoes = Echoes()
@@ -182,9 +197,10 @@ class OmaWire:
             if isinstance(message, Send):
                 message = replace(message, content=self._content(message.records, Format.SENML_CBOR))
             elif isinstance(message, Register | Update) and message.links:
-                message = replace(message, links=(_ROOT_LINK, *message.links))
+                message = replace(message, root=self._root, formats=FORMATS)
             message = replace(message, token=self._next_token(message))
-        payload = oma_profile.encode_uplink(message, extensions=self._extensions)
+        root = alternate_path.NONE if bootstrap else self._root
+        payload = oma_profile.encode_uplink(message, extensions=self._extensions, root=root)
         interface = oma_profile.BOOTSTRAP if bootstrap else oma_profile.MANAGEMENT
         self._echoes.sent(self._endpoint, payload, now)
         return Publication(str(oma_profile.Topic(self._endpoint, interface, self._prefix)), payload, kind)
@@ -200,7 +216,7 @@ class OmaWire:
         if self._echoes.is_echo(self._endpoint, payload, now):
             return None
         try:
-            message = oma_profile.decode_downlink(where, payload)
+            message = oma_profile.decode_downlink(where, payload, self._root)
             if isinstance(message, Response):
                 return self._expected(message)
             return message and self._with_records(message)
@@ -239,7 +255,9 @@ class OmaWire:
         if command.operation is Operation.CREATE and path.level == "object":
             path = content_path((path.ids[0], MAX_ID))  # no instance, or 65535: this device picks one
         try:
-            return replace(command, records=content.decode(command.content, path, self._definitions))
+            return replace(
+                command, records=content.decode(command.content, path, self._definitions, self._root)
+            )
         except InvalidValueError as exc:
             code = Code.UNSUPPORTED_CONTENT_FORMAT if exc.field == "format" else Code.BAD_REQUEST
             raise BadRequestError(Response(token=command.token, code=code, error=_why(exc))) from exc
@@ -254,7 +272,7 @@ class OmaWire:
         except InvalidValueError:
             return  # without a token there is no answer
         if not reader.is_response:
-            code = Code.NOT_IMPLEMENTED if exc.field == "operation" else Code.BAD_REQUEST
+            code = _CODES.get(exc.field, Code.BAD_REQUEST)
             raise BadRequestError(Response(token=reader.token, code=code, error=_why(exc))) from exc
 
     def _answer(self, message: Response, request: Command | None) -> Content | None:
@@ -262,9 +280,16 @@ class OmaWire:
             return message.content
         if request.operation is Operation.CANCEL_OBSERVE:
             return None
-        return self._content(message.records, request.format, request.path)
+        root = alternate_path.NONE if request.operation in _BOOTSTRAP else self._root
+        return self._content(message.records, request.format, request.path, root)
 
-    def _content(self, records: tuple[Record, ...], wish: int | None, path: Path | None = None) -> Content:
+    def _content(
+        self,
+        records: tuple[Record, ...],
+        wish: int | None,
+        path: Path | None = None,
+        root: str | None = None,
+    ) -> Content:
         single = len(records) == 1 and records[0].time is None and records[0].path.level == "resource"
         if wish is None:
             wish = Format.TEXT if single and path in (None, records[0].path) else Format.SENML_CBOR
@@ -272,7 +297,9 @@ class OmaWire:
             form = Format(wish)
         except ValueError as exc:
             raise InvalidValueError("format", wish, ", ".join(str(int(known)) for known in Format)) from exc
-        return Content(form, content.encode(form, records, path or ROOT, self._definitions))
+        return Content(
+            form, content.encode(form, records, path or ROOT, self._definitions, root or self._root)
+        )
 
 
 def _why(exc: DecodeError | InvalidValueError) -> str | Refusal:
@@ -283,8 +310,14 @@ def _text(refusal: Refusal) -> str:
     return str(InvalidValueError(refusal.field, refusal.value, refusal.allowed))
 
 
-def wire_of(profile: str, device_id: str, settings: SimulatorSettings, definitions: Definitions) -> Wire:
-    """The wire of a profile: `json` or `oma`."""
-    if profile == "json":
-        return JsonWire(device_id, settings.lwm2m_prefix)
-    return OmaWire(device_id, definitions, settings.lwm2m_prefix, extensions=settings.lwm2m_extensions)
+def wire_of(plan: DevicePlan, settings: SimulatorSettings, definitions: Definitions) -> Wire:
+    """The wire of a device, in the profile of its group or of the settings."""
+    if (plan.group.lwm2m_profile or settings.lwm2m_profile) == "json":
+        return JsonWire(plan.id, settings.lwm2m_prefix)
+    return OmaWire(
+        plan.id,
+        definitions,
+        settings.lwm2m_prefix,
+        extensions=settings.lwm2m_extensions,
+        root=plan.group.lwm2m_root or settings.lwm2m_root,
+    )

@@ -99,10 +99,24 @@ class Observations:
         for observation in self._active.values():
             observation.change(self._targets(observation.paths), self._defaults)
 
-    def links(self, links: Iterable[Link]) -> tuple[Link, ...]:
-        """Links of a Discover with the attributes of their nodes."""
+    def links(self, links: Iterable[Link], target: Path) -> tuple[Link, ...]:
+        """Links of a Discover with the attributes of their nodes, at `target` also those inherited.
+
+        What the nodes below inherit, a reader sees from the links above them (Core 6.3.2).
+        """
+        attributes = self._state.attributes
         return tuple(
-            replace(link, attributes={**link.attributes, **self._state.attributes.attached(link.path)})
+            replace(
+                link,
+                attributes={
+                    **link.attributes,
+                    **(
+                        attributes.inherited(target)
+                        if link.path == target
+                        else attributes.attached(link.path)
+                    ),
+                },
+            )
             for link in links
         )
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from device_simulator.firmware import FirmwarePlan
 from device_simulator.kind import Kind
+from device_simulator.settings import legal_root
 from device_simulator.sleep import SleepPlan
 from device_simulator.sparkplug_plan import SparkplugPlan
 from iiot.errors import InvalidValueError, SettingsError
@@ -73,6 +74,8 @@ class Group(StrictModel):
     """Aliases, several devices, failures, store and forward, primary host."""
     lwm2m_profile: Literal["json", "oma"] | None = None
     """LWM2M_PROFILE when not given."""
+    lwm2m_root: Annotated[str, AfterValidator(legal_root)] | None = None
+    """The alternate path; LWM2M_ROOT when not given."""
     firmware: FirmwarePlan | None = None
     """How firmware updates go; by FIRMWARE_RESULT when not given."""
     sleep: SleepPlan | None = None

@@ -3,17 +3,31 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from device_simulator.firmware import FirmwarePlan, Outcome
 from device_simulator.servers import Server, parse_servers
 from device_simulator.sleep import SleepPlan
+from iiot.errors import InvalidValueError
+from iiot.lwm2m import alternate_path
 from iiot.settings import MqttSettings, ServiceSettings
 
 
 def _empty_is_none(value: Any) -> Any:
     # Compose hands over an unset variable as an empty one.
     return None if value == "" else value
+
+
+def legal_root(text: str) -> str:
+    """An alternate path as it is used.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return alternate_path.check(text)
+    except InvalidValueError as exc:
+        raise ValueError(exc.allowed) from exc
 
 
 class SimulatorSettings(ServiceSettings, MqttSettings):
@@ -39,6 +53,8 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """Topic level before `lwm2m`, which separates tenants."""
     lwm2m_extensions: bool = True
     """Fill the holes of the OMA binding, also with the ledger's numbers; without, strictly its text."""
+    lwm2m_root: Annotated[str, AfterValidator(legal_root)] = alternate_path.NONE
+    """With the OMA binding: the alternate path below which devices have their objects, such as `/lwm2m`."""
     lwm2m_bootstrap: Literal["off", "request", "pack"] = "off"
     """Ask a bootstrap server for the account before the first registration."""
     lwm2m_asleep: float = Field(default=0.0, ge=0, le=86_400)

@@ -99,7 +99,7 @@ class Server:
         self.transport.channels = (
             OmaChannel(
                 prefix, settings.lwm2m_extensions, definitions, self.uplink, self.operations,
-                self.observations.path, publish, self.metrics,
+                self.observations.path, self.registry.get, publish, self.metrics,
             ),
             JsonChannel(prefix, self.uplink, self.operations, publish, self.metrics),
         )  # fmt: skip

@@ -19,6 +19,7 @@ def describe(registration: Registration, *, secure: bool) -> dict[str, Any]:
         found = instances.setdefault(str(link.path.object_id), [])
         if link.path.instance_id is not None:
             found.append(link.path.instance_id)
+    profile_id = registration.profile_id
     told = {
         "endpoint": registration.endpoint,
         "registrationId": registration.id,
@@ -28,11 +29,12 @@ def describe(registration: Registration, *, secure: bool) -> dict[str, Any]:
         "lwM2mVersion": registration.version,
         "bindingMode": registration.binding,
         "smsNumber": registration.sms,
-        "rootPath": "/",
+        "rootPath": registration.root,
+        "contentFormats": list(registration.formats),
         "objectLinks": links(registration.links),
         "availableInstances": instances,
         "secure": secure,
-        "additionalRegistrationAttributes": {},
+        "additionalRegistrationAttributes": {} if profile_id is None else {"pid": profile_id},
         "profile": registration.profile,
         "online": registration.online,
         "queuemode": registration.queue_mode,

@@ -7,6 +7,7 @@ from typing import Final
 
 from iiot.errors import DecodeError, IiotError, InvalidValueError
 from iiot.lwm2m import content, oma_profile
+from iiot.lwm2m.alternate_path import NONE
 from iiot.lwm2m.content import SINGLE, Format, link
 from iiot.lwm2m.message import (
     Code,
@@ -29,7 +30,9 @@ from iiot.lwm2m.path import ROOT, Path
 from iiot.mqtt import Message, Subscription
 from lwm2m_server.answer_check import unintelligible
 from lwm2m_server.channel import Metrics, check_size, drop, sendable
+from lwm2m_server.format_choice import choose
 from lwm2m_server.operations import Operations
+from lwm2m_server.registry import Registration
 from lwm2m_server.uplink import DeviceMessage, Uplink
 
 SEND_FORMATS: Final = (Format.LWM2M_CBOR, Format.SENML_CBOR, Format.SENML_JSON)
@@ -63,6 +66,7 @@ class OmaChannel:
         uplink: acts on devices' messages.
         operations: takes devices' responses, and knows the requests that they answer.
         observed: the path of an observation, given endpoint and token; None when there is none.
+        registration: the registration of a device, which says its alternate path and content formats.
         publish: hands a message to the broker; what cannot leave now is lost.
         metrics: counts.
         now: monotonic time in s.
@@ -78,6 +82,7 @@ class OmaChannel:
         uplink: Uplink,
         operations: Operations,
         observed: Callable[[str, str], Path | None],
+        registration: Callable[[str], Registration | None],
         publish: Callable[[str, bytes], None],
         metrics: Metrics,
         now: Callable[[], float] = time.monotonic,
@@ -88,6 +93,7 @@ class OmaChannel:
         self._uplink = uplink
         self._operations = operations
         self._observed = observed
+        self._registration = registration
         self._publish = publish
         self._metrics = metrics
         self._now = now
@@ -112,11 +118,14 @@ class OmaChannel:
         Raises:
             InvalidValueError: the binding cannot express it, or it is too large.
         """
-        interface = MANAGEMENT
+        interface, root = MANAGEMENT, NONE
         if isinstance(message, Command):
-            message = self._with_content(message)
             if message.operation.startswith("bootstrap"):
                 interface = BOOTSTRAP
+                message = self._with_content(message, None)
+            else:
+                root = self._root(endpoint)
+                message = self._with_content(message, self._registration(endpoint))
         elif message.operation in (Operation.BOOTSTRAP_REQUEST, Operation.BOOTSTRAP_PACK):
             interface = BOOTSTRAP
         if isinstance(message, Response) and message.records:
@@ -127,7 +136,7 @@ class OmaChannel:
             message = replace(
                 message, error=f"{reason.field}: got {reason.value!r}, allowed: {reason.allowed}"
             )
-        payload = oma_profile.encode_downlink(message, extensions=self._extensions)
+        payload = oma_profile.encode_downlink(message, extensions=self._extensions, root=root)
         return sendable(str(Topic(endpoint, interface, self._prefix)), payload)
 
     def sent(self, topic: str, payload: bytes) -> None:
@@ -173,35 +182,40 @@ class OmaChannel:
         command = self._operations.command(endpoint, response.token)
         if command is not None:
             try:
-                response = self._read(response, command)
+                response = self._read(endpoint, response, command)
             except IiotError as error:
                 response = unintelligible(endpoint, response.token, error)
         self._operations.handle(endpoint, response)
 
-    def _read(self, response: Response, command: Command) -> Response:
-        body = response.content
+    def _root(self, endpoint: str) -> str:
+        known = self._registration(endpoint)
+        return NONE if known is None else known.root
+
+    def _read(self, endpoint: str, response: Response, command: Command) -> Response:
+        body, root = response.content, self._root(endpoint)
         if body is None:
             return response
         if command.operation in _LINKS:
-            return replace(response, links=link.decode(utf8(body.payload)).links)
+            return replace(response, links=link.decode(utf8(body.payload), root).links)
         path = command.path or ROOT
         # Nothing at all is an object without instances, or an empty text.
         if command.operation in _VALUES and (body.payload or (body.format in SINGLE and path.is_value)):
-            return replace(response, records=content.decode(body, path, self._definitions))
+            return replace(response, records=content.decode(body, path, self._definitions, root))
         return response
 
     def _with_records(self, endpoint: str, message: DeviceMessage) -> DeviceMessage:
+        root = self._root(endpoint)
         match message:
             case Send(content=Content() as body):
                 if body.format not in SEND_FORMATS:
                     allowed = ", ".join(str(int(form)) for form in SEND_FORMATS)
                     raise InvalidValueError("ct", body.format, allowed)
-                records = content.decode(body, ROOT, self._definitions)
+                records = content.decode(body, ROOT, self._definitions, root)
                 return replace(message, records=records, content=None)
             case Notify(content=Content() as body):
                 path = self._observed(endpoint, message.token)
                 # Of an observation that is not known, nothing is understood and nothing is lost.
-                records = () if path is None else content.decode(body, path, self._definitions)
+                records = () if path is None else content.decode(body, path, self._definitions, root)
                 return replace(message, records=records, content=None)
         return message
 
@@ -225,11 +239,12 @@ class OmaChannel:
         reply = self._replier(topic.endpoint, message)
         self._uplink.refuse(topic.endpoint, operation, code, reason, reply, message.ack, token=body.token)
 
-    def _with_content(self, command: Command) -> Command:
+    def _with_content(self, command: Command, known: Registration | None) -> Command:
         if not command.records or command.content is not None:
             return command
-        form = _default_format(command) if command.format is None else Format(command.format)
-        payload = content.encode(form, command.records, command.path or ROOT, self._definitions)
+        root, spoken = (NONE, ()) if known is None else (known.root, known.formats)
+        form = choose(command, spoken) if command.format is None else Format(command.format)
+        payload = content.encode(form, command.records, command.path or ROOT, self._definitions, root)
         return replace(command, content=Content(form, payload), records=(), format=None)
 
     def _replier(self, endpoint: str, message: Message) -> Callable[[Response], None]:
@@ -246,15 +261,6 @@ class OmaChannel:
     def _emit(self, topic: str, payload: bytes) -> None:
         self.sent(topic, payload)
         self._publish(topic, payload)
-
-
-def _default_format(command: Command) -> Format:
-    first = command.records[0]
-    if len(command.records) == 1 and first.path == command.path and first.path.is_value:
-        return Format.OPAQUE if isinstance(first.value, bytes) else Format.TEXT
-    if command.operation is Operation.WRITE_COMPOSITE and any(r.value is None for r in command.records):
-        return Format.SENML_ETCH_CBOR
-    return Format.SENML_CBOR
 
 
 def _code(error: IiotError, operation: Operation | None, body: Reader) -> Code:

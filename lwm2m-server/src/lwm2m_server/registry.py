@@ -10,8 +10,10 @@ from typing import Any, Protocol
 import orjson
 
 from iiot.errors import InvalidValueError
+from iiot.lwm2m import alternate_path
 from iiot.lwm2m.message import Link, Register, Update
 from iiot.lwm2m.path import Path
+from lwm2m_server.profile_ids import ProfileIds
 
 VERSIONS = ("1.0", "1.1", "1.2")
 """LwM2M versions whose devices may register."""
@@ -42,6 +44,9 @@ class Registration:
         sleeping: in queue mode, nothing was heard of it for a while (Core 6.5).
         ready: its Register has been answered, so that it takes requests.
         heard: monotonic time of its last message.
+        root: the alternate path of its objects; `links` are without it.
+        formats: content formats that it says it speaks; none when it does not say.
+        profile_id: what it sent in place of an object list, or with one.
     """
 
     id: str
@@ -59,6 +64,9 @@ class Registration:
     sleeping: bool = False
     ready: bool = True
     heard: float = 0.0
+    root: str = alternate_path.NONE
+    formats: tuple[int, ...] = ()
+    profile_id: str | None = None
 
     @property
     def queue_mode(self) -> bool:
@@ -91,6 +99,7 @@ class Registry:
 
     Attributes:
         on_sleep: told of each device that fell asleep.
+        profile_ids: object lists that came with a Profile ID.
     """
 
     def __init__(
@@ -107,6 +116,7 @@ class Registry:
         self._ends: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
         self._online = 0
+        self.profile_ids = ProfileIds()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -147,8 +157,12 @@ class Registry:
             deadline=math.inf,
             ready=False,
             heard=self._clock.monotonic(),
+            root=message.root,
+            formats=message.formats,
+            profile_id=message.profile_id,
         )
         self._add(registration)
+        self._learn(registration)
         self._extend(registration, registration.lifetime or math.inf)
         return registration
 
@@ -166,6 +180,13 @@ class Registry:
             registration.sms = message.sms
         if message.links is not None:
             registration.links = message.links
+        if message.root is not None:
+            registration.root = message.root
+        if message.formats is not None:
+            registration.formats = message.formats
+        if message.profile_id is not None:
+            registration.profile_id = message.profile_id
+            self._learn(registration)
         self._extend(registration, registration.lifetime or math.inf)
         return registration
 
@@ -238,14 +259,18 @@ class Registry:
         """
         kept: dict[str, Any] = orjson.loads(stored)
         links = tuple(Link(Path.parse(path), attributes) for path, attributes in kept.pop("links"))
-        heard = self._clock.monotonic()
+        heard, kept["formats"] = self._clock.monotonic(), tuple(kept.get("formats", ()))
         registration = Registration(links=links, deadline=math.inf, heard=heard, **kept)
+        self._learn(registration)
         age = max(0.0, (self._clock.wall_ms() - registration.updated_ms) / 1000)
         self._add(registration)
         self._extend(
             registration, max(registration.lifetime - age, grace) if registration.lifetime else math.inf
         )
         return registration
+
+    def _learn(self, known: Registration) -> None:
+        self.profile_ids.learn(known.endpoint, known.profile_id, known.links, known.root, known.formats)
 
     def _add(self, registration: Registration) -> None:
         self._all[registration.endpoint] = registration

@@ -27,6 +27,7 @@ from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.events import EventLog
 from lwm2m_server.observations import Observations
 from lwm2m_server.operations import Operations
+from lwm2m_server.profile_ids import M
 from lwm2m_server.registry import Clock, Registration, Registry
 from lwm2m_server.values import Values
 
@@ -298,6 +299,7 @@ class Uplink:
 
     def _register(self, message: Register, profile: str) -> tuple[str, dict[str, Any], Registration]:
         self._check(message.records)
+        message = self._completed(message.endpoint, message)
         if profile == "oma" and not message.links:
             raise _RefusedError(Code.CONFLICT, "a Register lists the objects of the device")
         try:
@@ -320,6 +322,7 @@ class Uplink:
 
     def _update(self, endpoint: str, message: Update) -> tuple[str, dict[str, Any], Registration | None]:
         self._check(message.records)
+        message = self._completed(endpoint, message)
         registration = self._registry.update(endpoint, message)
         self._values.record(endpoint, message.records, self._clock.wall_ms())
         data: dict[str, Any] = {"registrationId": registration.id if registration else None}
@@ -330,6 +333,12 @@ class Uplink:
         if message.links is not None:
             data["objects"] = json_values.objects(message.links, message.records)
         return "updated", data, registration
+
+    def _completed(self, endpoint: str, message: M) -> M:
+        try:
+            return self._registry.profile_ids.complete(endpoint, message)
+        except InvalidValueError as error:
+            raise _RefusedError(Code.CONFLICT, Refusal.of(error)) from error
 
     def _check_registered(self, registration: Registration, records: Iterable[Record]) -> None:
         # Core 6.4.7; in the JSON profile a device may send what it did not care to list.

@@ -96,7 +96,8 @@ def _said(endpoint: str, message: _Telemetry) -> bytes:
     body = message.content
     # Only the server knows which path an observation has.
     understood = isinstance(message, Send) or body.format in _WITH_PATHS
-    records = content.decode(body, ROOT, built_in()) if understood else ()
+    # Which alternate path a device has only the server knows, too: paths in records are without any.
+    records = content.decode(body, ROOT, built_in(), root=None) if understood else ()
     told = Send(records=records, seq=message.seq, timestamp=message.timestamp, token=message.token)
     said = json_profile.encode_uplink(endpoint, told)[1]
     if understood:

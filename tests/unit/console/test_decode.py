@@ -84,6 +84,13 @@ def test_a_command_of_the_oma_binding_goes_down():
     assert "error" not in shown
 
 
+def test_a_command_below_an_alternate_path_is_understood():
+    command = Command(token="4", operation=Operation.READ, path=Path.of(3, 0, 9))
+    shown = Decoder().decode("lwm2m/rd/dev", oma_profile.encode_downlink(command, root="/lwm2m"), 1)
+    assert "error" not in shown
+    assert shown["direction"] == "down"
+
+
 @given(
     topic=st.sampled_from([TOPIC, "lwm2m/dev/send", "lwm2m/rd/dev", "lwm2m/dev/cmd/1"]), payload=st.binary()
 )

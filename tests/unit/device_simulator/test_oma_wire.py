@@ -258,3 +258,66 @@ def test_hostile_bytes_never_escape(payload):
     for topic in (TOPIC, "lwm2m/bs/device-x-001"):
         with contextlib.suppress(DecodeError):
             wire.decode(topic, payload, 0.0)
+
+
+@pytest.fixture
+def below(make_parts):
+    """A device that has its objects at `/lwm2m`, and attributes that a server attached."""
+    wire = OmaWire("device-x-001", built_in(), root="/lwm2m")
+    parts = make_parts(client={"wire": wire})
+    assert said(parts.client.register(1000.0))[PAYLOAD].startswith(
+        b'</lwm2m>;rt="oma.lwm2m";ct="60 110 112 11542 11544",</lwm2m/1/0>,'
+    )
+    return parts
+
+
+def test_a_device_with_an_alternate_path_answers_below_it_and_nowhere_else(below):
+    (read,) = ask(below, _1=9, _2=2, _5="/lwm2m/3/0")
+    assert read[RESULT] == 205
+    assert cbor2.loads(read[PAYLOAD])[0][-2] == "/lwm2m/3/0/"
+    assert ask(below, _1=9, _2=4, _5="/3/0")[0][RESULT] == 404
+    assert ask(below, _1=9, _2=6, _5="/other/3/0")[0][RESULT] == 404
+    (links,) = ask(below, _1=11, _2=8, _5="/lwm2m/3", _22=1)
+    assert links[PAYLOAD] == b"</lwm2m/3>,</lwm2m/3/0>"
+    paths = cbor2.dumps([{0: "/lwm2m/3/0/1"}, {0: "/lwm2m/3/0/9"}])
+    (both,) = ask(below, _1=10, _2=10, _6=paths)
+    assert cbor2.loads(both[PAYLOAD])[0][-2] == "/lwm2m/3/0/"
+    pack = cbor2.dumps([{0: "/lwm2m/1/0/1", 2: 60}])
+    answer, update = ask(below, _1=15, _2=12, _19=SENML_CBOR, _7=pack)
+    assert (answer[RESULT], update[LIFETIME]) == (204, 60)
+    (observed,) = ask(below, _1=20, _2=14, _5="/lwm2m/3303/0", _13=1)
+    assert observed[RESULT] == 205
+    (notified,) = [said(m) for m in below.client.tick(1002.0, online=True)]
+    assert cbor2.loads(notified[PAYLOAD])[0][-2].startswith("/lwm2m/3303/0")
+    send = said(below.client.report(1002.2))
+    assert cbor2.loads(send[PAYLOAD])[0][-2] == "/lwm2m"
+
+
+def test_create_tells_the_location_as_an_extension(make_oma, below):
+    pack = cbor2.dumps([{0: "/lwm2m/3306/65535/5850", 4: True}])
+    answer, update = ask(below, _1=17, _2=2, _5="/lwm2m/3306", _19=SENML_CBOR, _7=pack)
+    assert (answer[RESULT], answer["location"]) == (201, "/lwm2m/3306/0")
+    assert b"</lwm2m/3306/0>" in update[PAYLOAD]
+    strict = make_oma(extensions=False)
+    pack = cbor2.dumps([{0: "/3306/65535/5850", 4: True}])
+    answer, *_ = ask(strict, _1=17, _2=2, _5="/3306", _19=SENML_CBOR, _7=pack)
+    assert answer == {RESULT: 201, TOKEN: 2}
+
+
+def test_discover_shows_what_a_node_inherits(oma):
+    for token, path, extra in [
+        (2, "/3", {"_12": 10}),
+        (4, "/3/0", {"_13": 60}),
+        (6, "/3/0/7", {"_14": 50.5}),
+    ]:
+        assert ask(oma, _1=14, _2=token, _5=path, **extra)[0][RESULT] == 204
+
+    def links(path, **extra):
+        text = ask(oma, _1=11, _2=8, _5=path, **extra)[0][PAYLOAD].decode()
+        return dict(link.partition(">")[::2] for link in text.split(","))
+
+    assert links("/3/0/7") == {"</3/0/7": ";dim=1;pmin=10;pmax=60;gt=50.5", "</3/0/7/0": ""}
+    assert links("/3/0/9")["</3/0/9"] == ";pmin=10;pmax=60"
+    instance = links("/3/0")
+    assert (instance["</3/0"], instance["</3/0/7"]) == (";pmin=10;pmax=60", ";dim=1;gt=50.5")
+    assert (links("/3")["</3"], links("/3")["</3/0"]) == (";pmin=10", ";pmax=60")

@@ -3,6 +3,7 @@
 import base64
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import cbor2
 import jsonschema_rs
@@ -88,6 +89,15 @@ def test_uplinks_are_told_as_the_json_profile_has_them(operation):
     }
     assert (headers["ce_id"], headers["ce_subject"]) == ("41", "dev")
     assert headers["ce_type"] == f"iot.lwm2m.{operation}"
+
+
+def test_records_hold_paths_without_a_devices_alternate_path():
+    pack = cbor2.dumps([{-2: "/lwm2m/3/0/", 0: "9", 2: 15}, {0: "20", 2: 4}])
+    for message in (Send(content=Content(112, pack), **LEDGER), Notify(content=Content(112, pack), **LEDGER)):
+        _, record, _ = encode(message)
+        assert record["payload"]["values"] == {"/3/0/9": 15, "/3/0/20": 4}
+    _, record, _ = encode(replace(REGISTER, root="/lwm2m", formats=(112,)))
+    assert record["payload"]["objects"] == {"3": {"0": {}}}
 
 
 def test_a_notification_that_does_not_name_its_path_is_passed_on_as_it_is():

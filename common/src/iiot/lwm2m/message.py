@@ -235,7 +235,15 @@ class DeviceRequest(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register(DeviceRequest):
-    """Register (Core 6.2.1). `lifetime` in s, 0 never expires; `values` may come with the object list."""
+    """Register (Core 6.2.1).
+
+    Attributes:
+        lifetime: s, 0 never expires.
+        records: values that come with the object list.
+        root: the alternate path; paths are without it here.
+        formats: content formats that the device says it speaks; none when it does not say.
+        profile_id: stands for an object list that the server may know (`pid`); commas separate several.
+    """
 
     endpoint: str
     lifetime: int
@@ -244,6 +252,9 @@ class Register(DeviceRequest):
     sms: str | None = None
     links: tuple[Link, ...] = ()
     records: tuple[Record, ...] = ()
+    root: str = "/"
+    formats: tuple[int, ...] = ()
+    profile_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +266,9 @@ class Update(DeviceRequest):
     sms: str | None = None
     links: tuple[Link, ...] | None = None
     records: tuple[Record, ...] = ()
+    root: str | None = None
+    formats: tuple[int, ...] | None = None
+    profile_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,12 +60,17 @@ class AttributeStore:
         """What is attached to the node itself, by name; what Discover shows."""
         return _given(self._attached.get(path, Attributes()))
 
-    def effective(self, path: Path) -> Attributes:
-        """What holds at a node: inherited from above, the nearest level wins."""
-        merged: dict[str, Any] = {}
+    def inherited(self, path: Path) -> dict[str, int | float | bool]:
+        """What holds at a node, by name: attached to it or inherited from above, the nearest level wins."""
+        merged: dict[str, int | float | bool] = {}
         for depth in range(1, len(path.ids) + 1):
             merged |= self.attached(Path(path.ids[:depth]))
-        return Attributes(**merged)
+        return merged
+
+    def effective(self, path: Path) -> Attributes:
+        """What holds at a node, see `inherited`."""
+        held: dict[str, Any] = self.inherited(path)
+        return Attributes(**held)
 
     def forget(self, path: Path) -> None:
         """Drop what is attached at and below a node, which is gone."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 import cbor2
 
 from iiot.errors import DecodeError, InvalidValueError
+from iiot.lwm2m.alternate_path import NONE, joined, without
 from iiot.lwm2m.content import Format, cbor, link, senml
 from iiot.lwm2m.message import Attributes, Code, Content, Response
 from iiot.lwm2m.oma_keys import ATTRIBUTES, Key
@@ -34,15 +35,17 @@ class Writer:
     Args:
         token: matches response and request; digits of an unsigned 64-bit integer.
         extensions: fill the binding's holes.
+        root: the device's alternate path.
 
     Raises:
         InvalidValueError: the token is no such integer.
     """
 
-    def __init__(self, token: str, extensions: bool) -> None:
+    def __init__(self, token: str, extensions: bool, root: str = NONE) -> None:
         if not (token.isascii() and token.isdigit() and int(token) < 2**64):
             raise InvalidValueError("token", token, "an integer from 0 to 2^64-1, in digits")
         self._extensions = extensions
+        self._root = root
         self._head: dict[int | str, Any] = {}
         self._fields: dict[int | str, Any] = {}
         self._token = int(token)
@@ -56,10 +59,12 @@ class Writer:
         self._head = {Key.RESULT: int(message.code), Key.TOKEN: self._token}
         content = message.content
         if content is None and message.links:
-            content = Content(Format.LINK, link.encode(message.links).encode())
+            content = Content(Format.LINK, link.encode(message.links, self._root).encode())
         if content is None and isinstance(message.error, str) and self._extensions:
             content = Content(Format.TEXT, message.error.encode())
         self.content(content, required=bool(message.records))
+        if message.location is not None:
+            self.extend("location", joined(self._root, message.location))
 
     def put(self, key: Key, value: object) -> None:
         """Add a field, unless it is None."""
@@ -93,10 +98,10 @@ class Writer:
         if not paths:
             return
         if form is None or form in _PATHS_CBOR:
-            self.put(Key.PATHS, senml.encode_paths_cbor(paths))
+            self.put(Key.PATHS, senml.encode_paths_cbor(paths, self._root))
         elif form in _PATHS_JSON and self._extensions:
             self.put(Key.CONTENT_FORMAT, form)
-            self.put(Key.PATHS, senml.encode_paths_json(paths))
+            self.put(Key.PATHS, senml.encode_paths_json(paths, self._root))
         else:
             raise InvalidValueError("pathformat", form, "322: no other is expressible over MQTT")
 
@@ -171,7 +176,9 @@ class Reader:
             raise InvalidValueError("result", result, ", ".join(str(int(code)) for code in Code))
         code, content = Code(result), self.content(required=False)
         if code.is_success or content is None:
-            return Response(token=self.token, code=code, content=content)
+            location = self.text("location")
+            where = None if location is None else Path.parse(without(location, None))
+            return Response(token=self.token, code=code, content=content, location=where)
         return Response(token=self.token, code=code, error=content.payload.decode("utf-8", "replace"))
 
     def ledger(self) -> dict[str, Any]:
@@ -192,7 +199,7 @@ class Reader:
             return value
         raise InvalidValueError(_name(key), value, f"an integer from 0 to {high}")
 
-    def text(self, key: Key) -> str | None:
+    def text(self, key: Key | str) -> str | None:
         """An optional short string.
 
         Raises:
@@ -227,8 +234,8 @@ class Reader:
             raise InvalidValueError("ct" if form is None else "payload", None, "present: this carries values")
         return None if payload is None else Content(form, payload)
 
-    def paths(self) -> tuple[Path, ...]:
-        """What a composite request asks for.
+    def paths(self, root: str | None) -> tuple[Path, ...]:
+        """What a composite request asks for, without the alternate path `root`; None takes any off.
 
         Raises:
             DecodeError, InvalidValueError: no paths of the format that is given.
@@ -239,7 +246,7 @@ class Reader:
         if form is not None and form not in (*_PATHS_CBOR, *_PATHS_JSON):
             raise InvalidValueError("ct", form, "110, 112, 320, 322: formats of paths")
         decode = senml.decode_json if form in _PATHS_JSON else senml.decode_cbor
-        return tuple(Path.of(*record.path.ids) for record in decode(paths))
+        return tuple(Path.of(*record.path.ids) for record in decode(paths, root))
 
     def attributes(self) -> Attributes:
         """Notification attributes.

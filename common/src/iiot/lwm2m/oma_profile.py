@@ -7,23 +7,29 @@ Both sides publish to the same topic and so receive their own messages: requests
 who sent them, responses do not (`iiot.lwm2m.oma_exchange` has what helps). Operation codes overlap
 between the two topics, so the topic is needed to read a message.
 
-The binding has holes: no key for the attributes `lt` and `con`, no way to unset an attribute, no queue
-mode, no reason in a refusal, no ledger. With `extensions` they are filled by text keys, null and a
+The binding has holes: no key for the attributes `lt` and `con`, no way to unset an attribute, none at all
+in an Observe, no Profile ID, no queue mode, no location of what was created, no reason in a refusal, no
+ledger. With `extensions` they are filled by text keys, null and a
 payload that a strict peer ignores; without, what cannot be said is refused here.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
+from iiot.lwm2m import profile_id
+from iiot.lwm2m.alternate_path import NONE, joined, required
 from iiot.lwm2m.content import link
 from iiot.lwm2m.message import (
+    Attributes,
     BootstrapRequest,
     Command,
     Deregister,
     DeviceRequest,
     Downlink,
+    Link,
     Notify,
     Operation,
     Register,
@@ -34,7 +40,6 @@ from iiot.lwm2m.message import (
 )
 from iiot.lwm2m.oma_body import Reader, Writer, utf8
 from iiot.lwm2m.oma_keys import COMMANDS, Key, Up
-from iiot.lwm2m.path import Path
 
 MANAGEMENT: Final = "rd"
 BOOTSTRAP: Final = "bs"
@@ -81,13 +86,15 @@ def parse_topic(topic: str, prefix: str = "") -> Topic:
     return Topic(check_device_id(parts[1]), parts[0], prefix)
 
 
-def encode_uplink(message: Uplink, *, extensions: bool = True) -> bytes:
+def encode_uplink(message: Uplink, *, extensions: bool = True, root: str = NONE) -> bytes:
     """A device's message as bytes for its topic; values must be in `content`.
+
+    `root` is the alternate path below which a response names nodes.
 
     Raises:
         InvalidValueError: the binding cannot say it.
     """
-    body = Writer(message.token, extensions)
+    body = Writer(message.token, extensions, root)
     match message:
         case Register():
             body.operation(Up.REGISTER)
@@ -95,13 +102,17 @@ def encode_uplink(message: Uplink, *, extensions: bool = True) -> bytes:
             body.put(Key.VERSION, message.version)
             body.put(Key.BINDING, _binding(message.binding, extensions))
             body.put(Key.SMS, message.sms)
-            body.put(Key.PAYLOAD, link.encode(message.links).encode() if message.links else None)
+            body.extend("pid", message.profile_id)
+            body.put(Key.PAYLOAD, _object_list(message.links, message.root, message.formats) or None)
         case Update():
             body.operation(Up.UPDATE)
             body.put(Key.LIFETIME, message.lifetime)
             body.put(Key.BINDING, message.binding and _binding(message.binding, extensions))
             body.put(Key.SMS, message.sms)
-            body.put(Key.PAYLOAD, None if message.links is None else link.encode(message.links).encode())
+            body.extend("pid", message.profile_id)
+            if message.links is not None:
+                root, formats = message.root or NONE, message.formats or ()
+                body.put(Key.PAYLOAD, _object_list(message.links, root, formats))
         case Deregister():
             body.operation(Up.DEREGISTER)
         case Notify() | Send():
@@ -118,25 +129,29 @@ def encode_uplink(message: Uplink, *, extensions: bool = True) -> bytes:
     return body.dump()
 
 
-def encode_downlink(message: Downlink, *, extensions: bool = True) -> bytes:
+def encode_downlink(message: Downlink, *, extensions: bool = True, root: str = NONE) -> bytes:
     """A server's message as bytes for the device's topic; values must be in `content`.
+
+    `root` is the device's alternate path, which a bootstrap server does not use.
 
     Raises:
         InvalidValueError: the binding cannot say it.
     """
-    body = Writer(message.token, extensions)
+    body = Writer(message.token, extensions, root)
     if isinstance(message, Response):
         body.response(message)
         return body.dump()
     if message.operation not in COMMANDS:
         raise InvalidValueError("operation", message.operation, ", ".join(COMMANDS))
     body.operation(COMMANDS[message.operation][1])
-    body.put(Key.URI, None if message.path is None else str(message.path))
+    body.put(Key.URI, None if message.path is None else joined(root, message.path))
     body.paths(message.paths, message.path_format)
     body.content(message.content, required=bool(message.records))
     body.put(Key.PAYLOAD, message.arguments.encode() or None)
     body.put(Key.DEPTH, message.depth)
     if message.attributes is not None:
+        if message.operation is not Operation.WRITE_ATTRIBUTES and not extensions:
+            raise InvalidValueError("attributes", None, "none: not expressible in an Observe over MQTT")
         body.attributes(message.attributes)
     if message.format is not None and extensions:
         body.put(Key.FORMAT_WISH, message.format)
@@ -158,14 +173,7 @@ def decode_uplink(topic: Topic, payload: bytes) -> Uplink | None:
         case "rd", Up.REGISTER:
             return _register(topic.endpoint, body)
         case "rd", Up.UPDATE:
-            lifetime, links = body.integer(Key.LIFETIME, 2**32 - 1), body.data(Key.PAYLOAD)
-            return Update(
-                lifetime=lifetime,
-                binding=body.text(Key.BINDING),
-                sms=body.text(Key.SMS),
-                links=None if links is None else link.decode(utf8(links)).links,
-                **body.ledger(),
-            )
+            return _update(body)
         case "rd", Up.DEREGISTER:
             return Deregister(**body.ledger())
         case "rd", Up.NOTIFY:
@@ -181,8 +189,13 @@ def decode_uplink(topic: Topic, payload: bytes) -> Uplink | None:
     raise InvalidValueError("operation", code, f"{allowed} from a device on {topic.interface}")
 
 
-def decode_downlink(topic: Topic, payload: bytes) -> Downlink | None:
+def decode_downlink(topic: Topic, payload: bytes, root: str | None = NONE) -> Downlink | None:
     """What a server said; None for a request that only devices send, that is the echo of our own.
+
+    Args:
+        topic: where it came.
+        payload: the message.
+        root: the device's alternate path; None takes any.
 
     Raises:
         DecodeError: not a message of the binding.
@@ -194,7 +207,7 @@ def decode_downlink(topic: Topic, payload: bytes) -> Downlink | None:
     code = body.operation
     for operation, pair in COMMANDS.items():
         if pair == (topic.interface, code):
-            return _command(operation, body)
+            return _command(operation, body, root if topic.interface == MANAGEMENT else NONE)
     if (topic.interface, code) in _FROM_DEVICES:
         return None
     raise InvalidValueError("operation", code, f"one that a server sends on {topic.interface}")
@@ -209,32 +222,72 @@ def _register(endpoint: str, body: Reader) -> Register:
         raise InvalidValueError("lifetime", None, "seconds, 0 for ever")
     if version is None:
         raise InvalidValueError("version", None, "the LwM2M version, such as 1.2")
-    links = link.decode(utf8(body.data(Key.PAYLOAD) or b"")).links
+    found = link.decode(utf8(body.data(Key.PAYLOAD) or b""))
     return Register(
         endpoint=endpoint,
         lifetime=lifetime,
         version=version,
         binding=body.text(Key.BINDING) or "M",
         sms=body.text(Key.SMS),
-        links=links,
+        links=found.links,
+        root=found.root,
+        formats=found.formats,
+        profile_id=_profile_id(body),
         **body.ledger(),
     )
 
 
-def _command(operation: Operation, body: Reader) -> Command:
+def _update(body: Reader) -> Update:
+    payload = body.data(Key.PAYLOAD)
+    found = None if payload is None else link.decode(utf8(payload))
+    says = found is not None and bool(found.attributes)
+    return Update(
+        lifetime=body.integer(Key.LIFETIME, 2**32 - 1),
+        binding=body.text(Key.BINDING),
+        sms=body.text(Key.SMS),
+        links=None if found is None else found.links,
+        root=found.root if found is not None and says else None,
+        formats=found.formats if found is not None and says else None,
+        profile_id=_profile_id(body),
+        **body.ledger(),
+    )
+
+
+def _profile_id(body: Reader) -> str | None:
+    given = body.text("pid")
+    return None if given is None else profile_id.check(given)
+
+
+def _object_list(links: Iterable[Link], root: str, formats: Sequence[int]) -> bytes:
+    text = link.encode(links, root)
+    if root != NONE or formats:
+        text = ",".join(filter(None, (link.root_link(root, formats), text)))
+    return text.encode()
+
+
+def _command(operation: Operation, body: Reader, root: str | None) -> Command:
     uri = body.text(Key.URI)
     executes = operation is Operation.EXECUTE
     return Command(
         token=body.token,
         operation=operation,
-        path=None if uri is None else Path.parse(uri),
-        paths=body.paths(),
+        path=None if uri is None else required(uri, root),
+        paths=body.paths(root),
         content=None if executes else body.content(required=False),
         arguments=utf8(body.data(Key.PAYLOAD) or b"") if executes else "",
-        attributes=body.attributes() if operation is Operation.WRITE_ATTRIBUTES else None,
+        attributes=_attributes(operation, body),
         depth=body.integer(Key.DEPTH, 3),
         format=body.integer(Key.FORMAT_WISH, 65535),
     )
+
+
+def _attributes(operation: Operation, body: Reader) -> Attributes | None:
+    if operation is Operation.WRITE_ATTRIBUTES:
+        return body.attributes()
+    if operation not in (Operation.OBSERVE, Operation.OBSERVE_COMPOSITE):
+        return None
+    given = body.attributes()
+    return None if given == Attributes() else given
 
 
 def _binding(binding: str, extensions: bool) -> str:

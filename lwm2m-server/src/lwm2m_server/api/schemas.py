@@ -23,7 +23,7 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
 REGISTRATION: Final = _object(
     endpoint="text", registrationId="text", registrationDate="text", lastUpdate="text", lifetime="integer",
     lwM2mVersion="text", bindingMode="text", objectLinks="list", availableInstances="object", profile="text",
-    online="flag", queuemode="flag", sleeping="flag",
+    online="flag", queuemode="flag", sleeping="flag", rootPath="text", contentFormats="list",
 )  # fmt: skip
 RESULT: Final = _object(
     status="text", valid="flag", success="flag", failure="flag", content="object", objectLinks="list",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import IntEnum
 
 from iiot.errors import DecodeError, InvalidValueError
+from iiot.lwm2m.alternate_path import NONE
 from iiot.lwm2m.content import cbor, lwm2m_cbor, senml, text, tlv
 from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import Content, Record, Value
@@ -35,8 +36,10 @@ SINGLE = (Format.TEXT, Format.OPAQUE, Format.CBOR)
 """Formats that hold the value of one resource or resource instance."""
 
 
-def encode(form: Format, records: Sequence[Record], path: Path, definitions: Definitions) -> bytes:
-    """Records as a payload for (or from) a request to `path`.
+def encode(
+    form: Format, records: Sequence[Record], path: Path, definitions: Definitions, root: str = NONE
+) -> bytes:
+    """Records as a payload for (or from) a request to `path`, of a device with the alternate path `root`.
 
     Raises:
         InvalidValueError: the format cannot express them, or a value has the wrong type.
@@ -45,9 +48,9 @@ def encode(form: Format, records: Sequence[Record], path: Path, definitions: Def
         return _encode_single(form, records, definitions)
     match form:
         case Format.SENML_JSON | Format.SENML_ETCH_JSON:
-            return senml.encode_json(records)
+            return senml.encode_json(records, root)
         case Format.SENML_CBOR | Format.SENML_ETCH_CBOR:
-            return senml.encode_cbor(records)
+            return senml.encode_cbor(records, root)
         case Format.TLV:
             return tlv.encode(records, path, definitions)
         case Format.LWM2M_CBOR:
@@ -55,24 +58,27 @@ def encode(form: Format, records: Sequence[Record], path: Path, definitions: Def
     raise InvalidValueError("format", int(form), "one that carries values")
 
 
-def decode(content: Content, path: Path, definitions: Definitions) -> tuple[Record, ...]:
+def decode(
+    content: Content, path: Path, definitions: Definitions, root: str | None = NONE
+) -> tuple[Record, ...]:
     """Records of a payload for (or from) a request to `path`, in the types of known resources.
 
     A record of which only the path is there has no value. Without a format, plain text is assumed. The
     instance id 65535 is legal where `path` has it, too: in a Create that leaves the choice to the device.
+    The alternate path `root` is taken off names; None takes any.
 
     Raises:
         DecodeError: the payload is not of its format.
         InvalidValueError: an unknown format, a wrong path, a value of the wrong type.
     """
-    records = _decode(content, path, definitions)
+    records = _decode(content, path, definitions, root)
     for record in records:
         if record.path.is_open and not path.is_open:
             raise InvalidValueError("path", str(record.path), "instance ids 0..65534, but in a Create")
     return records
 
 
-def _decode(content: Content, path: Path, definitions: Definitions) -> tuple[Record, ...]:
+def _decode(content: Content, path: Path, definitions: Definitions, root: str | None) -> tuple[Record, ...]:
     try:
         form = Format(content.format or 0)
     except ValueError as error:
@@ -82,9 +88,9 @@ def _decode(content: Content, path: Path, definitions: Definitions) -> tuple[Rec
         return (Record(path, _decode_single(form, content.payload, path, definitions)),)
     match form:
         case Format.SENML_JSON | Format.SENML_ETCH_JSON:
-            records = senml.decode_json(content.payload)
+            records = senml.decode_json(content.payload, root)
         case Format.SENML_CBOR | Format.SENML_ETCH_CBOR:
-            records = senml.decode_cbor(content.payload)
+            records = senml.decode_cbor(content.payload, root)
         case Format.TLV:
             return tlv.decode(content.payload, path, definitions)
         case Format.LWM2M_CBOR:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from iiot.errors import DecodeError, InvalidValueError
+from iiot.lwm2m import alternate_path
 from iiot.lwm2m.message import Link
-from iiot.lwm2m.path import ROOT, Path
+from iiot.lwm2m.path import Path
 
 Attribute = str | int | float | bool | None
+ROOT_TYPE = "oma.lwm2m"
+"""The `rt` of the link that says where the objects are."""
 _LONGEST_KNOWN = 2048
 _TARGET = re.compile(r"\s*<([^<>]{0,255})>")
 _ATTRIBUTE = re.compile(
@@ -30,46 +33,81 @@ class Links:
     """
 
     links: tuple[Link, ...]
-    root: str = "/"
+    root: str = alternate_path.NONE
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
+    @property
+    def formats(self) -> tuple[int, ...]:
+        """The content formats that the device says it speaks (`ct`), in its order; none when it does not say.
 
-def encode(links: Iterable[Link]) -> str:
-    """Links as text; strings are quoted, except `ver`.
+        Raises:
+            InvalidValueError: the attribute holds something else than their numbers.
+        """
+        given = self.attributes.get("ct")
+        numbers = str(given).split() if given is not None else []
+        if not all(number.isascii() and number.isdigit() and int(number) < 65536 for number in numbers):
+            raise InvalidValueError("ct", given, "numbers of content formats, separated by blanks")
+        return tuple(dict.fromkeys(map(int, numbers)))
+
+
+def root_link(root: str, formats: Iterable[int]) -> str:
+    """The link that says where the objects are, and which content formats their device speaks."""
+    numbers = " ".join(str(int(form)) for form in formats)
+    return f'<{root}>;rt="{ROOT_TYPE}"' + (f';ct="{numbers}"' if numbers else "")
+
+
+def encode(links: Iterable[Link], root: str = alternate_path.NONE) -> str:
+    """Links as text, below the alternate path `root`; strings are quoted, except `ver`.
 
     Raises:
         InvalidValueError: an attribute that cannot stand in a link.
     """
-    return ",".join(f"<{link.path}>" + "".join(_parts(link)) for link in links)
+    return ",".join(f"<{alternate_path.joined(root, link.path)}>" + "".join(_parts(link)) for link in links)
 
 
-def decode(text: str) -> Links:
+def decode(text: str, root: str = alternate_path.NONE) -> Links:
     """Links from text; blanks, a trailing slash and unknown attributes are tolerated.
 
     Devices of a kind register the same text: they share one result.
 
+    Args:
+        text: what a device sent.
+        root: the alternate path that the device is known to have; a Register tells it by itself.
+
     Raises:
         DecodeError: not link format.
-        InvalidValueError: a link to what is no node of the tree.
+        InvalidValueError: a link to what is no node of the tree, or an alternate path that is none.
     """
-    return _decode_again(text) if len(text) <= _LONGEST_KNOWN else _decode(text)
+    return _decode_again(text, root) if len(text) <= _LONGEST_KNOWN else _decode(text, root)
 
 
-def _decode(text: str) -> Links:
+def _decode(text: str, root: str) -> Links:
     found = list(_scan(text))
-    root: str = "/"
-    attributes: Mapping[str, Attribute] = {}
-    for target, given in found:
-        if given.get("rt") == "oma.lwm2m":
-            root, attributes = target, given
-        elif target == "/":
-            attributes = given
-    if root != "/" and _is_path(root):
-        raise DecodeError(f"not LwM2M links: {root} cannot be the alternate path")
-    links = tuple(
-        Link(_path(target, root), given) for target, given in found if target != root and target != "/"
-    )
-    return Links(links, root, attributes)
+    given = _root(found)
+    if given is not None:
+        root = given[0]
+    attributes = given[1] if given is not None else {}
+    links = []
+    for target, attached in found:
+        full = "/" + target.strip("/")
+        node = alternate_path.without(full, root)
+        if node == alternate_path.NONE:
+            attributes = attributes or attached
+        elif node != full or root == alternate_path.NONE or _is_path(node):
+            links.append(Link(Path.parse(node), attached))
+        # The rest is something else that the device has beside its objects.
+    return Links(tuple(links), root, attributes)
+
+
+def _root(found: Iterable[tuple[str, dict[str, Attribute]]]) -> tuple[str, dict[str, Attribute]] | None:
+    roots = [
+        (alternate_path.check(target), given)
+        for target, given in found
+        if ROOT_TYPE in str(given.get("rt", "")).split()
+    ]
+    if len({root for root, _ in roots}) > 1:
+        raise DecodeError(f"not LwM2M links: objects below {roots[0][0]} and below {roots[1][0]}")
+    return roots[0] if roots else None
 
 
 _decode_again = lru_cache(maxsize=512)(_decode)
@@ -118,15 +156,6 @@ def _value(name: str, quoted: str | None, bare: str | None) -> Attribute:
     if _INTEGER.fullmatch(bare):
         return int(bare)
     return float(bare) if _NUMBER.fullmatch(bare) else bare
-
-
-def _path(target: str, root: str) -> Path:
-    if root != "/" and target.startswith(root + "/"):
-        target = target[len(root) :]
-    path = Path.parse(target)
-    if path == ROOT:
-        raise DecodeError(f"not LwM2M links: {target!r}")
-    return path
 
 
 def _is_path(target: str) -> bool:

@@ -9,6 +9,7 @@ import cbor2
 import orjson
 
 from iiot.errors import DecodeError
+from iiot.lwm2m.alternate_path import NONE, joined, without
 from iiot.lwm2m.content import cbor
 from iiot.lwm2m.datatypes import Type, coerce
 from iiot.lwm2m.message import ObjectLink, Record, Value
@@ -35,46 +36,50 @@ _JSON = _Labels("bn", "bt", "bv", "n", "t", "v", "vs", "vb", "vd")
 _CBOR = _Labels(-2, -3, -5, 0, 6, 2, 3, 4, 8)
 
 
-def encode_cbor(records: Sequence[Record]) -> bytes:
-    """Records as SenML CBOR; a value of None is null, which in ETCH removes a resource instance.
+def encode_cbor(records: Sequence[Record], root: str = NONE) -> bytes:
+    """Records as SenML CBOR, named below the alternate path `root`.
+
+    A value of None is null, which in ETCH removes a resource instance.
 
     Raises:
         InvalidValueError: a value that CBOR cannot express here.
     """
-    return cbor2.dumps(_pack(records, _CBOR))
+    return cbor2.dumps(_pack(records, _CBOR, root))
 
 
-def encode_json(records: Sequence[Record]) -> bytes:
-    """Records as SenML JSON.
+def encode_json(records: Sequence[Record], root: str = NONE) -> bytes:
+    """Records as SenML JSON, named below the alternate path `root`.
 
     Raises:
         InvalidValueError: a value that JSON cannot express.
     """
-    return orjson.dumps(_pack(records, _JSON))
+    return orjson.dumps(_pack(records, _JSON, root))
 
 
-def encode_paths_cbor(paths: Iterable[Path]) -> bytes:
+def encode_paths_cbor(paths: Iterable[Path], root: str = NONE) -> bytes:
     """What a composite request asks for, as SenML-ETCH CBOR."""
-    return cbor2.dumps([{_CBOR.n: str(path)} for path in paths])
+    return cbor2.dumps([{_CBOR.n: joined(root, path)} for path in paths])
 
 
-def encode_paths_json(paths: Iterable[Path]) -> bytes:
+def encode_paths_json(paths: Iterable[Path], root: str = NONE) -> bytes:
     """What a composite request asks for, as SenML-ETCH JSON."""
-    return orjson.dumps([{_JSON.n: str(path)} for path in paths])
+    return orjson.dumps([{_JSON.n: joined(root, path)} for path in paths])
 
 
-def decode_cbor(payload: bytes) -> tuple[Record, ...]:
+def decode_cbor(payload: bytes, root: str | None = NONE) -> tuple[Record, ...]:
     """Records of a SenML CBOR pack; those that only name a path have no value.
+
+    An alternate path before a name is taken off; None takes any.
 
     Raises:
         DecodeError: not such a pack.
         InvalidValueError: a name that is no path, or a wrong value.
     """
-    return _unpack(cbor.load(payload), _CBOR)
+    return _unpack(cbor.load(payload), _CBOR, root)
 
 
-def decode_json(payload: bytes) -> tuple[Record, ...]:
-    """Records of a SenML JSON pack.
+def decode_json(payload: bytes, root: str | None = NONE) -> tuple[Record, ...]:
+    """Records of a SenML JSON pack; see `decode_cbor`.
 
     Raises:
         DecodeError: not such a pack.
@@ -84,18 +89,18 @@ def decode_json(payload: bytes) -> tuple[Record, ...]:
         pack = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         raise DecodeError(f"not JSON: {error}") from error
-    return _unpack(pack, _JSON)
+    return _unpack(pack, _JSON, root)
 
 
-def _pack(records: Sequence[Record], labels: _Labels) -> list[dict[Label, Any]]:
-    base = _base(records)
+def _pack(records: Sequence[Record], labels: _Labels, root: str) -> list[dict[Label, Any]]:
+    base, above = _base(records), "" if root == NONE else root
     times = [record.time for record in records if record.time is not None]
     start = times[0] if len(times) == len(records) and times else None
     pack: list[dict[Label, Any]] = []
     for record in records:
         entry: dict[Label, Any] = {}
-        if not pack and base:
-            entry[labels.bn] = base
+        if not pack and above + base:
+            entry[labels.bn] = above + base
         if not pack and start is not None:
             entry[labels.bt] = _whole(start)
         name = str(record.path)[len(base) :]
@@ -139,7 +144,7 @@ def _labelled(record: Record, labels: _Labels) -> tuple[Label, Any]:
             return labels.v, cbor.plain(record.value, str(record.path))
 
 
-def _unpack(pack: object, labels: _Labels) -> tuple[Record, ...]:
+def _unpack(pack: object, labels: _Labels, root: str | None) -> tuple[Record, ...]:
     if not isinstance(pack, list):
         raise DecodeError("not SenML: expected an array")
     base_name, base_time, base_value = "", None, None
@@ -155,7 +160,7 @@ def _unpack(pack: object, labels: _Labels) -> tuple[Record, ...]:
             time = base_time
         elif base_time is not None:
             time += base_time
-        path = parse_content(base_name + _text(entry, labels.n, ""))
+        path = parse_content(without(base_name + _text(entry, labels.n, ""), root))
         records.append(Record(path, _value(entry, labels, path, base_value), time))
     return tuple(records)
 
