@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson

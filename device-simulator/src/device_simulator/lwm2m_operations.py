@@ -10,6 +10,7 @@ from device_simulator.state import DeviceState
 from device_simulator.tree import OperationError, Tree
 from iiot.errors import InvalidValueError
 from iiot.lwm2m.message import Code, Command, Operation, Refusal, Response
+from iiot.lwm2m.observe import OwnAttributes
 from iiot.lwm2m.path import Path
 
 
@@ -94,11 +95,13 @@ class Operations:
         return Response(token=command.token, code=Code.DELETED)
 
     def _observe(self, command: Command, now: float) -> Response:
-        records = self._observations.observe(command.token, (_target(command),), now)
+        own = None if command.attributes is None else OwnAttributes(command.attributes)
+        records = self._observations.observe(command.token, (_target(command),), now, own)
         return Response(token=command.token, code=Code.CONTENT, records=records)
 
     def _observe_composite(self, command: Command, now: float) -> Response:
-        records = self._observations.observe(command.token, _targets(command), now)
+        own = None if command.attributes is None else OwnAttributes(command.attributes, composite=True)
+        records = self._observations.observe(command.token, _targets(command), now, own)
         return Response(token=command.token, code=Code.CONTENT, records=records)
 
     def _cancel(self, command: Command, _: float) -> Response:

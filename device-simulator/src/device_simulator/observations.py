@@ -13,7 +13,7 @@ from device_simulator import objects
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
 from iiot.lwm2m.message import Attributes, Code, Link, Record, Value
-from iiot.lwm2m.observe import Defaults, Observation
+from iiot.lwm2m.observe import Defaults, Observation, OwnAttributes
 from iiot.lwm2m.path import Path
 
 MAX_OBSERVATIONS: Final = 200
@@ -32,39 +32,53 @@ _History = deque[tuple[Record, ...]]
 class Observations:
     """The observations of one device."""
 
-    __slots__ = ("_active", "_state", "_stored", "_tree", "_world")
+    __slots__ = ("_active", "_own", "_state", "_stored", "_tree", "_world")
 
     def __init__(self, state: DeviceState, tree: Tree[DeviceState], world: World) -> None:
         self._state = state
         self._tree = tree
         self._world = world
         self._active: dict[str, Observation] = {}
+        self._own: dict[str, OwnAttributes] = {}
         self._stored: dict[_Paths, _History] = {}
 
     def __len__(self) -> int:
         return len(self._active)
 
-    def observe(self, token: str, paths: _Paths, now: float) -> tuple[Record, ...]:
+    def observe(
+        self, token: str, paths: _Paths, now: float, own: OwnAttributes | None = None
+    ) -> tuple[Record, ...]:
         """Begin, or begin anew under the same token; the values of now (Core 6.4.1, 6.4.2).
 
-        A single path must be there; of several those that are not there now may come later.
+        A single path must be there; of several those that are not there now may come later. `own` are the
+        attributes that the request gave for this observation alone.
 
         Raises:
             OperationError: 4.00, 4.01, 4.04, 4.05 or 5.03.
+            InvalidValueError: an attribute that does not suit.
         """
         if token not in self._active and len(self._active) >= MAX_OBSERVATIONS:
             raise OperationError(Code.BAD_REQUEST, f"there are {MAX_OBSERVATIONS} observations already")
         records = self._tree.read(self._state, paths[0]) if len(paths) == 1 else self.read(paths)
-        self._active[token] = Observation(self._targets(paths), self._defaults, _values(records), now)
+        if own is not None:
+            for path in paths:
+                self._state.attributes.check_observe(path, own, self._tree.kind_of(path))
+        targets = self._targets(paths, own)
+        self._active[token] = Observation(targets, self._defaults, _values(records), now)
+        self._own.pop(token, None)
+        if own is not None:
+            self._own[token] = own
         return records
 
     def cancel(self, token: str) -> bool:
         """End an observation (Core 6.4.5); False when there is none of that token."""
+        self._own.pop(token, None)
         return self._active.pop(token, None) is not None
 
     def cancel_all(self) -> None:
         """End all, as a new registration does. What is stored stays, in case they are made again."""
         self._active.clear()
+        self._own.clear()
         if not self.storing:
             self._stored.clear()
 
@@ -96,8 +110,9 @@ class Observations:
 
     def follow_defaults(self) -> None:
         """Go by the resources /1/0/2 and /1/0/3, and the attributes, as they are now."""
-        for observation in self._active.values():
-            observation.change(self._targets(observation.paths), self._defaults)
+        for token, observation in self._active.items():
+            targets = self._targets(observation.paths, self._own.get(token))
+            observation.change(targets, self._defaults)
 
     def links(self, links: Iterable[Link], target: Path) -> tuple[Link, ...]:
         """Links of a Discover with the attributes of their nodes, at `target` also those inherited.
@@ -157,8 +172,8 @@ class Observations:
         pmin, pmax = written.get(objects.MIN_PERIOD, 0), written.get(objects.MAX_PERIOD, objects.PMAX)
         return Defaults(float(str(pmin)), float(str(pmax)))
 
-    def _targets(self, paths: Iterable[Path]) -> dict[Path, Attributes]:
-        return {path: self._state.attributes.effective(path) for path in paths}
+    def _targets(self, paths: Iterable[Path], own: OwnAttributes | None) -> dict[Path, Attributes]:
+        return {path: self._state.attributes.effective(path, own) for path in paths}
 
     def _evaluate(self, now: float) -> Iterator[tuple[str, tuple[Record, ...], Observation]]:
         for token, observation in self._active.items():

@@ -6,7 +6,8 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from iiot.lwm2m.message import Command, Operation, Response
+from iiot.lwm2m.message import Attributes, Command, Operation, Response
+from iiot.lwm2m.observe import NAMES
 from iiot.lwm2m.path import ROOT, Path
 from lwm2m_server.operations import Operations
 from lwm2m_server.request_queue import Outcome
@@ -27,6 +28,7 @@ class Observation:
         state: `pending` until the device agreed, `active`, or `failed`.
         error: why it failed.
         created: ms since 1970.
+        attributes: what its Observe gives for this observation alone, None for nothing.
         notified: ms since 1970 of the newest notification, None when there was none since the start.
         notifications: how many came since the start.
     """
@@ -36,6 +38,7 @@ class Observation:
     paths: tuple[Path, ...]
     composite: bool
     created: int
+    attributes: Attributes | None = None
     state: str = "pending"
     error: str | None = None
     notified: int | None = None
@@ -44,21 +47,33 @@ class Observation:
     @property
     def command(self) -> Command:
         """The request that starts it."""
-        if self.composite:
-            return Command(token=self.token, operation=Operation.OBSERVE_COMPOSITE, paths=self.paths)
-        return Command(token=self.token, operation=Operation.OBSERVE, path=self.paths[0])
+        operation = Operation.OBSERVE_COMPOSITE if self.composite else Operation.OBSERVE
+        return Command(
+            token=self.token,
+            operation=operation,
+            path=None if self.composite else self.paths[0],
+            paths=self.paths if self.composite else (),
+            attributes=self.attributes,
+        )
 
     def describe(self) -> dict[str, Any]:
         """The observation as JSON."""
         shown: dict[str, Any] = {"token": self.token, "kind": "composite" if self.composite else "single"}
         shown |= {"paths": [*map(str, self.paths)]} if self.composite else {"path": str(self.paths[0])}
         return shown | {
+            "attributes": given(self.attributes),
             "state": self.state,
             "error": self.error,
             "created": self.created,
             "notified": self.notified,
             "notifications": self.notifications,
         }
+
+
+def given(attributes: Attributes | None) -> dict[str, int | float | bool]:
+    """Attributes by name, as JSON."""
+    values = {} if attributes is None else {name: getattr(attributes, name) for name in NAMES}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class Storage(Protocol):
@@ -106,15 +121,23 @@ class Observations:
             return None
         return ROOT if known.composite else known.paths[0]
 
-    def intend(self, endpoint: str, paths: tuple[Path, ...], composite: bool) -> Observation:
+    def intend(
+        self, endpoint: str, paths: tuple[Path, ...], composite: bool, attributes: Attributes | None = None
+    ) -> Observation:
         """The observation of these paths, stored; an existing one is kept, with its token."""
         known = self.find(endpoint, paths, composite)
         if known is None:
             token = self._operations.next_token()
-            known = Observation(endpoint, token, paths, composite, self._wall_ms())
+            known = Observation(endpoint, token, paths, composite, self._wall_ms(), attributes)
             self._all.setdefault(endpoint, {})[token] = known
             self._store(known)
         return known
+
+    def agreed(self, known: Observation, attributes: Attributes | None) -> None:
+        """The device observes with these attributes from now on."""
+        if known.attributes != attributes:
+            known.attributes = attributes
+            self._store(known)
 
     def forget(self, observation: Observation) -> None:
         """End an observation here; the device learns it by an answer to its next notification, or is told."""
@@ -150,11 +173,14 @@ class Observations:
         for body in bodies:
             kept = orjson.loads(body)
             kept["paths"] = tuple(map(Path.parse, kept["paths"]))
+            attributes = kept.get("attributes")
+            kept["attributes"] = Attributes.parse(attributes) if attributes else None
             self._all.setdefault(kept["endpoint"], {})[kept["token"]] = Observation(**kept)
 
     def _store(self, known: Observation) -> None:
         kept = {name: getattr(known, name) for name in ("endpoint", "token", "composite", "created", "state")}
         kept["paths"] = [*map(str, known.paths)]
+        kept["attributes"] = given(known.attributes)
         self._storage.put(OBSERVATION, known.token, orjson.dumps(kept))
 
     def _ended(self, endpoint: str, command: Command, outcome: Outcome) -> None:

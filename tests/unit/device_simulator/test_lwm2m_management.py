@@ -123,7 +123,7 @@ def test_discover_shows_attributes_dimensions_and_no_more_levels_than_asked_for(
     device = links(server, "/3")
     assert device["/3/0/6"] == {"dim": 1}
     assert "/3/0/6/0" not in device
-    assert links(server, "/3/0/6") == {"/3/0/6": {"dim": 1}, "/3/0/6/0": {}}
+    assert links(server, "/3/0/6") == {"/3/0/6": {"dim": 1, "pmin": 10}, "/3/0/6/0": {}}
     assert "/3/0/6/0" in links(server, "/3", depth=3)
     assert links(server, "/3328/0/5700") == {"/3328/0/5700": {"gt": 50, "lt": 42.2}}
     assert server.code("discover", "/3/0/6/0") == "4.00"

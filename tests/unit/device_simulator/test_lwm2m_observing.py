@@ -189,3 +189,50 @@ def test_a_factory_reset_forgets_attributes_and_created_instances(server):
     server.command("execute", "/3/0/5")
     assert server.command("discover", SENSOR)["links"] == [{"path": SENSOR}]
     assert server.code("read", "/3306/0") == "4.04"
+
+
+def test_attributes_of_an_observe_hold_for_its_observation_alone(server):
+    server.command("write-attributes", "/3303", attributes={"pmin": 100, "pmax": 200})
+    answer = server.command("observe", SENSOR, token="own", attributes={"pmin": 0, "pmax": 5})
+    assert answer["code"] == "2.05"
+    server.command("observe", SENSOR, token="attached")
+    server.command(
+        "write-attributes", SENSOR, attributes={"pmax": 150}
+    )  # follows at once, and changes no own
+    server.run(21)
+    assert len(server.notified("own")) >= 4
+    assert server.notified("attached") == []
+    links = server.command("discover", SENSOR)["links"]
+    assert links == [{"path": SENSOR, "pmin": 100, "pmax": 150}]
+    server.command("observe", SENSOR, token="own")  # without any: what is attached holds again
+    before = len(server.notified("own"))
+    server.run(90)
+    assert len(server.notified("own")) == before
+
+
+def test_attributes_of_an_observe_composite_replace_the_attached_ones(server):
+    server.command("write-attributes", SENSOR, attributes={"pmin": 100})
+    paths = [SENSOR, "/3/0/9"]
+    answer = server.command("observe-composite", paths=paths, token="c", attributes={"pmax": 5})
+    assert answer["code"] == "2.05"
+    server.run(11)
+    assert len(server.notified("c")) >= 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"operation": "observe", "path": SENSOR, "attributes": {"pmin": None}}, "pmin"),
+        ({"operation": "observe", "path": SENSOR, "attributes": {"gt": 10, "lt": 20}}, "lt"),
+        ({"operation": "observe", "path": SENSOR, "attributes": {"edge": 1}}, "edge"),
+        ({"operation": "observe", "path": "/3303/0", "attributes": {"gt": 10}}, "gt"),
+        ({"operation": "observe", "path": SENSOR, "attributes": {"epmin": 10, "epmax": 5}}, "epmin"),
+        ({"operation": "observe", "path": SENSOR, "attributes": {"x": 1}}, "attribute"),
+        ({"operation": "observe-composite", "paths": [SENSOR], "attributes": {"gt": 10}}, "gt"),
+    ],
+)
+def test_attributes_that_an_observe_cannot_have_are_refused_by_name(server, fields, field):
+    answer = server.command(token="o1", **fields)
+    assert (answer["code"], answer["error"]["field"]) == ("4.00", field)
+    server.run(20)
+    assert server.notified("o1") == []

@@ -15,6 +15,8 @@ from iiot.lwm2m.path import Path
 
 NAMES: Final = tuple(field.name for field in fields(Attributes) if field.name != "unset")
 _THRESHOLDS: Final = ("gt", "lt", "st")
+COMPOSITE: Final = ("pmin", "pmax", "epmin", "epmax", "con")
+"""What an Observe-Composite may give: attributes that hold for all its paths (Core 6.4.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,26 @@ class Defaults:
 
     pmin: float = 0.0
     pmax: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAttributes:
+    """What an Observe, or Observe-Composite, gave for its observation alone (Core 6.4.1, 6.4.4)."""
+
+    attributes: Attributes
+    composite: bool = False
+
+    def check(self) -> None:
+        """Whether a request may give these at all.
+
+        Raises:
+            InvalidValueError: one that it may not, or that is to be unset, which means nothing here.
+        """
+        for name in sorted(self.attributes.unset):
+            raise InvalidValueError(name, None, "a value: an Observe unsets nothing")
+        for name, value in _given(self.attributes).items():
+            if self.composite and name not in COMPOSITE:
+                raise InvalidValueError(name, value, f"only {', '.join(COMPOSITE)} in an Observe-Composite")
 
 
 class AttributeStore:
@@ -67,10 +89,23 @@ class AttributeStore:
             merged |= self.attached(Path(path.ids[:depth]))
         return merged
 
-    def effective(self, path: Path) -> Attributes:
-        """What holds at a node, see `inherited`."""
+    def effective(self, path: Path, own: "OwnAttributes | None" = None) -> Attributes:
+        """What holds at a node, see `inherited`; for one observation, what its request gave comes first."""
         held: dict[str, Any] = self.inherited(path)
+        if own is not None:
+            ignored = COMPOSITE if own.composite else ()
+            held = {name: held[name] for name in held if name not in ignored} | _given(own.attributes)
         return Attributes(**held)
+
+    def check_observe(self, path: Path, own: "OwnAttributes", kind: Type | None = None) -> None:
+        """Whether an Observe of a node may give these attributes.
+
+        Raises:
+            InvalidValueError: one does not suit the node or the operation, or contradicts another.
+        """
+        own.check()
+        _check_node(path, own.attributes, kind)
+        _check_consistency(self.effective(path, own))
 
     def forget(self, path: Path) -> None:
         """Drop what is attached at and below a node, which is gone."""

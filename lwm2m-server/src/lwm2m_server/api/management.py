@@ -9,9 +9,9 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from iiot.errors import InvalidValueError
-from iiot.lwm2m.message import Command, Operation
+from iiot.lwm2m.message import Attributes, Command, Operation
 from iiot.lwm2m.model import Definitions
-from iiot.lwm2m.observe import NAMES
+from iiot.lwm2m.observe import NAMES, OwnAttributes
 from iiot.lwm2m.path import Path
 from iiot.rest import Answer, RawBody, Route
 from iiot.telemetry import json_response, problem
@@ -69,7 +69,7 @@ class Management:
             ),
             _route(
                 "POST", composite + watched, self.observe_composite, "Observe several nodes as one",
-                p.Composite, tag=tag,
+                p.CompositeObserving, tag=tag,
             ),
             _route(
                 "DELETE", composite + watched, self.cancel_composite, "End a composite observation",
@@ -91,7 +91,8 @@ class Management:
             ),
             *(
                 _route(
-                    "POST", p.template(n, watched), self.observe, "Observe a node", at(p.Reading, n), tag=tag,
+                    "POST", p.template(n, watched), self.observe, "Observe a node", at(p.Observing, n),
+                    tag=tag,
                 )
                 for n in (1, 2, 3, 4)
             ),
@@ -188,11 +189,11 @@ class Management:
         """Delete an instance or a resource instance."""
         return await self._answer(asked, Command(operation=Operation.DELETE, path=asked.node), asked)
 
-    async def observe(self, _: web.Request, asked: p.Reading) -> web.Response:
+    async def observe(self, _: web.Request, asked: p.Observing) -> web.Response:
         """Observe a node."""
         return await self._observe(asked, (asked.node,), False, asked, asked.number)
 
-    async def observe_composite(self, _: web.Request, asked: p.Composite) -> web.Response:
+    async def observe_composite(self, _: web.Request, asked: p.CompositeObserving) -> web.Response:
         """Observe several nodes."""
         return await self._observe(asked, asked.nodes, True, asked, asked.number, asked.path_number)
 
@@ -209,23 +210,27 @@ class Management:
         device: p.Device,
         paths: tuple[Path, ...],
         composite: bool,
-        timed: p.Timed,
+        asked: p.Observing | p.CompositeObserving,
         number: int | None,
         path_number: int | None = None,
     ) -> web.Response:
-        endpoint = device.endpoint
+        endpoint, attributes = device.endpoint, _own(asked.attributes(), composite)
         known = self._observations.find(endpoint, paths, composite)
         if known is None and len(self._observations.of(endpoint)) >= MAX_PER_DEVICE:
             raise problem(409, f"{endpoint} has {MAX_PER_DEVICE} observations already")
         self._operations.check_registered(endpoint)
-        observation = known or self._observations.intend(endpoint, paths, composite)
+        observation = known or self._observations.intend(endpoint, paths, composite, attributes)
         try:
-            command = replace(observation.command, format=number, path_format=path_number)
-            return await self._answer(device, command, timed)
+            command = replace(
+                observation.command, attributes=attributes, format=number, path_format=path_number
+            )
+            answered = await self._answer(device, command, asked)
         except Exception:
             if known is None:
                 self._observations.forget(observation)
             raise
+        self._observations.agreed(observation, attributes)
+        return answered
 
     async def _cancel(
         self, device: p.Device, paths: tuple[Path, ...], composite: bool, timed: p.Timed, tell: bool
@@ -263,6 +268,16 @@ def _route(
     answers: Mapping[int, Answer] = _OK,
 ) -> Route:
     return Route(method, path, handler, summary, answers, parameters, body, errors=REQUEST_ERRORS, tag=tag)
+
+
+def _own(attributes: Attributes, composite: bool) -> Attributes | None:
+    """What an Observe gives for its observation alone, None for nothing.
+
+    Raises:
+        InvalidValueError: one that it may not give.
+    """
+    OwnAttributes(attributes, composite).check()
+    return None if attributes == Attributes() else attributes
 
 
 async def _text(request: web.Request) -> str:

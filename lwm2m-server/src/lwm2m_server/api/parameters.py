@@ -92,8 +92,10 @@ class Discovering(Target, Timed):
     """Levels below the node; by default 2 for an object, 1 for the rest."""
 
 
-class Attaching(Target, Timed):
-    """A Write-Attributes: one without value is unset."""
+class Attributed(BaseModel):
+    """Notification attributes."""
+
+    model_config = PARAMETERS
 
     pmin: _Seconds = None
     pmax: _Seconds = None
@@ -116,6 +118,14 @@ class Attaching(Target, Timed):
         known = {name: value for name, value in given.items() if value is not None}
         flags = {name: int(known[name]) for name in ("edge", "con") if known.get(name)}
         return Attributes.parse({name: None if v == "" else v for name, v in (known | flags).items()})
+
+
+class Attaching(Target, Timed, Attributed):
+    """A Write-Attributes: one without value is unset."""
+
+
+class Observing(Target, Formatted, Attributed):
+    """An Observe; the attributes hold for this observation alone."""
 
 
 class Cancelling(Target, Timed):
@@ -174,6 +184,10 @@ class Composite(Device, Timed):
     def path_number(self) -> int | None:
         """The number of the paths' format."""
         return None if self.pathformat is None else int(Format[self.pathformat])
+
+
+class CompositeObserving(Composite, Attributed):
+    """An Observe-Composite; pmin, pmax, epmin, epmax and con hold for this observation alone."""
 
 
 class CompositeWriting(Device, Timed):
