@@ -67,10 +67,54 @@ async def test_a_device_of_the_json_profile_that_fails_a_step(server, mosquitto,
         }
 
 
+ASKING = {"discover": ["/"], "read": ["/1"], **CONFIG, "finish": False}
+LINKS = b'</>;lwm2m="1.2",</0/1>;ssid=101;uri="mqtts://b",</1/0>;ssid=101'
+
+
+async def test_a_session_that_stays_open_answers_discover_and_read(server, mosquitto, unique):
+    with oma_device(mosquitto, unique("oma")) as made:
+        base = f"/api/bootstrap/{made.name}"
+        status, told = await server.get(f"{base}/read")
+        assert (status, told["detail"]) == (409, f"{made.name} is in no bootstrap session")
+        assert (await server.call("POST", base, json=ASKING))[0] == 200
+        answers = {
+            1: {18: 204}, 3: {18: 202}, 5: {18: 204}, 4: {18: 205, 19: 40, 7: LINKS},
+            2: {18: 205, 19: 112, 7: cbor2.dumps([{-2: "/1/0/", 0: "0", 2: 101}, {0: "1", 2: 300}])},
+        }  # fmt: skip
+        made.reply = lambda request: answers[request[1]]
+        assert await asyncio.to_thread(made.ask, {1: 0, 2: 3, 4: 112}, "bs") == {18: 204, 2: 3}
+        session = await eventually(lambda: finished(server, made.name), "the steps end")
+        assert session["state"] == "open"
+        assert [request[1] for request in made.requests] == [4, 2, 3, 1]
+        discovered, read = session["answers"]
+        assert discovered["objectLinks"][0] == {
+            "url": "/0/1", "attributes": {"ssid": 101, "uri": "mqtts://b"},
+        }  # fmt: skip
+        assert (read["path"], read["content"]["instances"][0]["resources"][1]["value"]) == ("/1", "300")
+        _, body = await server.get(f"{base}/discover?path=/1")
+        assert made.requests[-1][5] == "/1"
+        assert {"url": "/1/0", "attributes": {"ssid": 101}} in body["objectLinks"]
+        _, body = await server.get(f"{base}/read?path=/1/0")
+        assert body["content"]["kind"] == "instance"
+        for wrong in ("/3", "/1/0/1", "/"):
+            assert (await server.get(f"{base}/read?path={wrong}"))[1]["field"] == "read"
+        answers[2] = {18: 205, 19: 112, 7: cbor2.dumps([{0: "/3/0/1", 3: "x"}])}
+        assert (await server.get(f"{base}/read"))[0] == 502
+        assert (await server.call("POST", f"{base}/finish"))[1]["success"] is True
+        assert (await server.get(base))[1]["session"]["state"] == "finished"
+        assert (await server.get(f"{base}/read"))[0] == 409
+
+
 async def test_configurations(server):
     await configure(server, "d1")
     assert (await server.get("/api/bootstrap"))[1] == {"d1": CONFIG}
-    for name, body, field in [("d1", {"objects": {"x": 1}}, "id below /"), ("rd", CONFIG, "device id")]:
+    for name, body, field in [
+        ("d1", {"objects": {"x": 1}}, "id below /"),
+        ("rd", CONFIG, "device id"),
+        ("d1", {"read": ["/3"]}, "read"),
+        ("d1", {"discover": ["/1/0"]}, "discover"),
+        ("d1", CONFIG | {"finish": 0}, "finish"),
+    ]:
         status, told = await server.call("POST", f"/api/bootstrap/{name}", json=body)
         assert (status, told["field"]) == (400, field)
     assert (await server.call("POST", "/api/bootstrap/d1", data="{"))[0] == 400

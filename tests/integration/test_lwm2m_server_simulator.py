@@ -58,7 +58,8 @@ async def test_a_simulated_device_is_managed_observed_and_updated(mosquitto, tmp
         composite = {"/1/0/2": 0, "/1/0/3": 120}
         assert (await server.call("PUT", f"{base}/composite", json=composite))[0] == 200
         resources = {"resources": [{"id": 5850, "value": True}, {"id": 5750, "value": "pump"}]}
-        assert (await server.call("POST", f"{base}/3306", json=resources))[0] == 200
+        created = await server.call("POST", f"{base}/3306", json=resources)
+        assert (created[0], created[1]["location"]) == (200, "/3306/0")
         await eventually(lambda: _lists(server, base, "/3306/0"), "it lists what was created")
         assert (await content("/3306/0/5750"))["value"] == "pump"
         assert (await server.call("DELETE", f"{base}/3306/0"))[0] == 200
@@ -98,7 +99,8 @@ async def test_a_simulated_device_is_bootstrapped(mosquitto, tmp_path, profile, 
     async with running_server(mosquitto, tmp_path / "server.db", lwm2m_prefix=prefix) as server:
         name = f"device-temp-boot{profile}{prefix}-001"
         config = {"objects": {"0": {"0": {"0": "mqtts://localhost", "1": False, "2": 2, "10": 101}},
-                              "1": {"0": {"0": 101, "1": 77, "6": True, "7": "U"}}}}  # fmt: skip
+                              "1": {"0": {"0": 101, "1": 77, "6": True, "7": "U"}}},
+                  "discover": ["/"], "read": ["/1"]}  # fmt: skip
         assert (await server.call("POST", f"/api/bootstrap/{name}", json=config))[0] == 200
         settings = {"LWM2M_PROFILE": profile, "LWM2M_PREFIX": prefix, "FLEET_ID": f"boot{profile}{prefix}"}
         settings["LWM2M_BOOTSTRAP"] = "request"
@@ -106,6 +108,9 @@ async def test_a_simulated_device_is_bootstrapped(mosquitto, tmp_path, profile, 
             await eventually(lambda: only(server), "it registers", 20)
             _, body = await server.get(f"/api/bootstrap/{name}")
             assert body["session"]["state"] == "finished", body
+            discovered, read = body["session"]["answers"]
+            assert {"url": "/1/0", "attributes": {"ssid": 1}} in discovered["objectLinks"]
+            assert read["content"]["instances"][0]["resources"][0]["value"] == "1"
             assert (await server.get(f"/api/clients/{name}"))[1]["lifetime"] == 77
 
 

@@ -4,6 +4,7 @@ Its owner downloads what `download_wanted` names, tells how that ended, calls `t
 restarts the device when `tick` says so.
 """
 
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -293,11 +294,10 @@ class Firmware:
 
 
 def _uri_problem(uri: str) -> Result | None:
-    try:
+    usable = False
+    with suppress(ValueError):
         parts = urlsplit(uri)
-        usable = parts.hostname is not None and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return Result.INVALID_URI
-    if not parts.scheme or not usable:
-        return Result.INVALID_URI
-    return None if parts.scheme in SCHEMES else Result.PROTOCOL
+        if parts.scheme and parts.scheme not in SCHEMES:
+            return Result.PROTOCOL  # whatever comes behind it
+        usable = parts.scheme != "" and parts.hostname is not None and parts.port != 0
+    return None if usable else Result.INVALID_URI

@@ -122,7 +122,7 @@ class Server:
             *LeshanApi(
                 self.leshan_streams, self.registry, settings, lambda: self.transport.broker_certificate
             ).routes(),
-            *BootstrapApi(self.bootstrap).routes(),
+            *BootstrapApi(self.bootstrap, definitions).routes(),
             *firmware.routes(),
             *Management(self.operations, self.observations, definitions).routes(),
         ]  # fmt: skip

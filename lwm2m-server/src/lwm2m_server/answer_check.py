@@ -11,7 +11,7 @@ from iiot.lwm2m.path import Path
 from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
 
-_SINGLE: Final = (Operation.READ, Operation.OBSERVE)
+_SINGLE: Final = (Operation.READ, Operation.OBSERVE, Operation.BOOTSTRAP_READ)
 _COMPOSITE: Final = (Operation.READ_COMPOSITE, Operation.OBSERVE_COMPOSITE)
 
 

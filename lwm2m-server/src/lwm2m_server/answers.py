@@ -6,6 +6,7 @@ from aiohttp import web
 
 from iiot.lwm2m.message import Code, Command, Link, Operation, Refusal, Response
 from iiot.lwm2m.model import Definitions
+from iiot.lwm2m.path import Path
 from iiot.telemetry import problem
 from lwm2m_server.nodes import to_node
 
@@ -14,7 +15,8 @@ _STATUS: Final = {
     Code.REQUEST_ENTITY_INCOMPLETE: 400,  # clients repeat a request that got 408
     Code.INTERNAL_SERVER_ERROR: 502,  # the device's failure, not the server's
 }
-_SINGLE: Final = (Operation.READ, Operation.OBSERVE)
+_SINGLE: Final = (Operation.READ, Operation.OBSERVE, Operation.BOOTSTRAP_READ)
+_LINKS: Final = (Operation.DISCOVER, Operation.BOOTSTRAP_DISCOVER)
 _COMPOSITE: Final = (Operation.READ_COMPOSITE, Operation.OBSERVE_COMPOSITE)
 
 
@@ -35,11 +37,18 @@ def answer(command: Command, response: Response, definitions: Definitions) -> di
         told["content"] = to_node(command.path, response.records, definitions)
     elif command.operation in _COMPOSITE:
         told["content"] = {str(p): to_node(p, response.records, definitions) for p in command.paths}
-    elif command.operation is Operation.DISCOVER:
+    elif command.operation in _LINKS:
         told["objectLinks"] = links(response.links)
-    elif response.location is not None:
-        told["location"] = str(response.location)
+    elif command.operation is Operation.CREATE:
+        location = response.location or _named(command)
+        told |= {} if location is None else {"location": str(location)}
     return told
+
+
+def _named(command: Command) -> Path | None:
+    """The instance that a Create asks for; None when it leaves the choice to the device."""
+    instances = {Path(record.path.ids[:2]) for record in command.records}
+    return next((path for path in instances if not path.is_open), None) if len(instances) == 1 else None
 
 
 def links(found: tuple[Link, ...]) -> list[dict[str, Any]]:

@@ -25,15 +25,26 @@ _SERVER: Final = {
     "communicationSequenceDelayTimer": 19, "communicationSequenceRetryCount": 20, "trigger": 21,
     "preferredTransport": 22, "muteSend": 23,
 }  # fmt: skip
-_FIELDS: Final = ("delete", "objects", "toDelete", "security", "servers")
+_FIELDS: Final = ("discover", "read", "delete", "objects", "toDelete", "security", "servers", "finish")
+_READABLE: Final = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class BootstrapConfig:
-    """The steps of a bootstrap: what to delete, then what to write, by object instance."""
+    """The steps of a bootstrap, in this order.
+
+    Attributes:
+        discover, read: what to ask the device for, before anything is changed.
+        delete: what to delete.
+        writes: what to write, by object instance.
+        finish: whether the session ends with it; otherwise it stays open until it is told to.
+    """
 
     delete: tuple[Path, ...]
     writes: Mapping[Path, tuple[Record, ...]]
+    discover: tuple[Path, ...] = ()
+    read: tuple[Path, ...] = ()
+    finish: bool = True
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -46,7 +57,8 @@ def parse(body: object, definitions: Definitions) -> BootstrapConfig:
 
     Args:
         body: `{"delete": ["/1"], "objects": {"1": {"0": {"0": 101, "1": 300}}}}`, or Leshan's
-            `{"toDelete": [...], "security": {"0": {...}}, "servers": {"0": {...}}}`.
+            `{"toDelete": [...], "security": {"0": {...}}, "servers": {"0": {...}}}`; with either
+            `"discover": ["/"]`, `"read": ["/1"]` and `"finish": false`.
         definitions: known objects, for types and ranges.
 
     Raises:
@@ -66,9 +78,37 @@ def parse(body: object, definitions: Definitions) -> BootstrapConfig:
             raise InvalidValueError(str(record.path), None, "a value")
         value = definitions.check(record.path, record.value)
         writes.setdefault(Path(record.path.ids[:2]), []).append(Record(record.path, value))
-    if not writes and not deletes:
-        raise InvalidValueError("objects", {}, "something to delete or to write")
-    return BootstrapConfig(tuple(deletes), {path: tuple(writes[path]) for path in sorted(writes)})
+    discover = tuple(map(check_discover, _paths(body, "discover")))
+    read = tuple(map(check_read, _paths(body, "read")))
+    if not (writes or deletes or discover or read):
+        raise InvalidValueError("objects", {}, "something to delete or to write, to discover or to read")
+    finish = body.get("finish", True)
+    if not isinstance(finish, bool):
+        raise InvalidValueError("finish", finish, "true or false")
+    steps = {path: tuple(writes[path]) for path in sorted(writes)}
+    return BootstrapConfig(tuple(deletes), steps, discover, read, finish)
+
+
+def check_discover(path: Path) -> Path:
+    """What a Bootstrap-Discover may ask for (Core 6.1.7.3).
+
+    Raises:
+        InvalidValueError: something else.
+    """
+    if path.level not in ("root", "object"):
+        raise InvalidValueError("discover", str(path), "/ and objects")
+    return path
+
+
+def check_read(path: Path) -> Path:
+    """What a Bootstrap-Read may ask for (Core 6.1.7.4).
+
+    Raises:
+        InvalidValueError: something else.
+    """
+    if path.level not in ("object", "instance") or path.ids[0] not in _READABLE:
+        raise InvalidValueError("read", str(path), "/1, /2 and their instances")
+    return path
 
 
 def _paths(body: Mapping[str, Any], field: str) -> list[Path]:

@@ -62,6 +62,11 @@ def test_a_pull_is_handed_out_once_and_ends_when_its_package_is_there():
     [
         ("coap://host/fw", Result.PROTOCOL),
         ("ftp://host/fw", Result.PROTOCOL),
+        ("coap:", Result.PROTOCOL),
+        ("COAPS+TCP://host/fw", Result.PROTOCOL),
+        ("coap://host:99999/", Result.PROTOCOL),
+        ("http:", Result.INVALID_URI),
+        ("", Result.INITIAL),
         ("nowhere", Result.INVALID_URI),
         ("http://", Result.INVALID_URI),
         ("http://[::1", Result.INVALID_URI),

@@ -2,11 +2,13 @@
 
 from typing import Final
 
+from lwm2m_server.bootstrap import NoSessionError
 from lwm2m_server.request_queue import NoAnswerError, UnavailableError, UnknownEndpointError
 from lwm2m_server.store import StoreError
 
 ERRORS: Final[dict[type[Exception], int]] = {
     UnknownEndpointError: 404,
+    NoSessionError: 409,
     UnavailableError: 503,
     StoreError: 503,
     NoAnswerError: 504,

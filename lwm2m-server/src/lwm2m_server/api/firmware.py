@@ -13,6 +13,7 @@ from lwm2m_server.channel import MAX_DOWNLINK_BYTES
 from lwm2m_server.firmware.campaign import Campaign
 from lwm2m_server.firmware.campaigns import MAX_CAMPAIGNS, Campaigns
 from lwm2m_server.firmware.packages import Package, Packages
+from lwm2m_server.firmware.protocols import check_uri
 from lwm2m_server.registry import Registry
 
 MAX_DEVICES: Final = 20_000
@@ -175,7 +176,7 @@ class FirmwareApi:
             other = self._campaigns.busy(endpoint)
             if other is not None:
                 raise problem(409, f"{endpoint} is in campaign {other.id}")
-        uri = body.uri or f"{self._base_url()}/firmware/{package.id}"
+        uri = check_uri(body.uri) if body.uri else f"{self._base_url()}/firmware/{package.id}"
         campaign = await self._campaigns.start(
             endpoints, name=body.name, package=package.id, method=body.method, uri=uri,
             concurrency=body.concurrency, timeout=body.timeout,

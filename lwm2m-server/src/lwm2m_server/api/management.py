@@ -9,16 +9,17 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from iiot.errors import InvalidValueError
-from iiot.lwm2m.message import Attributes, Command, Operation
+from iiot.lwm2m.message import Attributes, Command, Operation, Response
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.observe import NAMES, OwnAttributes
 from iiot.lwm2m.path import Path
 from iiot.rest import Answer, RawBody, Route
 from iiot.telemetry import json_response, problem
+from lwm2m_server import created, nodes
 from lwm2m_server.answers import answer, refusal
 from lwm2m_server.api import parameters as p
 from lwm2m_server.api.schemas import ANSWER, REQUEST_ERRORS
-from lwm2m_server.nodes import created, from_body, from_paths
+from lwm2m_server.nodes import from_body, from_paths
 from lwm2m_server.observations import MAX_PER_DEVICE, Observations
 from lwm2m_server.operations import Operations
 from lwm2m_server.request_queue import Delayed
@@ -177,13 +178,19 @@ class Management:
     async def create(self, request: web.Request, asked: p.Reading) -> web.Response:
         """Create an instance."""
         path = asked.node
-        records = created(path.ids[0], path.instance_id, await _body(request), self._definitions)
+        records = nodes.created(path.ids[0], path.instance_id, await _body(request), self._definitions)
         if not records:
             raise InvalidValueError("resources", [], "at least one resource with a value")
         command = Command(
             operation=Operation.CREATE, path=Path.of(path.ids[0]), records=records, format=asked.number
         )
-        return await self._answer(asked, command, asked)
+        before = self._operations.check_registered(asked.endpoint).links
+        outcome = await self._request(asked, command, asked)
+        if isinstance(outcome, Response) and outcome.location is None and records[0].path.is_open:
+            target = Path.of(path.ids[0])
+            location = await created.find(self._operations, asked.endpoint, target, before, asked.timeout)
+            outcome = replace(outcome, location=location)
+        return self._told(asked, command, outcome)
 
     async def delete(self, _: web.Request, asked: p.Request) -> web.Response:
         """Delete an instance or a resource instance."""
@@ -246,14 +253,20 @@ class Management:
         return await self._answer(device, command, timed)
 
     async def _answer(self, device: p.Device, command: Command, timed: p.Timed) -> web.Response:
+        return self._told(device, command, await self._request(device, command, timed))
+
+    async def _request(self, device: p.Device, command: Command, timed: p.Timed) -> Response | Delayed:
         outcome = await self._operations.request(device.endpoint, command, timed.timeout, timed.ttl)
-        if isinstance(outcome, Delayed):
-            path = None if command.path is None else str(command.path)
-            told = {"ep": device.endpoint, "path": path, "requestId": outcome.request_id}
-            return json_response(told | {"response": None, "delayed": True})
-        if not outcome.code.is_success:
+        if isinstance(outcome, Response) and not outcome.code.is_success:
             raise refusal(device.endpoint, outcome)
-        return json_response(answer(command, outcome, self._definitions))
+        return outcome
+
+    def _told(self, device: p.Device, command: Command, outcome: Response | Delayed) -> web.Response:
+        if isinstance(outcome, Response):
+            return json_response(answer(command, outcome, self._definitions))
+        path = None if command.path is None else str(command.path)
+        told = {"ep": device.endpoint, "path": path, "requestId": outcome.request_id}
+        return json_response(told | {"response": None, "delayed": True})
 
 
 def _route(

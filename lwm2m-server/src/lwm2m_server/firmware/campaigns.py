@@ -15,6 +15,7 @@ from iiot.telemetry import get_logger
 from lwm2m_server.firmware.campaign import CAMPAIGN, CAMPAIGN_DEVICE, Campaign, Progress
 from lwm2m_server.firmware.packages import Package, Packages
 from lwm2m_server.firmware.plan import RESULTS, Action, Step, decide
+from lwm2m_server.firmware.protocols import SUPPORTED, unsupported
 from lwm2m_server.observations import Observations
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registry
@@ -248,6 +249,7 @@ class Campaigns:
             case Action.RESET:
                 await self._request(endpoint, Operation.WRITE, Record(PACKAGE_URI, ""))
             case Action.TRANSFER:
+                await self._check_protocol(campaign, endpoint)
                 await self._stored_step(campaign, endpoint, Step.TRANSFERRING)
                 await self._request(endpoint, Operation.WRITE, await self._transfer(campaign))
                 self._step(campaign, endpoint, Step.DOWNLOADING)
@@ -260,6 +262,18 @@ class Campaigns:
                 self._step(
                     campaign, endpoint, Step.FAILED, RESULTS.get(progress.result or 0, "unknown result")
                 )
+
+    async def _check_protocol(self, campaign: Campaign, endpoint: str) -> None:
+        # A device that is given a URI which it cannot fetch may try for as long as the campaign lasts.
+        if campaign.method != "pull":
+            return
+        command = Command(operation=Operation.READ, path=SUPPORTED)
+        with suppress(NoAnswerError):
+            response = await self._operations.request(endpoint, command, ASK_EVERY, ASK_EVERY)
+            told = response.records if isinstance(response, Response) else ()
+            problem = unsupported(campaign.uri, told)
+            if problem is not None:
+                raise IiotError(f"{RESULTS[9]}: {problem}")
 
     async def _transfer(self, campaign: Campaign) -> Record:
         if campaign.method == "pull":
