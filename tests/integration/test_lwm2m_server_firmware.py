@@ -141,6 +141,33 @@ async def test_many_devices_are_updated_by_pull_and_push(server, mosquitto, uniq
     assert steps == ["transferring", "downloading", "updating", "succeeded"]
 
 
+async def test_a_device_that_cannot_fetch_the_uri_is_not_given_it(server, mosquitto, unique):
+    package = await upload(server)
+    with device(mosquitto, unique("coap")) as made:
+        five = Object5()
+        answer = answering_json(five)
+
+        def only_coap(token, command):
+            if command.get("path") == "/5/0/8":
+                return {"code": "2.05", "values": {"/5/0/8": {"0": 0, "1": 1}}}
+            return answer(token, command)
+
+        made.answer = only_coap
+        await asyncio.to_thread(made.register, bindingMode="U")
+        request = {"package": package, "endpoints": [made.name], "timeout": 20}
+        _, campaign = await server.call("POST", "/api/firmware/campaigns", json=request)
+        done = await eventually(lambda: over(server, campaign), "the campaign ends", 20)
+        detail = "unsupported protocol: the device fetches coap, coaps (/5/0/8), not https"
+        assert (done["devices"][made.name]["step"], done["devices"][made.name]["detail"]) == (
+            "failed",
+            detail,
+        )
+        assert five.state == 0
+        for uri in ("ftp://host/fw", "coap:", "host/fw"):
+            status, told = await server.call("POST", "/api/firmware/campaigns", json=request | {"uri": uri})
+            assert (status, told["field"]) == (400, "uri")
+
+
 async def test_a_campaign_goes_on_after_a_restart(mosquitto, tmp_path, unique, fast):
     five = Object5()
     with device(mosquitto, unique("slow")) as made:

@@ -117,3 +117,43 @@ async def test_a_tenant_of_its_own(mosquitto, tmp_path, unique):
             assert (await asyncio.to_thread(made.register))[18] == 201
             assert await asyncio.to_thread(made.ask, {1: 24, 2: 3, 19: 0, 7: b"1"}) == {18: 400, 2: 3}
             assert await server.kinds(made.name) == ["registered", "refused"]
+
+
+async def test_a_create_tells_where_the_instance_is_made(server, thermometer):
+    await asyncio.to_thread(thermometer.register)
+    base = f"/api/clients/{thermometer.name}"
+    links = {19: 40, 7: b"</3303>;ver=1.1,</3303/0>,</3303/7>"}
+    thermometer.reply = lambda request: {17: {18: 201}, 11: links}[request[1]]
+    body = {"resources": [{"id": 5750, "value": "roof"}]}
+    status, created = await server.call("POST", f"{base}/3303", json=body)
+    assert (status, created["status"], created["location"]) == (200, "CREATED(201)", "/3303/7")
+    assert [request[1] for request in thermometer.requests] == [17, 11]
+    _, created = await server.call("POST", f"{base}/3303/5", json=body)
+    assert created["location"] == "/3303/5"
+    assert [request[1] for request in thermometer.requests] == [17, 11, 17]
+    thermometer.reply = lambda request: {18: 201, "location": "/3303/9"}
+    _, created = await server.call("POST", f"{base}/3303", json=body)
+    assert (created["location"], len(thermometer.requests)) == ("/3303/9", 4)
+    thermometer.reply = lambda request: {17: {18: 201}, 11: {18: 501}}[request[1]]
+    status, created = await server.call("POST", f"{base}/3303", json=body)
+    assert (status, "location" in created) == (200, False)
+
+
+async def test_an_observation_keeps_its_own_attributes_over_registrations(server, thermometer):
+    await asyncio.to_thread(thermometer.register)
+    base = f"/api/clients/{thermometer.name}"
+    thermometer.reply = lambda request: {19: 0, 7: "85"}
+    assert (await server.call("POST", f"{base}/3/0/9/observe?pmin=1&pmax=5&gt=20&con=1"))[0] == 200
+    own = {12: 1, 13: 5, 14: 20.0, "con": 1}
+    assert thermometer.requests[-1].items() >= ({1: 20, 5: "/3/0/9"} | own).items()
+    (known,) = (await server.get(f"{base}/observations"))[1]
+    assert known["attributes"] == {"pmin": 1, "pmax": 5, "gt": 20.0, "con": True}
+    before = len(thermometer.requests)
+    await asyncio.to_thread(thermometer.register)
+    await eventually(lambda: len(thermometer.requests) > before, "it is observed again")
+    assert thermometer.requests[-1].items() >= ({1: 20, 5: "/3/0/9"} | own).items()
+    for query, field in [("pmin", "pmin"), ("pmin=x", "pmin"), ("gt=nan", "gt")]:
+        status, told = await server.call("POST", f"{base}/3/0/9/observe?{query}")
+        assert (status, told["field"].split(".")[0]) == (400, field)
+    composite = f"{base}/composite/observe?paths=/3/0/9,/3303/0/5700"
+    assert (await server.call("POST", f"{composite}&gt=1"))[1]["field"] == "gt"

@@ -58,3 +58,27 @@ def test_what_is_wrong_is_named(body, field):
     with pytest.raises(InvalidValueError) as caught:
         parse(body, DEFINITIONS)
     assert caught.value.field == field
+
+
+def test_what_a_device_is_asked_for_comes_first_and_the_session_may_stay_open():
+    config = parse({"discover": ["/", "/1"], "read": ["/1", "/2/0"], "finish": False}, DEFINITIONS)
+    assert ([*map(str, config.discover)], [*map(str, config.read)]) == (["/", "/1"], ["/1", "/2/0"])
+    assert (config.finish, config.records) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"discover": ["/1/0"]}, "discover"),
+        ({"read": ["/"]}, "read"),
+        ({"read": ["/3"]}, "read"),
+        ({"read": ["/1/0/1"]}, "read"),
+        ({"read": "/1"}, "read"),
+        ({"delete": ["/1"], "finish": "no"}, "finish"),
+        ({"finish": True}, "objects"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_by_name(body, field):
+    with pytest.raises(InvalidValueError) as refused:
+        parse(body, DEFINITIONS)
+    assert refused.value.field == field

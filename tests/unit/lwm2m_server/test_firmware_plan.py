@@ -1,8 +1,11 @@
 import orjson
 import pytest
 
+from iiot.errors import InvalidValueError
+from iiot.lwm2m.message import Record
 from lwm2m_server.firmware.campaign import Campaign, Progress
 from lwm2m_server.firmware.plan import Action, Step, decide
+from lwm2m_server.firmware.protocols import SUPPORTED, check_uri, unsupported
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,30 @@ def test_a_stored_campaign_is_the_same():
     for progress in campaign.devices.values():
         progress.step = Step.FAILED
     assert campaign.state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("uri", "numbers", "supported"),
+    [
+        ("http://h/fw", [2, 3], True),
+        ("coap://h/fw", [2, 3], False),
+        ("coaps+tcp://h/fw", [5], True),
+        ("http://h/fw", [], True),
+        ("http://h/fw", [99], False),
+    ],
+)
+def test_what_a_device_says_that_it_can_fetch(uri, numbers, supported):
+    told = [Record(SUPPORTED / instance, number) for instance, number in enumerate(numbers)]
+    assert (unsupported(check_uri(uri), told) is None) is supported
+
+
+def test_a_device_that_says_it_as_one_value_says_nothing():
+    assert unsupported("http://h/fw", [Record(SUPPORTED, 0)]) is None
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "fw", "coap:", "http://", "ftp://h/fw", "http://h:99999/", "http://" + "h" * 255]
+)
+def test_what_no_device_can_fetch_is_refused_by_name(uri):
+    with pytest.raises(InvalidValueError, match="uri"):
+        check_uri(uri)

@@ -1,6 +1,6 @@
 import pytest
 
-from iiot.lwm2m.message import Code, Notify, Operation
+from iiot.lwm2m.message import Attributes, Code, Notify, Operation
 from iiot.lwm2m.path import ROOT, Path
 from lwm2m_bench import TEMPERATURE, Bench
 
@@ -26,6 +26,22 @@ def test_an_intent_keeps_its_token_over_registrations_and_restarts(bench):
     assert again.observations.path("d1", observation.token) == PATHS[0]
     again.registers()
     assert [command.token for command in again.sent] == [observation.token]
+
+
+def test_attributes_of_an_observe_are_kept_with_the_intent(bench):
+    own = Attributes(pmin=1, gt=20.5, edge=True)
+    observation = bench.observations.intend("d1", PATHS, False, own)
+    bench.registers()
+    assert bench.sent[-1].attributes == own
+    bench.answers(code=Code.CONTENT, records=(TEMPERATURE,))
+    again = Bench()
+    again.observations.restore(bench.log.documents.values())
+    again.registers()
+    assert again.sent[-1].attributes == own
+    assert again.observations.of("d1")[0].describe()["attributes"] == {"pmin": 1, "gt": 20.5, "edge": True}
+    bench.observations.agreed(observation, None)
+    bench.registers()
+    assert bench.sent[-1].attributes is None
 
 
 def test_composite_intents_are_made_anew_as_such(bench):
