@@ -33,12 +33,13 @@ class Bootstrap:
     Attributes:
         active: the device waits for its bootstrap server, and does what that asks.
         wanted: it has a bootstrap server.
-        packed: it asks for everything in one message.
+        packed: it asks for everything in one message, until that fails.
     """
 
     __slots__ = (
         "_finished",
         "_kept",
+        "_prefers_pack",
         "_state",
         "_stored",
         "_tree",
@@ -56,7 +57,7 @@ class Bootstrap:
         self._finished = False
         self._kept: KeptAccount | None = None
         self.active = self.wanted = mode != "off"
-        self.packed = mode == "pack"
+        self.packed = self._prefers_pack = mode == "pack"
 
     @property
     def on_trial(self) -> bool:
@@ -66,6 +67,7 @@ class Bootstrap:
     def begin(self, now: float, *, works: bool) -> None:
         """Ask for an account at `now` (monotonic s); `works`: the present one does, so that it is kept."""
         self.active = True
+        self.packed = self._prefers_pack
         if works and self._kept is None:
             self._kept = KeptAccount(self._state, self._stored, now)
         self.asked(now)
@@ -83,6 +85,11 @@ class Bootstrap:
     def is_overdue(self, now: float) -> bool:
         """Whether to give up, and go back to the account that worked."""
         return self._kept is not None and now >= self._kept.deadline
+
+    def unpack(self) -> bool:
+        """The pack failed: whether to ask step by step instead, as Core 6.1.7.7 demands."""
+        failed, self.packed = self.packed, False
+        return failed
 
     def give_up(self) -> bool:
         """Go back to the account that worked; False when there is none, so that asking goes on."""

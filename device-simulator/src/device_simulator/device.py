@@ -84,10 +84,7 @@ class Device:
             binding=wire.binding if sleep is None or "Q" in wire.binding else f"{wire.binding}Q",
             firmware=group.firmware or settings.firmware,
         )
-        self.streams = (
-            Stream(plan.id, "sparkplug", first_number),
-            Stream(plan.id, "lwm2m", first_number),
-        )
+        self.streams = tuple(Stream(plan.id, name, first_number) for name in ("sparkplug", "lwm2m"))
         self.node = SparkplugNode(
             settings.sparkplug_group,
             self._state,
@@ -107,6 +104,7 @@ class Device:
             wire=wire,
             sleep=sleep,
             bootstrap=settings.lwm2m_bootstrap,
+            profile_id=settings.lwm2m_profile_id,
         )
         self.connection: Connection | None = None
         self._series: tuple[Series, ...] = ()

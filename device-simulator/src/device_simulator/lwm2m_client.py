@@ -59,6 +59,7 @@ class Lwm2mClient:
         wire: the profile; the JSON profile when not given.
         sleep: how it sleeps in queue mode, None never.
         bootstrap: `request` and `pack` ask a bootstrap server before the first Register.
+        profile_id: send a Profile ID in place of an object list that the server had before.
 
     Attributes:
         registered: the server answered the last Register with success.
@@ -101,12 +102,16 @@ class Lwm2mClient:
         wire: Wire | None = None,
         sleep: SleepPlan | None = None,
         bootstrap: str = "off",
+        profile_id: bool = False,
     ) -> None:
         self._state = state
         self._tree = tree
         self._world = world
         self.wire = wire or JsonWire(state.plan.id)
-        self._registration = Registration(state, tree, stream, world, numbered=self.wire.numbered)
+        numbered = self.wire.numbered
+        self._registration = Registration(
+            state, tree, stream, world, numbered=numbered, named=profile_id and numbered
+        )
         self._paths = [Path.parse(channel.path) for channel in state.plan.kind.channels]
         self._observations = Observations(state, tree, world)
         self._account = Bootstrap(state, tree, bootstrap)
@@ -318,6 +323,9 @@ class Lwm2mClient:
 
     def _fall_back(self, now: float) -> list[Publication]:
         # The bootstrap failed: the account that worked before is still there.
+        if self._account.active and self._account.unpack():
+            self._account.asked(now)
+            return [self._introduce(now)]
         if not self._account.give_up():
             return []
         self._retry.begin()
@@ -355,6 +363,8 @@ class Lwm2mClient:
             if forgotten and self._retry.at is None:
                 self.registered = False
                 self._retry.at = now
+            if answer.operation is Operation.REGISTER and answer.code is Code.CONFLICT:
+                return self._register_in_full(now)
             asked = Operation.BOOTSTRAP_REQUEST if self._account.active else Operation.REGISTER
             return self._fall_back(now) if answer.operation is asked else []
         if answer.operation is Operation.REGISTER:
@@ -366,6 +376,10 @@ class Lwm2mClient:
             if answer.code is Code.CONTENT:
                 return self._take_pack(answer.records, now)
         return []
+
+    def _register_in_full(self, now: float) -> list[Publication]:
+        # Once for each refusal of a Profile ID; a refused list is repeated in its time.
+        return [self.register(now)] if self._registration.refused() else []
 
     def _take_pack(self, records: tuple[Record, ...], now: float) -> list[Publication]:
         try:

@@ -1,16 +1,21 @@
 """What a device tells its server of itself: the messages of the registration interface (Core 6.2)."""
 
+from collections.abc import Iterable
+from hashlib import sha256
 from typing import Final
 
 from device_simulator import objects
 from device_simulator.ledger import Stream
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import Tree
-from iiot.lwm2m.message import Deregister, Register, Update
+from iiot.lwm2m.message import Deregister, Link, Register, Update
+from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
 
 DEVICE_VALUES: Final = tuple(Path.of(3, 0, number) for number in (0, 1, 2, 3, 16))
 """Resources of object 3 whose values a Register carries."""
+_SHA_256_64: Final = 5
+"""Suite of SHA-256 cut to 64 bits (RFC 6920, section 9.4)."""
 
 
 class Registration:
@@ -22,18 +27,39 @@ class Registration:
         stream: the ledger's numbers of its messages.
         world: its clocks.
         numbered: messages carry their number in the ledger.
+        named: a Profile ID stands for the object list that the server has had before (Core 6.2.1).
     """
 
-    __slots__ = ("_numbered", "_state", "_stream", "_told", "_tree", "_world")
+    __slots__ = (
+        "_known_id",
+        "_named",
+        "_numbered",
+        "_shortened",
+        "_state",
+        "_stream",
+        "_told",
+        "_tree",
+        "_world",
+    )
 
     def __init__(
-        self, state: DeviceState, tree: Tree[DeviceState], stream: Stream, world: World, *, numbered: bool
+        self,
+        state: DeviceState,
+        tree: Tree[DeviceState],
+        stream: Stream,
+        world: World,
+        *,
+        numbered: bool,
+        named: bool = False,
     ) -> None:
         self._state = state
         self._tree = tree
         self._stream = stream
         self._world = world
         self._numbered = numbered
+        self._named = named
+        self._known_id: str | None = None
+        self._shortened = False
         self._told: tuple[int, str, tuple[Path, ...]] | None = None
 
     def number(self) -> int | None:
@@ -44,12 +70,17 @@ class Registration:
         """The whole device (Core 6.2.1)."""
         state = self._state
         self._told = self._current
+        links = self._tree.links(state)
+        name = dynamic_id(links, self._tree.definitions) if self._named else None
+        self._shortened, self._known_id = name is not None and name == self._known_id, name
+        values = () if self._shortened else DEVICE_VALUES
         return Register(
             endpoint=state.plan.id,
             lifetime=state.lifetime,
             binding=objects.binding(state),
-            links=self._tree.links(state),
-            records=tuple(record for path in DEVICE_VALUES for record in self._tree.read(state, path)),
+            links=() if self._shortened else links,
+            profile_id=name,
+            records=tuple(record for path in values for record in self._tree.read(state, path)),
             seq=self.number(),
             timestamp=self._world.timestamp(),
         )
@@ -66,6 +97,11 @@ class Registration:
             timestamp=self._world.timestamp(),
         )
 
+    def refused(self) -> bool:
+        """The server knows no object list (4.09): whether a Register with the whole list is worth trying."""
+        worth, self._known_id = self._shortened, None
+        return worth
+
     def deregister(self) -> Deregister:
         """The end (Core 6.2.3)."""
         return Deregister(seq=self.number(), timestamp=self._world.timestamp())
@@ -74,3 +110,13 @@ class Registration:
     def _current(self) -> tuple[int, str, tuple[Path, ...]]:
         state = self._state
         return state.lifetime, objects.binding(state), tuple(sorted(state.created))
+
+
+def dynamic_id(links: Iterable[Link], definitions: Definitions) -> str:
+    """The Profile ID of an object list: a hash of its objects with their versions and of its instances."""
+    paths = sorted({link.path for link in links} | {Path.of(link.path.ids[0]) for link in links})
+    named = (
+        f"{path};ver={definitions[path.ids[0]].version}" if len(path.ids) == 1 else f"{path}"
+        for path in paths
+    )
+    return f"{_SHA_256_64}:{sha256(','.join(named).encode()).hexdigest()[:16]}"

@@ -55,6 +55,8 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """Fill the holes of the OMA binding, also with the ledger's numbers; without, strictly its text."""
     lwm2m_root: Annotated[str, AfterValidator(legal_root)] = alternate_path.NONE
     """With the OMA binding: the alternate path below which devices have their objects, such as `/lwm2m`."""
+    lwm2m_profile_id: bool = False
+    """Register with a Profile ID in place of an object list that the server had before."""
     lwm2m_bootstrap: Literal["off", "request", "pack"] = "off"
     """Ask a bootstrap server for the account before the first registration."""
     lwm2m_asleep: float = Field(default=0.0, ge=0, le=86_400)

@@ -179,14 +179,13 @@ class Registry:
         if message.sms is not None:
             registration.sms = message.sms
         if message.links is not None:
-            registration.links = message.links
+            # Without a Profile ID of its own, the one of before stands for another list.
+            registration.links, registration.profile_id = message.links, message.profile_id
         if message.root is not None:
             registration.root = message.root
         if message.formats is not None:
             registration.formats = message.formats
-        if message.profile_id is not None:
-            registration.profile_id = message.profile_id
-            self._learn(registration)
+        self._learn(registration)
         self._extend(registration, registration.lifetime or math.inf)
         return registration
 

@@ -316,7 +316,8 @@ class Uplink:
                 "bindingMode": message.binding,
                 "profile": profile,
                 "objects": json_values.objects(message.links, message.records),
-            },
+            }
+            | ({} if message.profile_id is None else {"pid": message.profile_id}),
             registration,
         )
 

@@ -99,6 +99,26 @@ def test_a_pack_holds_the_whole_account(make_parts):
     assert server.of("reg")[0]["lifetime"] == 321
 
 
+@pytest.mark.parametrize(
+    "answer", [{"code": "5.01"}, {"code": "2.05"}, {"code": "2.05", "values": {"/1/0/7": "Q"}}]
+)
+def test_a_pack_that_fails_is_asked_for_step_by_step(make_parts, answer):
+    server = Server(make_parts(client={"bootstrap": "pack"}))
+    server.take(server.parts.client.connected(1000.0))
+    server.send("ack/bootstrap", answer)
+    assert server.of("bootstrap") == [{"pack": True}, {}]
+    assert server.code("bootstrap-write", "/1/0/1", value=50) == "2.04"
+    assert server.code("bootstrap-finish") == "2.04"
+    assert server.of("reg")[0]["lifetime"] == 50
+    server.send("ack/reg", {"code": "2.01"})
+    server.command("execute", "/1/0/9")
+    assert server.of("bootstrap")[-1] == {"pack": True}
+    server.run(6)
+    assert server.of("bootstrap")[-1] == {}
+    server.run(6)
+    assert server.of("reg")[-1]["lifetime"] == 50
+
+
 def test_the_trigger_bootstraps_a_registered_device_again(make_parts):
     server = Server(make_parts()).register()
     assert server.code("execute", "/1/0/9") == "2.04"

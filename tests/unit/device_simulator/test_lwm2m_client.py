@@ -267,3 +267,25 @@ def test_the_switch_works_from_lwm2m(make_parts):
     command(parts, operation="write", path="/3312/0/5850", value=True)
     after = command(parts, operation="read", path="/3328/0/5700")[0]["values"]["/3328/0/5700"]
     assert after == pytest.approx(before + 400)
+
+
+def test_a_profile_id_stands_for_the_object_list_that_was_sent_before(make_parts):
+    parts = make_parts(client={"profile_id": True})
+
+    def registers(now, answer=b'{"code":"2.01"}'):
+        registered = body(parts.client.register(now), "reg")
+        return registered, [body(m, "reg") for m in parts.client.receive(f"{EP}ack/reg", answer, now)]
+
+    first, _ = registers(1000.0)
+    assert first["pid"].startswith("5:")
+    assert first["objects"]["3303"] == {"ver": "1.1", "0": {}}
+    second, _ = registers(1010.0)
+    assert (second["pid"], second["objects"]) == (first["pid"], {})
+    _, again = registers(1020.0, b'{"code":"4.09"}')
+    assert [(m["pid"], "3303" in m["objects"]) for m in again] == [(first["pid"], True)]
+    assert registers(1030.0)[0]["objects"] == {}
+    command(parts, operation="create", path="/3306", value={"5850": True})
+    changed, more = registers(1040.0, b'{"code":"4.09"}')
+    assert changed["pid"] != first["pid"]
+    assert "3306" in changed["objects"]
+    assert more == [], "a list that is refused in full is repeated in its time"

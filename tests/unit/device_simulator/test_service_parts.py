@@ -21,6 +21,7 @@ from iiot.settings import load
         ("LWM2M_PROFILE", "coap", "LWM2M_PROFILE='coap'.*'json' or 'oma'"),
         ("LWM2M_PREFIX", "a/b", "LWM2M_PREFIX='a/b'"),
         ("LWM2M_BOOTSTRAP", "yes", "LWM2M_BOOTSTRAP='yes'"),
+        ("LWM2M_ROOT", "/3", "LWM2M_ROOT='/3'"),
         ("LWM2M_ASLEEP", "-1", "LWM2M_ASLEEP='-1'"),
         ("FIRMWARE_RESULT", "boom", "FIRMWARE_RESULT='boom'.*'no-flash'"),
     ],

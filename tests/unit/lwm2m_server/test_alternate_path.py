@@ -165,6 +165,11 @@ def test_a_profile_id_stands_for_the_object_list_that_came_with_it_before():
     kept = Registry(bench.clock)
     kept.restore(registration.dump(), 60)
     assert describe(kept.get("d1"), secure=False)["additionalRegistrationAttributes"] == {"pid": "6:12ab"}
+    bench.says(cbor2.dumps({1: 7, 2: 3, 7: b"</3/0>,</5/0>"}))
+    bench.take()
+    assert registration.profile_id is None, "the list is another one now"
+    assert register(pid="6:12ab") == 201
+    assert [str(link.path) for link in bench.registry.get("d1").links] == ["/3/0"]
     assert register("d2", pid="6:12ab") == 409, "one device cannot say what another has"
     assert register(pid="6:12ab,oma:lamp") == 409
     assert register(pid="lamp") == 400

@@ -14,6 +14,7 @@ import orjson
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
 from iiot.lwm2m import json_values as values
+from iiot.lwm2m import profile_id
 from iiot.lwm2m.message import (
     Attributes,
     BootstrapRequest,
@@ -100,7 +101,14 @@ def decode_uplink(topic: Topic, payload: bytes) -> Uplink:
             links, records = values.links_and_records(body["objects"]) if "objects" in body else (None, ())
             lifetime = values.integer(body, "lifetime", 0, MAX_LIFETIME)
             binding = _binding(body)
-            return Update(lifetime=lifetime, binding=binding, links=links, records=records, **_ledger(body))
+            return Update(
+                lifetime=lifetime,
+                binding=binding,
+                links=links,
+                records=records,
+                profile_id=_profile_id(body),
+                **_ledger(body),
+            )
         case "dereg":
             return Deregister(**_ledger(body))
         case "send":
@@ -147,10 +155,14 @@ def encode_uplink(endpoint: str, message: Uplink, prefix: str = "") -> tuple[str
                 "version": message.version,
                 "bindingMode": message.binding,
                 "objects": values.objects(message.links, message.records),
-            }
+            } | ({} if message.profile_id is None else {"pid": message.profile_id})
             return root + "reg", _dump(body | _ledger_body(message))
         case Update():
-            changed = {"lifetime": message.lifetime, "bindingMode": message.binding}
+            changed = {
+                "lifetime": message.lifetime,
+                "bindingMode": message.binding,
+                "pid": message.profile_id,
+            }
             body = {name: value for name, value in changed.items() if value is not None}
             if message.links is not None:
                 body["objects"] = values.objects(message.links, message.records)
@@ -250,8 +262,14 @@ def _register(endpoint: str, body: dict[str, Any]) -> Register:
         binding=_binding(body) or "U",
         links=links,
         records=records,
+        profile_id=_profile_id(body),
         **_ledger(body),
     )
+
+
+def _profile_id(body: dict[str, Any]) -> str | None:
+    given = values.text(body, "pid")
+    return None if given is None else profile_id.check(given)
 
 
 def _response(token: str, operation: Operation | None, body: dict[str, Any]) -> Response:

@@ -59,6 +59,19 @@ def test_a_registration_as_people_type_it():
     assert profile.encode_uplink(EP, message) == (f"lwm2m/{EP}/reg", SEED)
 
 
+def test_a_profile_id_in_place_of_objects():
+    body = (
+        b'{"endpoint":"device-temp-001","lifetime":60,"version":"1.2","bindingMode":"U","objects":{},'
+        b'"pid":"6:12ab"}'
+    )
+    message = up(f"lwm2m/{EP}/reg", body)
+    assert (message.profile_id, message.links) == ("6:12ab", ())
+    assert profile.encode_uplink(EP, message) == (f"lwm2m/{EP}/reg", body)
+    assert up(f"lwm2m/{EP}/update", b'{"pid":"oma:lamp"}').profile_id == "oma:lamp"
+    with pytest.raises(InvalidValueError, match="pid"):
+        up(f"lwm2m/{EP}/reg", b'{"lifetime":60,"pid":"lamp"}')
+
+
 def test_object_versions_empty_objects_and_resource_instances():
     body = b'{"lifetime":60.0,"objects":{"5":{},"3303":{"ver":"1.1","0":{}},"3":{"0":{"6":{"0":1,"1":5}}}}}'
     message = up(f"lwm2m/{EP}/reg", body)
