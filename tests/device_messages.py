@@ -10,8 +10,8 @@ BIRTHS = [f"{SP}NBIRTH/{ID}", f"{SP}DBIRTH/{ID}/asset"]
 
 
 class Incoming:
-    def __init__(self, topic, payload):
-        self.topic, self.payload, self.acked = topic, payload, 0
+    def __init__(self, topic, payload, retain=False):
+        self.topic, self.payload, self.retain, self.acked = topic, payload, retain, 0
 
     def ack(self):
         self.acked += 1

@@ -175,6 +175,8 @@ class Device:
             message.ack()  # not introduced yet, or saying farewell
             return
         try:
+            if message.retain:  # it would come again on each connection: a reboot without end
+                raise DecodeError("a retained command")
             if message.topic.startswith(NAMESPACE):
                 self._receive_sparkplug(message)
             else:

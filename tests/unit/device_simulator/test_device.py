@@ -136,6 +136,20 @@ async def test_what_is_not_understood_is_acknowledged_counted_and_harmless(make_
     assert device.stats.commands["lwm2m", "refused"] == 3
 
 
+async def test_retained_commands_are_refused_since_they_would_come_again_for_ever(make_device):
+    device = make_device()
+    connection, _ = await device.connect()
+    before = len(connection.log)
+    reboot = command("execute", path="/3/0/4")
+    rebirth = Payload(metrics=(Metric("Node Control/Rebirth", True, DataType.BOOLEAN),))
+    for topic, payload in ((reboot.topic, reboot.payload), (f"{SP}NCMD/{ID}", encode_payload(rebirth))):
+        device.receive(message := Incoming(topic, payload, retain=True))
+        assert message.acked == 1
+    await asyncio.sleep(0)
+    assert (connection.log[before:], connection.is_open) == ([], True)
+    assert device.stats.commands["lwm2m", "refused"] == device.stats.commands["sparkplug", "refused"] == 1
+
+
 async def test_commands_before_the_births_are_ignored(make_device):
     device = make_device()
     device.receive(message := command("read", path="/3/0/0"))
