@@ -267,7 +267,8 @@ async def test_kill_9_loses_and_repeats_nothing(mosquitto, tmp_path, unique):
     [
         ("EVENTS_KEEP", "-3", 2, "EVENTS_KEEP='-3'"),
         ("LWM2M_PREFIX", "a/b", 2, "LWM2M_PREFIX='a/b'"),
-        ("LWM2M_OBJECTS", "/nonexistent", 1, "/nonexistent: not a directory"),
+        ("LWM2M_OBJECTS", "/nonexistent", 2, "LWM2M_OBJECTS='/nonexistent': "),
+        ("MODELS_DIR", "/nonexistent", 2, "MODELS_DIR='/nonexistent': "),
         ("DATABASE", "/dev/null/x.db", 1, "/dev/null/x.db"),
     ],
 )

@@ -59,6 +59,18 @@ INTEGER_BITS: Final = 64
 DIGITS: Final = 20
 """Of an integer written in decimal: 2**64 has 20."""
 
+DEFINITION_BYTES: Final = 4 * 1024 * 1024
+"""A file of LwM2M object definitions; OMA's largest has 60 kB."""
+
+DEFINITION_FILES: Final = 5_000
+"""Files of definitions in one directory; OMA's registry, all versions, has 800."""
+
+DEFINITION_TEXT: Final = 4_096
+"""Characters of a name, type, range or unit in a definition; descriptions are not kept."""
+
+XML_NESTING: Final = 32
+"""Levels in XML; an object definition has five, and markup in a description a few more."""
+
 
 class BudgetError(DecodeError):
     """A message would cost more than its budget.

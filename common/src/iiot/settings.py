@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from iiot.errors import SettingsError
 from iiot.http_guard import HOST_NAME
+
+
+def empty_is_none(value: Any) -> Any:
+    """Compose hands over an unset variable as an empty one."""
+    return None if value == "" else value
+
+
+Directory = Annotated[DirectoryPath | None, BeforeValidator(empty_is_none)]
+"""A directory that exists, or none."""
 
 
 class ServiceSettings(BaseSettings):

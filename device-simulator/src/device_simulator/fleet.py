@@ -23,7 +23,6 @@ from device_simulator.state import DeviceState, World
 from device_simulator.tree import Tree
 from iiot import telemetry
 from iiot.errors import InvalidValueError, SettingsError
-from iiot.lwm2m.model import DefinitionError
 from iiot.lwm2m.model import load as load_definitions
 from iiot.mqtt import keep_connected
 from iiot.service import Service
@@ -194,10 +193,7 @@ def build_trees(plans: list[DevicePlan], settings: SimulatorSettings) -> dict[st
     Raises:
         SettingsError: a definition file is wrong, or a kind asks for what no definition has.
     """
-    try:
-        definitions = load_definitions(settings.objects_dir)
-    except DefinitionError as exc:
-        raise SettingsError([str(exc)]) from exc
+    definitions = load_definitions(settings.objects_dir, settings.models_dir)
     trees = {}
     for kind in {plan.kind.name: plan.kind for plan in plans}.values():
         try:

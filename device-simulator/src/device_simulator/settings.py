@@ -1,7 +1,7 @@
 """Settings of the simulator, all from environment variables."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
@@ -10,12 +10,7 @@ from device_simulator.servers import Server, parse_servers
 from device_simulator.sleep import SleepPlan
 from iiot.errors import InvalidValueError
 from iiot.lwm2m import alternate_path
-from iiot.settings import MqttSettings, ServiceSettings
-
-
-def _empty_is_none(value: Any) -> Any:
-    # Compose hands over an unset variable as an empty one.
-    return None if value == "" else value
+from iiot.settings import Directory, MqttSettings, ServiceSettings, empty_is_none
 
 
 def legal_root(text: str) -> str:
@@ -67,12 +62,14 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """What firmware updates end in."""
     profile: str = Field(default="default", min_length=1)
     """Name of a shipped profile, or the path of a YAML file."""
-    kinds_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    kinds_dir: Annotated[Path | None, BeforeValidator(empty_is_none)] = None
     """Directory with more kinds of devices."""
-    objects_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
-    """Directory with more definitions of LwM2M objects."""
+    objects_dir: Directory = None
+    """Directory with more definitions of LwM2M objects, YAML or OMA's XML."""
+    models_dir: Directory = None
+    """Another one, which counts before it; the LwM2M server has a setting of the same name."""
 
-    seed: Annotated[int | None, BeforeValidator(_empty_is_none)] = None
+    seed: Annotated[int | None, BeforeValidator(empty_is_none)] = None
     """With a seed every run starts at the same simulated instant and gives the same values."""
     time_scale: float = Field(default=1.0, gt=0, le=100_000)
     """Simulated s per s of the measured world; 144 shows a day in ten minutes."""
@@ -80,7 +77,7 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     fleet_id: str = Field(default="", max_length=40)
     """Part of the device ids, so that several simulators can share a broker."""
     sparkplug_group: str = Field(default="IIoT", pattern=r"^[^/+#]+$")
-    device_ca_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    device_ca_dir: Annotated[Path | None, BeforeValidator(empty_is_none)] = None
     """Directory of the device authority (`ca.crt`, `ca.key`); needed with TLS unless MQTT_CERT is given."""
     state_dir: Path = Path(".testbed/simulator")
     """Where certificates and bdSeq numbers are kept."""

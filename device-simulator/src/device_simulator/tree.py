@@ -12,7 +12,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from iiot.errors import IiotError, InvalidValueError
 from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import Code, Link, Record, Value
-from iiot.lwm2m.model import Definitions
+from iiot.lwm2m.model import Definitions, implied_version
 from iiot.lwm2m.model import Resource as Definition
 from iiot.lwm2m.path import MAX_ID, Path
 
@@ -35,8 +35,6 @@ Reading = Value | Mapping[int, Value] | None
 Check = Callable[[D, Value], None]
 
 _CLOSED_OBJECTS: Final = frozenset({0, 21, 23})
-_DEFAULT_VERSIONS: Final = {1: "1.2", 3: "1.2", 4: "1.3", 5: "1.1"}
-"""What a 1.2 server assumes without `ver` (Core 7.2.2); 1.0 for all others."""
 _ARGUMENTS: Final = re.compile(r"^(\d(='[^']*')?(,\d(='[^']*')?)*)?$")
 
 
@@ -134,7 +132,7 @@ class Tree(Generic[D]):
         for number in sorted(objects):
             version = self.definitions[number].version
             own = [Link(instance) for instance in instances if instance.ids[0] == number]
-            if version != _DEFAULT_VERSIONS.get(number, "1.0"):
+            if version != implied_version(number):
                 links.append(Link(Path.of(number), {"ver": version}))
             elif not own:
                 links.append(Link(Path.of(number)))

@@ -33,6 +33,7 @@ from lwm2m_server.firmware.packages import PACKAGE, Packages
 from lwm2m_server.json_channel import JsonChannel
 from lwm2m_server.leshan_events import LeshanSource
 from lwm2m_server.metrics import Metrics
+from lwm2m_server.models import Models
 from lwm2m_server.observations import OBSERVATION, Observations
 from lwm2m_server.oma_channel import OmaChannel
 from lwm2m_server.operations import Operations
@@ -124,7 +125,7 @@ class Server:
             ).routes(),
             *BootstrapApi(self.bootstrap, definitions).routes(),
             *firmware.routes(),
-            *Management(self.operations, self.observations, definitions).routes(),
+            *Management(self.operations, self.observations, Models(definitions, self.registry)).routes(),
         ]  # fmt: skip
         api = Api("LwM2M server", DESCRIPTION, routes, ERRORS)
         self.app = make_api(service.registry, self.health, api, Access.of(settings))
@@ -211,7 +212,7 @@ async def open_server(settings: Settings, service: Service) -> AsyncIterator[tup
         StoreError: the database cannot be used.
         DefinitionError: a user's object definition is wrong.
     """
-    definitions = model.load(settings.lwm2m_objects)
+    definitions = model.load(settings.lwm2m_objects, settings.models_dir)
     async with AsyncExitStack() as stack:
         store = stack.enter_context(
             Store(settings.database, settings.events_keep, settings.events_keep_mb * MEGABYTE)
@@ -245,7 +246,7 @@ async def main(settings: Settings, service: Service) -> None:
     try:
         async with open_server(settings, service):
             await service.stopping.wait()
-    except (StoreError, model.DefinitionError) as error:
+    except StoreError as error:
         print(f"{service.name}: {error}", file=sys.stderr)  # noqa: T201 - as plain as a bad setting
         raise SystemExit(1) from error
 

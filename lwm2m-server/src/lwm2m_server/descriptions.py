@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from iiot.lwm2m.definition import ranges_text
 from iiot.lwm2m.model import Object
 from lwm2m_server.answers import links
 from lwm2m_server.nodes import TYPES
@@ -59,7 +60,7 @@ def describe_object(definition: Object) -> dict[str, Any]:
                 "instancetype": "multiple" if resource.multiple else "single",
                 "mandatory": resource.mandatory,
                 "type": TYPES[resource.type],
-                "range": "" if resource.range is None else "{:g}..{:g}".format(*resource.range),
+                "range": ranges_text(resource.ranges, ".."),
                 "units": resource.unit or "",
             }
             for resource in definition.resources.values()

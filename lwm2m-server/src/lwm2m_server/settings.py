@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from iiot.rest import ApiSettings
-from iiot.settings import MqttSettings, ServiceSettings
+from iiot.settings import Directory, MqttSettings, ServiceSettings
 
 
 class Settings(ServiceSettings, MqttSettings, ApiSettings):
@@ -21,8 +21,10 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Topic level before `lwm2m`, to separate tenants; empty for none."""
     lwm2m_extensions: bool = True
     """Fill the holes of the OMA MQTT binding (`docs/lwm2m.md`); without, refuse what it cannot say."""
-    lwm2m_objects: Path | None = None
-    """Directory with a user's object definitions, beside the testbed's own."""
+    lwm2m_objects: Directory = None
+    """Directory with a user's object definitions, beside the testbed's own; YAML or OMA's XML."""
+    models_dir: Directory = None
+    """Another one, which counts before it; the simulator has a setting of the same name."""
     lwm2m_awake_seconds: float = Field(default=93.0, gt=0, le=86_400)
     """Seconds for which a device in queue mode listens after each of its messages (Core 6.5)."""
     lwm2m_queue_ttl: float = Field(default=86_400.0, gt=0, le=30 * 86_400)

@@ -1,104 +1,50 @@
 """Definitions of LwM2M objects: what exists, what may be done with it, and which values are legal.
 
-Definitions are YAML files, the testbed's own in `objects/`, a user's in a directory of his choice:
-
-    id: 3303
-    name: Temperature
-    version: "1.1"          # default "1.0"
-    multiple: true          # may have several instances; default false
-    mandatory: false        # every device has it; default false
-    common: [5601, 5602]    # taken from objects/common.yaml
-    resources:
-      5700: {name: Sensor Value, operations: R, type: float, range: [-50, 150], unit: Cel, mandatory: true}
-
-`operations` is R, W, RW or E; without it only a bootstrap server may touch the resource. `multiple`
-makes resource instances, `range` bounds numbers, or the length of a string.
+Definitions are files: the testbed's own YAML in `objects/`, a user's YAML or OMA's XML in directories of
+his choice.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path as File
-from typing import TypeVar
+from typing import Final
 
-from iiot.errors import IiotError, InvalidValueError
-from iiot.lwm2m.datatypes import Type, coerce
+from iiot.budgets import DEFINITION_BYTES, DEFINITION_FILES
+from iiot.errors import InvalidValueError
+from iiot.lwm2m.datatypes import coerce
+from iiot.lwm2m.definition import DefinitionError, Object, Resource
+from iiot.lwm2m.definition_ddf import parse_ddf
+from iiot.lwm2m.definition_yaml import parse_common, parse_yaml
 from iiot.lwm2m.message import Value
-from iiot.lwm2m.path import MAX_ID, Path
-from iiot.lwm2m.yaml_nodes import Fields, YamlError, compose
+from iiot.lwm2m.path import Path
 
-T = TypeVar("T")
+__all__ = ["DefinitionError", "Definitions", "Object", "Resource", "built_in", "implied_version", "load"]
+
 BUILT_IN = File(__file__).parent / "objects"
-_COMMON = "common.yaml"
+_COMMON: Final = "common.yaml"
+_SUFFIXES: Final = (".yaml", ".yml", ".xml")
+_IMPLIED: Final = {0: "1.2", 1: "1.2", 2: "1.1", 3: "1.2", 4: "1.3", 5: "1.1", 21: "2.0"}
 
 
-class DefinitionError(IiotError):
-    """A definition file is wrong; the text is `file:line: reason`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """Definition of a resource; `range` bounds a number (in `unit`) or the length of a string."""
-
-    id: int
-    name: str
-    type: Type
-    operations: str = ""
-    range: tuple[float, float] | None = None
-    unit: str | None = None
-    mandatory: bool = False
-    multiple: bool = False
-
-    @property
-    def readable(self) -> bool:
-        """A server may read and observe it."""
-        return "R" in self.operations
-
-    @property
-    def writable(self) -> bool:
-        """A server may write it."""
-        return "W" in self.operations
-
-    @property
-    def executable(self) -> bool:
-        """A server may execute it."""
-        return "E" in self.operations
-
-    def check(self, value: object, field: str = "value") -> Value:
-        """The value in this resource's type.
-
-        Raises:
-            InvalidValueError: wrong type or out of range; names `field`.
-        """
-        result = coerce(self.type, value, field)
-        if self.range is None:
-            return result
-        low, high = self.range
-        if isinstance(result, str):
-            if not low <= len(result) <= high:
-                raise InvalidValueError(field, value, f"a string of {low:g} to {high:g} characters")
-        elif isinstance(result, int | float) and not low <= result <= high:
-            raise InvalidValueError(field, value, f"{low:g} to {high:g}")
-        return result
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-    """Definition of an object and its resources by id."""
-
-    id: int
-    name: str
-    version: str
-    multiple: bool
-    mandatory: bool
-    resources: Mapping[int, Resource]
+def implied_version(object_id: int) -> str:
+    """The version of an object whose link tells none, with LwM2M 1.2 (Core 7.2.2)."""
+    return _IMPLIED.get(object_id, "1.0")
 
 
 class Definitions(Mapping[int, Object]):
-    """All known objects by id."""
+    """All known objects by id, in the version that counts where none is told.
 
-    def __init__(self, objects: Mapping[int, Object]) -> None:
+    Args:
+        objects: by id.
+        versions: further versions of them, by id and version.
+    """
+
+    def __init__(
+        self, objects: Mapping[int, Object], versions: Mapping[tuple[int, str], Object] | None = None
+    ) -> None:
         self._objects = dict(sorted(objects.items()))
+        own = {(known.id, known.version): known for known in self._objects.values()}
+        self._versions = dict(sorted((own | dict(versions or {})).items()))
 
     def __getitem__(self, object_id: int) -> Object:
         return self._objects[object_id]
@@ -108,6 +54,29 @@ class Definitions(Mapping[int, Object]):
 
     def __len__(self) -> int:
         return len(self._objects)
+
+    @property
+    def versions(self) -> tuple[Object, ...]:
+        """Every version of every object, by id."""
+        return tuple(self._versions.values())
+
+    def version(self, object_id: int, version: str | None = None) -> Object | None:
+        """An object in a version; in the one that counts by default when that is unknown, or not told.
+
+        Without `version` the one that the specification implies is taken, if it is known.
+        """
+        wanted = implied_version(object_id) if version is None else version
+        return self._versions.get((object_id, wanted)) or self._objects.get(object_id)
+
+    def with_versions(self, told: Mapping[int, str | None]) -> "Definitions":
+        """These definitions as one device uses them, which tells the versions of its objects."""
+        chosen = {number: self.version(number, version) for number, version in told.items()}
+        changed = {
+            number: known
+            for number, known in chosen.items()
+            if known is not None and known is not self._objects[number]
+        }
+        return Definitions(self._objects | changed, self._versions) if changed else self
 
     def resource(self, path: Path) -> Resource | None:
         """The definition behind a resource or resource instance path, None when unknown."""
@@ -143,113 +112,85 @@ def built_in() -> Definitions:
     return load()
 
 
-def load(extra: File | None = None) -> Definitions:
-    """The testbed's definitions, and a user's, which may replace some of them.
+def load(*extra: File | None) -> Definitions:
+    """The testbed's definitions, and a user's, which count in place of those of the same object.
+
+    Of several versions of an object in one directory the newest counts where a device tells none.
 
     Args:
-        extra: directory with more `*.yaml` files.
+        extra: directories with more `*.yaml` and `*.xml` files; a later one counts before an earlier one.
 
     Raises:
-        DefinitionError: a file is wrong, two in one directory define the same id, or `extra` is no directory.
+        DefinitionError: with a line for each file, or fault of an XML file, that is wrong; for each pair
+            of files in one directory that define the same version of an object; and for each of `extra`
+            that is no directory.
     """
-    common = _read(BUILT_IN / _COMMON, _resources)
-    objects = _load_directory(BUILT_IN, common)
-    if extra is not None:
-        if not extra.is_dir():
-            raise DefinitionError(f"{extra}: not a directory")
-        objects |= _load_directory(extra, common)
-    return Definitions(objects)
-
-
-def _load_directory(directory: File, common: Mapping[int, Resource]) -> dict[int, Object]:
-    origin: dict[int, File] = {}
+    common = parse_common(str(BUILT_IN / _COMMON), _content(BUILT_IN / _COMMON))
+    problems: list[str] = []
     objects: dict[int, Object] = {}
-    for file in sorted(directory.glob("*.yaml")):
+    versions: dict[tuple[int, str], Object] = {}
+    for directory in (BUILT_IN, *extra):
+        if directory is None:
+            continue
+        found = _load_directory(directory, common, problems)
+        versions |= found
+        # The last one of an id is its newest version.
+        objects |= {known.id: known for known in sorted(found.values(), key=_age)}
+    if problems:
+        raise DefinitionError(problems)
+    return Definitions(objects, versions)
+
+
+def _load_directory(
+    directory: File, common: Mapping[int, Resource], problems: list[str]
+) -> dict[tuple[int, str], Object]:
+    if not directory.is_dir():
+        problems.append(f"{directory}: not a directory")
+        return {}
+    origin: dict[tuple[int, str], File] = {}
+    objects: dict[tuple[int, str], Object] = {}
+    files = sorted(file for file in directory.iterdir() if file.suffix.lower() in _SUFFIXES)
+    if len(files) > DEFINITION_FILES:
+        problems.append(f"{directory}: got {len(files)} files, allowed: up to {DEFINITION_FILES}")
+        return {}
+    for file in files:
         if file == BUILT_IN / _COMMON:
             continue
-        entry = _read(file, lambda fields: _object(fields, common))
-        if entry.id in origin:
-            raise DefinitionError(
-                f"{file}:1: object {entry.id} is already defined by {origin[entry.id].name}"
-            )
-        origin[entry.id] = file
-        objects[entry.id] = entry
+        try:
+            entries = _parse(file, common)
+        except DefinitionError as error:
+            problems += error.problems
+            continue
+        for line, entry in entries:
+            key = (entry.id, entry.version)
+            if key in origin:
+                problems.append(
+                    f"{file}:{line}: object {entry.id} version {entry.version}"
+                    f" is already defined by {origin[key].name}"
+                )
+            origin[key], objects[key] = file, entry
     return objects
 
 
-def _read(file: File, build: Callable[[Fields], T]) -> T:
+def _parse(file: File, common: Mapping[int, Resource]) -> list[tuple[int, Object]]:
+    data = _content(file)
+    if file.suffix.lower() == ".xml":
+        return parse_ddf(str(file), data)
+    return parse_yaml(str(file), data, common)
+
+
+def _content(file: File) -> bytes:
+    if not file.is_file():
+        raise DefinitionError([f"{file}: not a regular file"])
     try:
-        return build(compose(file.read_bytes()))
-    except YamlError as error:
-        raise DefinitionError(f"{file}:{error.line}: {error}") from error
-    except (OSError, UnicodeError) as error:
-        raise DefinitionError(f"{file}: {error}") from error
+        with file.open("rb") as opened:
+            data = opened.read(DEFINITION_BYTES + 1)
+    except OSError as error:
+        raise DefinitionError([f"{file}: {error}"]) from error
+    if len(data) > DEFINITION_BYTES:
+        raise DefinitionError([f"{file}:1: got more than {DEFINITION_BYTES} bytes, allowed: up to that"])
+    return data
 
 
-def _object(fields: Fields, common: Mapping[int, Resource]) -> Object:
-    fields.finish(("id", "name", "version", "multiple", "mandatory", "common", "resources"))
-    number = fields.take("id", int)
-    if not 0 <= number <= MAX_ID:
-        raise fields.error("id", f"got {number}, allowed: 0 to {MAX_ID}")
-    resources: dict[int, Resource] = {}
-    for shared in fields.take("common", list, []):
-        if not isinstance(shared, int) or shared not in common:
-            raise fields.error("common", f"got {shared!r}, allowed: {', '.join(map(str, common))}")
-        resources[shared] = common[shared]
-    resources |= _resources(fields)
-    return Object(
-        id=number,
-        name=fields.take("name", str),
-        version=fields.take("version", str, "1.0"),
-        multiple=fields.take("multiple", bool, False),
-        mandatory=fields.take("mandatory", bool, False),
-        resources=dict(sorted(resources.items())),
-    )
-
-
-def _resources(fields: Fields) -> dict[int, Resource]:
-    return {number: _resource(number, entry) for number, entry in fields.children("resources", "resource")}
-
-
-def _resource(number: int, fields: Fields) -> Resource:
-    fields.finish(("name", "operations", "type", "range", "unit", "mandatory", "multiple"))
-    if not 0 <= number < MAX_ID:
-        raise fields.error("name", f"id {number} is out of range, allowed: 0 to {MAX_ID - 1}")
-    operations = fields.take("operations", str, "")
-    if operations not in ("", "R", "W", "RW", "E"):
-        raise fields.error("operations", f"got {operations!r}, allowed: R, W, RW, E, or none")
-    kind = _type(fields, operations)
-    return Resource(
-        id=number,
-        name=fields.take("name", str),
-        type=kind,
-        operations=operations,
-        range=_range(fields, kind),
-        unit=fields.take("unit", str, "") or None,
-        mandatory=fields.take("mandatory", bool, False),
-        multiple=fields.take("multiple", bool, False),
-    )
-
-
-def _type(fields: Fields, operations: str) -> Type:
-    text = fields.take("type", str, Type.NONE.value if operations == "E" else "")
-    if text not in list(Type) or (text == Type.NONE) != (operations == "E"):
-        allowed = (
-            "none (executable)"
-            if operations == "E"
-            else ", ".join(kind for kind in Type if kind != Type.NONE)
-        )
-        raise fields.error("type", f"got {text!r}, allowed: {allowed}")
-    return Type(text)
-
-
-def _range(fields: Fields, kind: Type) -> tuple[float, float] | None:
-    bounds = fields.take("range", list, [])
-    if not bounds:
-        return None
-    numbers = [bound for bound in bounds if type(bound) in (int, float)]
-    if len(bounds) != 2 or len(numbers) != 2 or not numbers[0] <= numbers[1]:
-        raise fields.error("range", f"got {bounds!r}, allowed: [low, high]")
-    if not (kind.is_number or kind is Type.STRING):
-        raise fields.error("range", f"does not apply to type {kind}")
-    return numbers[0], numbers[1]
+def _age(known: Object) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in known.version.split("."))

@@ -1,7 +1,8 @@
 """YAML read field by field, so that every complaint names its line."""
 
 from collections.abc import Hashable, Iterator
-from typing import Any, TypeVar
+from reprlib import Repr
+from typing import Any, Final, TypeVar
 
 import yaml
 
@@ -12,7 +13,15 @@ _MISSING: Any = object()
 _Loader: type[Any] = getattr(
     yaml, "CSafeLoader", yaml.SafeLoader
 )  # libyaml is five times faster, and optional
+_SHORT: Final = Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+_SHORT.maxlevel = 3
 _KINDS = {str: "a string", bool: "true or false", int: "an integer", list: "a list", dict: "a mapping"}
+
+
+def shown(value: object) -> str:
+    """A value as a complaint repeats it: aliases make a few bytes of YAML as large as one likes."""
+    return _SHORT.repr(value)
 
 
 class YamlError(Exception):
@@ -35,7 +44,7 @@ class Fields:
         for key_node, value_node in node.value:
             key = _construct(key_node)
             if not isinstance(key, Hashable) or key in self._nodes:
-                raise YamlError(key_node.start_mark.line + 1, f"{what}: {key!r} stands twice")
+                raise YamlError(key_node.start_mark.line + 1, f"{what}: {shown(key)} stands twice")
             self._nodes[key] = value_node
 
     def error(self, key: str, reason: str) -> YamlError:
@@ -57,7 +66,7 @@ class Fields:
             return default
         value = _construct(node)
         if type(value) is not kind:
-            raise self.error(key, f"got {value!r}, expected {_KINDS[kind]}")
+            raise self.error(key, f"got {shown(value)}, expected {_KINDS[kind]}")
         return value
 
     def children(self, key: str, what: str) -> "Iterator[tuple[int, Fields]]":
@@ -71,7 +80,9 @@ class Fields:
         table = Fields(self._nodes[key], f"{self._what}: {key}")
         for number, node in table._nodes.items():
             if type(number) is not int:
-                raise YamlError(node.start_mark.line + 1, f"{self._what}: {key}: {number!r} is not an id")
+                raise YamlError(
+                    node.start_mark.line + 1, f"{self._what}: {key}: {shown(number)} is not an id"
+                )
             yield number, Fields(node, f"{what} {number}")
 
     def finish(self, allowed: tuple[str, ...]) -> None:
@@ -84,7 +95,7 @@ class Fields:
             if key not in allowed:
                 choice = ", ".join(allowed)
                 raise YamlError(
-                    node.start_mark.line + 1, f"{self._what}: unknown field {key!r}, known: {choice}"
+                    node.start_mark.line + 1, f"{self._what}: unknown field {shown(key)}, known: {choice}"
                 )
 
 

@@ -54,7 +54,7 @@ export function writeForm(row, url, resource, definition, answer, refresh) {
     ? h("select", { "aria-label": label }, h("option", {}, "true"), h("option", {}, "false"))
     : h("input", { type: "text", value: resource.value ?? "", "aria-label": label });
   const range = definition?.range?.join(" to ");
-  toggleForm(row, answer, "write", input, range && (definition.type === "string" ? `${range} characters` : range), async () => {
+  toggleForm(row, answer, "write", input, range && (["string", "opaque"].includes(definition.type) ? `${range} bytes` : range), async () => {
     const value = isBoolean ? input.value === "true" : input.value;
     const done = await act(answer, () => send("PUT", url, { id: resource.id, value }));
     if (done && !done.delayed) await refresh();

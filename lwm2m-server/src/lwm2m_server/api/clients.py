@@ -12,6 +12,7 @@ from lwm2m_server.api import parameters as p
 from lwm2m_server.api.schemas import REGISTRATION, listing
 from lwm2m_server.descriptions import date, describe, describe_object
 from lwm2m_server.events import EventLog
+from lwm2m_server.models import told_versions
 from lwm2m_server.nodes import shown
 from lwm2m_server.observations import Observations
 from lwm2m_server.operations import Operations
@@ -178,15 +179,15 @@ class Clients:
         return web.Response(status=204)
 
     async def all_models(self, _: web.Request) -> web.Response:
-        """All definitions."""
-        return json_response([*map(describe_object, self._definitions.values())])
+        """All definitions, each version."""
+        return json_response([*map(describe_object, self._definitions.versions)])
 
     async def models(self, _: web.Request, wanted: p.Device) -> web.Response:
         """Definitions of the objects that a device registered."""
         registered = self._registered(wanted.endpoint)
-        numbers = sorted({link.path.ids[0] for link in registered.links})
-        known = [self._definitions[number] for number in numbers if number in self._definitions]
-        return json_response([*map(describe_object, known)])
+        told = told_versions(registered.links)
+        known = (self._definitions.version(number, told[number]) for number in sorted(told))
+        return json_response([describe_object(found) for found in known if found is not None])
 
     def _registered(self, endpoint: str) -> Registration:
         registration = self._registry.get(endpoint)
