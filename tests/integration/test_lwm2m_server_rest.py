@@ -44,7 +44,7 @@ OPERATIONS = [
         {"operation": "discover", "path": "/3303", "depth": 1},
         {"code": "2.05", "links": [{"path": "/3303/0", "pmin": 10}]},
         {1: 11, 5: "/3303", 22: 1}, {19: 40, 7: b"</3303/0>;pmin=10"},
-        {"status": "CONTENT(205)", "objectLinks": [{"url": "/3303/0", "attributes": {"pmin": 10}}]},
+        {"status": "CONTENT(205)", "objectLinks": [{"url": "/3303/0", "attributes": {"pmin": "10"}}]},
     ),
     (
         "PUT", "/3303/0/5700/attributes?pmin=10&gt=30.5&st", {},

@@ -52,8 +52,20 @@ def _named(command: Command) -> Path | None:
 
 
 def links(found: tuple[Link, ...]) -> list[dict[str, Any]]:
-    """Links with their attributes."""
-    return [{"url": str(link.path), "attributes": dict(link.attributes)} for link in found]
+    """Links with their attributes, which Leshan gives as text, numbers as well."""
+    return [
+        {
+            "url": str(link.path),
+            "attributes": {name: _attribute(value) for name, value in link.attributes.items()},
+        }
+        for link in found
+    ]
+
+
+def _attribute(value: str | float | bool | None) -> str | None:
+    if isinstance(value, bool):
+        return str(int(value))
+    return f"{value:.15g}" if isinstance(value, float) else value if value is None else str(value)
 
 
 def refusal(endpoint: str, response: Response) -> web.HTTPException:

@@ -28,6 +28,8 @@ TYPES = {
     Type.NONE: "NONE",
 }
 _NAMED = {name.lower(): kind for kind, name in TYPES.items() if kind is not Type.NONE}
+_LEAST_MS = 10**11
+"""Leshan's nodes hold times in ms; as seconds a number this large would be beyond the year 5000."""
 _NODE = 'a JSON value, or {"id", "kind", "value"|"values"|"resources"}'
 
 
@@ -142,6 +144,8 @@ def _value(path: Path, value: object, definitions: Definitions, named: object = 
 def _parsed(value: object, kind: Type | None, field: str) -> object:
     if isinstance(value, Mapping) and kind is Type.OBJLNK:
         return f"{value.get('objectId')}:{value.get('objectInstanceId')}"
+    if kind is Type.TIME and type(value) is int and abs(value) >= _LEAST_MS:
+        return value // 1000
     if not isinstance(value, str) or kind is None:
         return value
     if kind is Type.OPAQUE:

@@ -11,14 +11,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel, Field
 
 from iiot.rest import Answer, Event, EventStreams, RawBody, Route, Selection
+from iiot.rest.parameters import read_json
 from iiot.settings import MqttSettings
 from iiot.telemetry import json_response, problem
 from lwm2m_server.api.schemas import listing
+from lwm2m_server.credentials import IN_FORCE, MAX_KNOWN, Credentials, FullError
 from lwm2m_server.leshan_events import NAMELESS
 from lwm2m_server.registry import Registry
 
 _KEYS: Final = {200: Answer("`certificate` of the broker, empty where it has none", {"type": "object"})}
-_NOT_HERE: Final = {405: "Credentials are certificates, made by `./testbed certs issue` and not kept here"}
+_NOT_IN_FORCE: Final = (
+    "kept for scripts, and not in force: devices come in by the certificate of their MQTT connection,"
+    " which ./testbed certs issue makes"
+)
+_FULL: Final = {409: f"{MAX_KNOWN} endpoints are kept already"}
 _CLIENTS, _CLIENT = "/api/security/clients", "/api/security/clients/{endpoint}"
 
 
@@ -61,6 +67,7 @@ class LeshanApi:
         self._registry = registry
         self._mqtt = mqtt
         self._broker_certificate = broker_certificate
+        self._credentials = Credentials()
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -75,12 +82,14 @@ class LeshanApi:
                 answers={200: Answer("By device", listing({"type": "object"}))},
             ),
             Route(
-                "PUT", _CLIENTS, self.refuse, "Not offered", tag="Security", answers={}, errors=_NOT_HERE,
-                body=RawBody({"application/json": {}}, required=False),
+                "PUT", _CLIENTS, self.put, "Keep credentials, which are not in force here", tag="Security",
+                answers={200: Answer("As kept, without secrets", {"type": "object"})}, errors=_FULL,
+                body=RawBody({"application/json": {"type": "object"}}),
             ),
             Route(
-                "DELETE", _CLIENT, self.refuse_one, "Not offered", tag="Security", answers={},
-                parameters=Named, errors=_NOT_HERE,
+                "DELETE", _CLIENT, self.remove, "Forget credentials", tag="Security",
+                answers={200: Answer("Done; a message when there were none", {"type": "object"})},
+                parameters=Named,
             ),
             *(
                 Route(
@@ -96,17 +105,23 @@ class LeshanApi:
         ]  # fmt: skip
 
     async def clients(self, _: web.Request) -> web.Response:
-        """Registered devices; each came in with a certificate of its name, where the broker speaks TLS."""
+        """What was put, and registered devices, which came in by certificates where the broker speaks TLS."""
         secure = self._registry if self._mqtt.mqtt_tls else ()
-        return json_response([{"endpoint": known.endpoint, "tls": {"mode": "x509"}} for known in secure])
+        return json_response(self._credentials.shown([known.endpoint for known in secure]))
 
-    async def refuse(self, _: web.Request) -> web.Response:
-        """There is no store of credentials to write to."""
-        raise _refusal("GET")
+    async def put(self, request: web.Request) -> web.Response:
+        """Keep credentials."""
+        try:
+            shown = self._credentials.put(await read_json(request))
+        except FullError as error:
+            raise problem(409, str(error)) from error
+        in_force = shown.get("tls") == {"mode": IN_FORCE}
+        return json_response(shown if in_force else shown | {"detail": _NOT_IN_FORCE})
 
-    async def refuse_one(self, _: web.Request, wanted: Named) -> web.Response:
-        """There is no store of credentials to delete from."""
-        raise _refusal("")
+    async def remove(self, _: web.Request, wanted: Named) -> web.Response:
+        """Forget credentials; Leshan answers 200 also when there are none."""
+        known = self._credentials.remove(wanted.endpoint)
+        return json_response({} if known else {"message": "not_found"})
 
     async def certificate(self, _: web.Request) -> web.Response:
         """The broker's certificate: TLS ends there, so that it is what devices see."""
@@ -120,12 +135,6 @@ class LeshanApi:
         host, port = mqtt.mqtt_host, mqtt.mqtt_port
         uri = {"full": f"{scheme}://{host}:{port}", "scheme": scheme, "host": host, "port": port}
         return json_response([{"uri": uri, "description": "LwM2M over MQTT 5 and 3.1.1"}])
-
-
-def _refusal(allowed: str) -> web.HTTPException:
-    error = problem(405, "credentials are certificates, made by ./testbed certs issue; none are kept here")
-    error.headers["Allow"] = allowed
-    return error
 
 
 def _certificate(der: bytes) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 
 from iiot.errors import InvalidValueError
 from iiot.lwm2m.message import Attributes, Command, Operation, Response
-from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.observe import NAMES, OwnAttributes
 from iiot.lwm2m.path import Path
 from iiot.rest import Answer, RawBody, Route
@@ -19,6 +18,7 @@ from lwm2m_server import created, nodes
 from lwm2m_server.answers import answer, refusal
 from lwm2m_server.api import parameters as p
 from lwm2m_server.api.schemas import ANSWER, REQUEST_ERRORS
+from lwm2m_server.models import Models
 from lwm2m_server.nodes import from_body, from_paths
 from lwm2m_server.observations import MAX_PER_DEVICE, Observations
 from lwm2m_server.operations import Operations
@@ -43,6 +43,11 @@ _VALUES: Final = RawBody(
 _ARGUMENTS: Final = RawBody(
     {"text/plain": {"type": "string"}}, "Arguments such as `0='now',1`", required=False
 )
+_ATTRIBUTES: Final = RawBody(
+    {"application/json": {"type": "object"}},
+    "`{attribute: number}` beside the query; null unsets one",
+    required=False,
+)
 _OK: Final = {200: ANSWER}
 _FORGOTTEN: Final = {
     200: ANSWER,
@@ -53,10 +58,10 @@ _FORGOTTEN: Final = {
 class Management:
     """Handlers."""
 
-    def __init__(self, operations: Operations, observations: Observations, definitions: Definitions) -> None:
+    def __init__(self, operations: Operations, observations: Observations, models: Models) -> None:
         self._operations = operations
         self._observations = observations
-        self._definitions = definitions
+        self._models = models
 
     def routes(self) -> list[Route]:
         """The routes; those with a word in place of an id come before those with ids."""
@@ -86,7 +91,7 @@ class Management:
             *(
                 _route(
                     "PUT", p.template(n, "/attributes"), self.attach,
-                    "Set or unset notification attributes", at(p.Attaching, n),
+                    "Set or unset notification attributes", at(p.Attaching, n), _ATTRIBUTES,
                 )
                 for n in (1, 2, 3, 4)
             ),
@@ -148,20 +153,23 @@ class Management:
         path = asked.node
         if not asked.replace and path.level == "resource instance":
             raise InvalidValueError("replace", False, "true for a resource instance")
-        records = from_body(path, await _body(request), self._definitions)
+        records = from_body(path, await _body(request), self._models.of(asked.endpoint))
         operation = Operation.WRITE if asked.replace else Operation.WRITE_PARTIAL
         command = Command(operation=operation, path=path, records=records, format=asked.number)
         return await self._answer(asked, command, asked)
 
     async def write_composite(self, request: web.Request, asked: p.CompositeWriting) -> web.Response:
         """Write several nodes."""
-        records = from_paths(await _body(request), self._definitions)
+        records = from_paths(await _body(request), self._models.of(asked.endpoint))
         command = Command(operation=Operation.WRITE_COMPOSITE, records=records, format=asked.number)
         return await self._answer(asked, command, asked)
 
-    async def attach(self, _: web.Request, asked: p.Attaching) -> web.Response:
+    async def attach(self, request: web.Request, asked: p.Attaching) -> web.Response:
         """Write attributes."""
-        attributes = asked.attributes()
+        body = await _body(request) if await request.read() else {}
+        if not isinstance(body, Mapping):
+            raise InvalidValueError("body", type(body).__name__, "a JSON object of attributes, or nothing")
+        attributes = asked.attributes(body)
         if attributes == type(attributes)():
             raise InvalidValueError("attributes", None, f"at least one of {', '.join(NAMES)}")
         command = Command(operation=Operation.WRITE_ATTRIBUTES, path=asked.node, attributes=attributes)
@@ -178,7 +186,8 @@ class Management:
     async def create(self, request: web.Request, asked: p.Reading) -> web.Response:
         """Create an instance."""
         path = asked.node
-        records = nodes.created(path.ids[0], path.instance_id, await _body(request), self._definitions)
+        body, definitions = await _body(request), self._models.of(asked.endpoint)
+        records = nodes.created(path.ids[0], path.instance_id, body, definitions)
         if not records:
             raise InvalidValueError("resources", [], "at least one resource with a value")
         command = Command(
@@ -263,7 +272,7 @@ class Management:
 
     def _told(self, device: p.Device, command: Command, outcome: Response | Delayed) -> web.Response:
         if isinstance(outcome, Response):
-            return json_response(answer(command, outcome, self._definitions))
+            return json_response(answer(command, outcome, self._models.of(device.endpoint)))
         path = None if command.path is None else str(command.path)
         told = {"ep": device.endpoint, "path": path, "requestId": outcome.request_id}
         return json_response(told | {"response": None, "delayed": True})

@@ -1,19 +1,19 @@
 """Path and query parameters of the API."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field, create_model
 
-from iiot.lwm2m.content import Format
 from iiot.lwm2m.message import Attributes
 from iiot.lwm2m.observe import NAMES
 from iiot.lwm2m.path import MAX_ID, Path
 from iiot.rest import PARAMETERS
 from iiot.rest.allowed import ALLOWED
+from lwm2m_server.api.formats import FormatName, NodesFormat, PathsFormat, WrittenFormat, number_of
 
 LEVELS: Final = ("object", "instance", "resource", "resource_instance")
-FormatName = Literal["TEXT", "OPAQUE", "CBOR", "TLV", "SENML_JSON", "SENML_CBOR", "LWM2M_CBOR"]
 MAX_PATHS: Final = 100
 _Id = Annotated[int, Field(ge=0, le=MAX_ID - 1)]
 _Seconds = Annotated[
@@ -61,13 +61,14 @@ class Timed(BaseModel):
 class Formatted(Timed):
     """In which content format."""
 
-    format: FormatName | None = None
-    """Content format: of what is written, or wished for what is read (OMA profile; JSON has its own)."""
+    format: FormatName = None
+    """Content format: of what is written, or wished for what is read (OMA profile; the JSON profile has its
+    own). In any case, or as a number; `JSON`, which LwM2M 1.1 replaced, stands for `SENML_JSON`."""
 
     @property
     def number(self) -> int | None:
         """The format's number."""
-        return None if self.format is None else int(Format[self.format])
+        return number_of(self.format)
 
 
 class Request(Target, Timed):
@@ -108,16 +109,17 @@ class Attributed(BaseModel):
     con: _Flag = None
     hqmax: _Seconds = None
 
-    def attributes(self) -> Attributes:
-        """The attributes given.
+    def attributes(self, body: Mapping[str, object]) -> Attributes:
+        """The attributes given in the query, and in a JSON body, where null unsets one.
 
         Raises:
-            InvalidValueError: a value of the wrong kind.
+            InvalidValueError: a value of the wrong kind, or an unknown attribute.
         """
         given: dict[str, Any] = {name: getattr(self, name) for name in NAMES}
         known = {name: value for name, value in given.items() if value is not None}
         flags = {name: int(known[name]) for name in ("edge", "con") if known.get(name)}
-        return Attributes.parse({name: None if v == "" else v for name, v in (known | flags).items()})
+        query = {name: None if v == "" else v for name, v in (known | flags).items()}
+        return Attributes.parse({**body, **query})
 
 
 class Attaching(Target, Timed, Attributed):
@@ -131,13 +133,13 @@ class Observing(Target, Formatted, Attributed):
 class Cancelling(Target, Timed):
     """The end of an observation."""
 
-    active: Literal["", "true", "false"] | None = None
-    """Tell the device at once; otherwise it learns it by its next notification."""
+    active: Annotated[str, Field(max_length=16)] | None = None
+    """Tell the device at once, with any value but `false`; else it learns it by its next notification."""
 
     @property
     def tells(self) -> bool:
         """Whether the device is told."""
-        return self.active in ("", "true")
+        return self.active is not None and self.active.lower() != "false"
 
 
 class History(Target):
@@ -159,10 +161,10 @@ class Composite(Device, Timed):
         ),
     ]
     """Paths, separated by commas."""
-    pathformat: Literal["SENML_JSON", "SENML_CBOR", "SENML_ETCH_JSON", "SENML_ETCH_CBOR"] | None = None
+    pathformat: PathsFormat = None
     """Content format of the paths (OMA profile). The binding itself knows SENML_ETCH_CBOR only, which is the
     same as SENML_CBOR here; the others are an extension."""
-    nodeformat: Literal["SENML_JSON", "SENML_CBOR", "LWM2M_CBOR"] | None = None
+    nodeformat: NodesFormat = None
     """Content format wished for the values."""
 
     @property
@@ -178,12 +180,12 @@ class Composite(Device, Timed):
     @property
     def number(self) -> int | None:
         """The number of the values' format."""
-        return None if self.nodeformat is None else int(Format[self.nodeformat])
+        return number_of(self.nodeformat)
 
     @property
     def path_number(self) -> int | None:
         """The number of the paths' format."""
-        return None if self.pathformat is None else int(Format[self.pathformat])
+        return number_of(self.pathformat)
 
 
 class CompositeObserving(Composite, Attributed):
@@ -193,27 +195,25 @@ class CompositeObserving(Composite, Attributed):
 class CompositeWriting(Device, Timed):
     """A Write-Composite."""
 
-    nodeformat: (
-        Literal["SENML_JSON", "SENML_CBOR", "SENML_ETCH_JSON", "SENML_ETCH_CBOR", "LWM2M_CBOR"] | None
-    ) = None
+    nodeformat: WrittenFormat = None
     """Content format of the values."""
 
     @property
     def number(self) -> int | None:
         """The format's number."""
-        return None if self.nodeformat is None else int(Format[self.nodeformat])
+        return number_of(self.nodeformat)
 
 
 class CompositeCancelling(Composite):
     """The end of a composite observation."""
 
-    active: Literal["", "true", "false"] | None = None
-    """Tell the device at once; otherwise it learns it by its next notification."""
+    active: Annotated[str, Field(max_length=16)] | None = None
+    """Tell the device at once, with any value but `false`; else it learns it by its next notification."""
 
     @property
     def tells(self) -> bool:
         """Whether the device is told."""
-        return self.active in ("", "true")
+        return self.active is not None and self.active.lower() != "false"
 
 
 class Queued(Device):
