@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lwm2m_rig import running_server, spawn_simulator
+from lwm2m_rig import ROOT, running_server, spawn_simulator
 from support import eventually
 
 
@@ -181,3 +181,48 @@ async def test_a_device_below_an_alternate_path_is_managed_and_observed(mosquitt
         await eventually(notified, "it notifies", 10)
         sends = await eventually(lambda: _sends(server, base), "it sends")
         assert "/3303/0/5700" in sends[0]["data"]["values"]
+
+
+PLANT = """
+devices:
+  - kind: temperature
+    count: 1
+    objects:
+      /32769/0: {0: 900, 2: {0: dough}}
+      /32769/1: {}
+      /12/0: {0: wlan0, 5: plant}
+      /1/1: {0: 2, 1: 300, 7: M}
+      /2/0: {0: 32769, 1: 0, 2: {1: 3}}
+      /2/1: {0: 12, 1: 0, 2: {0: 1}}
+"""
+
+
+@pytest.mark.parametrize("profile", ["json", "oma"])
+async def test_a_fleet_serves_objects_of_a_users_xml_as_far_as_object_2_allows(mosquitto, tmp_path, profile):
+    models = str(ROOT / "tests" / "models")
+    (tmp_path / "plant.yaml").write_text(PLANT)
+    settings = {"LWM2M_PROFILE": profile, "FLEET_ID": f"plant{profile}", "MODELS_DIR": models}
+    settings["PROFILE"] = str(tmp_path / "plant.yaml")
+    async with (
+        running_server(mosquitto, tmp_path / "server.db", models_dir=models) as server,
+        simulator(mosquitto, tmp_path, **settings),
+    ):
+        base = f"/api/clients/{await eventually(lambda: only(server), 'it registers', 20)}"
+        _, read = await server.get(f"{base}/32769/0")
+        assert {r["id"]: r.get("value", r.get("values")) for r in read["content"]["resources"]} == {
+            0: "900", 2: {"0": "dough"}, 3: "1", 4: "0.5",
+        }  # fmt: skip
+        assert (await server.call("PUT", f"{base}/32769/0/0", data="1200"))[0] == 200
+        assert (await server.get(f"{base}/32769/0/0"))[1]["content"]["value"] == "1200"
+        status, problem = await server.call("PUT", f"{base}/32769/0/0", data="99")
+        assert (status, problem["allowed"]) == (400, "100 to 3000")
+        _, wlan = await server.get(f"{base}/12/0/5")
+        assert wlan["content"]["value"] == "plant"
+        for method, path, data in (
+            ("PUT", "/12/0/5", "other"), ("POST", "/32769/0/1", None), ("GET", "/32769/1", None),
+            ("GET", "/3/0/0", None), ("PUT", "/2/0/3", "1"), ("DELETE", "/32769/0", None),
+        ):  # fmt: skip
+            status, problem = await server.call(method, base + path, data=data)
+            assert (status, problem["code"]) == (403, "4.01"), path
+        _, specs = await server.get(base.replace("clients", "objectspecs"))
+        assert {"Mixer", "WLAN connectivity", "LwM2M Access Control"} <= {spec["name"] for spec in specs}

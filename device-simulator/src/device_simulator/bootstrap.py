@@ -1,4 +1,4 @@
-"""A device's account with its server as a bootstrap server writes it (Core 6.1): objects 0, 1 and 24."""
+"""A device's account with its server as a bootstrap server writes it (Core 6.1): objects 0, 1, 2 and 24."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from device_simulator import objects, tree_write
+from device_simulator.access import CONTROL
 from device_simulator.kept_account import KeptAccount
 from device_simulator.state import DeviceState
 from device_simulator.tree import Created, OperationError, Tree, place
@@ -157,14 +158,11 @@ class Bootstrap:
             if record.value is None:
                 raise InvalidValueError(str(record.path), None, "a value")
             self._check(record.path, self._tree.definitions.check(record.path, record.value))
-        others = [r for r in records if r.path.ids[0] not in (*_STORED, SERVER)]
+        others = [r for r in records if r.path.ids[0] not in (*_STORED, SERVER, CONTROL)]
         if others:
             tree_write.write(self._tree, self._state, others)
         for record in records:
-            if record.path.ids[0] in _STORED:
-                self._store(record)
-            elif record.path.ids[0] == SERVER:
-                self._write_account(record)
+            self._take(record)
 
     def take_pack(self, records: Iterable[Record]) -> None:
         """Take the answer to a Bootstrap-Pack-Request, which is all there is to it.
@@ -184,11 +182,19 @@ class Bootstrap:
             if check is not None:
                 check(self._state, value)
 
-    def _store(self, record: Record) -> None:
+    def _take(self, record: Record) -> None:
+        if record.path.ids[0] in _STORED:
+            self._store(record, self._stored)
+        elif record.path.ids[0] == CONTROL:
+            self._store(record, self._state.created)
+        elif record.path.ids[0] == SERVER:
+            self._write_account(record)
+
+    def _store(self, record: Record, instances: Created) -> None:
         definition = self._tree.definitions.resource(record.path)
         if definition is not None and record.value is not None:
             value = definition.check(record.value, str(record.path))
-            place(self._stored.setdefault(Path(record.path.ids[:2]), {}), definition, record.path, value)
+            place(instances.setdefault(Path(record.path.ids[:2]), {}), definition, record.path, value)
 
     def _write_account(self, record: Record) -> None:
         self._without_account = False

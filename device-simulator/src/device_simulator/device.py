@@ -14,6 +14,7 @@ from device_simulator.ledger import Stream
 from device_simulator.lwm2m_client import Lwm2mClient
 from device_simulator.lwm2m_wire import Publication, wire_of
 from device_simulator.metrics import Stats
+from device_simulator.presets import preset_instances
 from device_simulator.profile import DevicePlan
 from device_simulator.schedule import Schedule, Series
 from device_simulator.servers import ServerList
@@ -84,6 +85,7 @@ class Device:
             binding=wire.binding if sleep is None or "Q" in wire.binding else f"{wire.binding}Q",
             firmware=group.firmware or settings.firmware,
         )
+        self._state.preset(preset_instances(tree, group.objects))
         self.streams = tuple(Stream(plan.id, name, first_number) for name in ("sparkplug", "lwm2m"))
         self.node = SparkplugNode(
             settings.sparkplug_group,

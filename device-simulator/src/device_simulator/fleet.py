@@ -16,6 +16,7 @@ from device_simulator.identities import mqtt_settings_of
 from device_simulator.kind import load_kinds
 from device_simulator.metrics import Stats, StatsCollector
 from device_simulator.objects import build_tree
+from device_simulator.presets import preset_instances
 from device_simulator.profile import DevicePlan, load_profile, plan_devices
 from device_simulator.schedule import Schedule
 from device_simulator.settings import SimulatorSettings
@@ -191,7 +192,7 @@ def build_trees(plans: list[DevicePlan], settings: SimulatorSettings) -> dict[st
     """The LwM2M object tree of each kind in use, by the kind's name.
 
     Raises:
-        SettingsError: a definition file is wrong, or a kind asks for what no definition has.
+        SettingsError: a definition file is wrong, or a kind or the profile asks for what no definition has.
     """
     definitions = load_definitions(settings.objects_dir, settings.models_dir)
     trees = {}
@@ -200,6 +201,13 @@ def build_trees(plans: list[DevicePlan], settings: SimulatorSettings) -> dict[st
             trees[kind.name] = build_tree(kind, definitions)
         except InvalidValueError as exc:
             raise SettingsError([f"kind {kind.name}: {exc}"]) from exc
+    for plan in {id(plan.group): plan for plan in plans}.values():
+        try:
+            preset_instances(trees[plan.kind.name], plan.group.objects)
+        except InvalidValueError as exc:
+            raise SettingsError(
+                [f"PROFILE={settings.profile!r}: devices of kind {plan.kind.name}: {exc}"]
+            ) from exc
     return trees
 
 

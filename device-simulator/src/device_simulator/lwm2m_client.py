@@ -165,7 +165,8 @@ class Lwm2mClient:
     def report(self, now: float) -> Publication | None:
         """The message that is due now: a Send, in its turn an Update, or a Register if one is needed.
 
-        None while the device sleeps, is disabled, or waits for its bootstrap server.
+        None while the device sleeps, is disabled, waits for its bootstrap server, or has nothing that the
+        server may read.
         """
         if self._is_away or self._is_asleep(now):
             return None
@@ -184,6 +185,9 @@ class Lwm2mClient:
             Record(path, value) for path, value in zip(self._paths, values, strict=True) if value is not None
         ]
         records.append(Record(objects.BATTERY_LEVEL, self._state.battery_level))
+        records = self._operations.readable(records)
+        if not records:
+            return None
         message = Send(
             records=tuple(records), seq=self._registration.number(), timestamp=self._world.timestamp()
         )

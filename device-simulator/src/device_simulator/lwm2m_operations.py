@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from device_simulator import tree_write
+from device_simulator.access import Access
 from device_simulator.bootstrap import Bootstrap
 from device_simulator.observations import Observations
 from device_simulator.state import DeviceState
 from device_simulator.tree import OperationError, Tree
 from iiot.errors import InvalidValueError
-from iiot.lwm2m.message import Code, Command, Operation, Refusal, Response
+from iiot.lwm2m.message import Code, Command, Operation, Record, Refusal, Response
 from iiot.lwm2m.observe import OwnAttributes
 from iiot.lwm2m.path import Path
 
@@ -17,7 +18,7 @@ from iiot.lwm2m.path import Path
 class Operations:
     """Carries out commands on one device."""
 
-    __slots__ = ("_account", "_observations", "_state", "_tree")
+    __slots__ = ("_access", "_account", "_observations", "_state", "_tree")
 
     def __init__(
         self,
@@ -26,14 +27,20 @@ class Operations:
         observations: Observations,
         account: Bootstrap,
     ) -> None:
+        self._access = Access(state)
         self._account = account
         self._state = state
         self._tree = tree
         self._observations = observations
 
+    def readable(self, records: list[Record]) -> list[Record]:
+        """What of these a Send may hold (Core 6.4.6)."""
+        return list(self._access.readable(tuple(records)))
+
     def answer(self, command: Command, now: float) -> Response:
         """Carry a command out at `now` (monotonic s), or say why not."""
         try:
+            self._access.check(command, self._tree.instances(self._state))
             perform = self._PERFORM.get(command.operation)
             return perform(self, command, now) if perform else self._account.carry_out(command)
         except InvalidValueError as exc:
@@ -42,7 +49,7 @@ class Operations:
             return Response(token=command.token, code=exc.code, error=str(exc))
 
     def _read(self, command: Command, _: float) -> Response:
-        records = self._tree.read(self._state, _target(command))
+        records = self._access.readable(self._tree.read(self._state, _target(command)))
         return Response(token=command.token, code=Code.CONTENT, records=records)
 
     def _read_composite(self, command: Command, _: float) -> Response:
@@ -84,12 +91,15 @@ class Operations:
     def _create(self, command: Command, _: float) -> Response:
         values = {r.path: r.value for r in command.records if r.value is not None}
         location = self._tree.create(self._state, _target(command), values)
+        self._access.created(location)
         self._state.update_wanted = True
         return Response(token=command.token, code=Code.CREATED, location=location)
 
     def _delete(self, command: Command, _: float) -> Response:
         target = _target(command)
         self._tree.delete(self._state, target)
+        if target.level == "instance":
+            self._access.deleted(target)
         self._state.attributes.forget(target)
         self._state.update_wanted = target.level == "instance"
         return Response(token=command.token, code=Code.DELETED)

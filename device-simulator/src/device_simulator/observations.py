@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from device_simulator import objects
+from device_simulator.access import Access
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
 from iiot.lwm2m.message import Attributes, Code, Link, Record, Value
@@ -32,9 +33,10 @@ _History = deque[tuple[Record, ...]]
 class Observations:
     """The observations of one device."""
 
-    __slots__ = ("_active", "_own", "_state", "_stored", "_tree", "_world")
+    __slots__ = ("_access", "_active", "_own", "_state", "_stored", "_tree", "_world")
 
     def __init__(self, state: DeviceState, tree: Tree[DeviceState], world: World) -> None:
+        self._access = Access(state)
         self._state = state
         self._tree = tree
         self._world = world
@@ -59,7 +61,10 @@ class Observations:
         """
         if token not in self._active and len(self._active) >= MAX_OBSERVATIONS:
             raise OperationError(Code.BAD_REQUEST, f"there are {MAX_OBSERVATIONS} observations already")
-        records = self._tree.read(self._state, paths[0]) if len(paths) == 1 else self.read(paths)
+        if len(paths) == 1:
+            records = self._access.readable(self._tree.read(self._state, paths[0]))
+        else:
+            records = self.read(paths)
         if own is not None:
             for path in paths:
                 self._state.attributes.check_observe(path, own, self._tree.kind_of(path))
@@ -86,7 +91,7 @@ class Observations:
         """What can be read of several paths now (Core 6.3.8).
 
         Raises:
-            OperationError: 4.01.
+            OperationError: 4.01, for bootstrap servers only, or nothing of it may be read.
         """
         found: dict[Path, Record] = {}
         for path in paths:
@@ -95,7 +100,10 @@ class Observations:
             except OperationError as exc:
                 if exc.code is Code.UNAUTHORIZED:
                     raise
-        return tuple(found.values())
+        readable = self._access.readable(tuple(found.values()))
+        if found and not readable:
+            raise OperationError(Code.UNAUTHORIZED, "the server may read nothing of this")
+        return readable
 
     def write_attributes(self, path: Path, change: Attributes) -> None:
         """Attach notification attributes (Core 6.4.3); observations under way follow them at once.
@@ -178,7 +186,10 @@ class Observations:
     def _evaluate(self, now: float) -> Iterator[tuple[str, tuple[Record, ...], Observation]]:
         for token, observation in self._active.items():
             if observation.next_evaluation(0) <= now:
-                records = self.read(observation.paths)
+                try:
+                    records = self.read(observation.paths)
+                except OperationError:  # the right to read it was taken away
+                    continue
                 if observation.evaluate(_values(records), now):
                     yield token, records, observation
 

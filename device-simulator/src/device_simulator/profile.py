@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -80,6 +80,8 @@ class Group(StrictModel):
     """How firmware updates go; by FIRMWARE_RESULT when not given."""
     sleep: SleepPlan | None = None
     """How the devices sleep in queue mode; by LWM2M_ASLEEP when not given."""
+    objects: dict[str, dict[int, Any]] = Field(default_factory=dict)
+    """More LwM2M object instances, such as /10/0, with values of resources by id."""
     faults: float = Field(default=1.0, ge=0, le=1000)
     """Multiplies the kind's rate of sensor faults; 0 is none."""
 

@@ -1,6 +1,7 @@
 """The state of one device, which both protocols show: readings, supply, uptime, what was written to it."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import TYPE_CHECKING, Final
@@ -9,11 +10,11 @@ from device_simulator.battery import STATUS_LOW, Battery
 from device_simulator.firmware import Firmware, FirmwarePlan
 from device_simulator.profile import DevicePlan
 from device_simulator.sensors import Sensors
+from device_simulator.tree import Created
 from device_simulator.waveform import key_of, uniform
 from iiot.lwm2m.observe import AttributeStore
 
 if TYPE_CHECKING:
-    from device_simulator.tree import Created
     from iiot.lwm2m.message import Value
     from iiot.lwm2m.path import Path
 
@@ -64,7 +65,8 @@ class DeviceState:
         lifetime: s of the LwM2M registration (resource /1/0/1).
         binding: the LwM2M binding while no server wrote another one (/1/0/7).
         written: values that a server wrote to resources which only store them.
-        created: object instances that a server created.
+        created: object instances that a server created, or the profile gave.
+        presets: those that the profile gave, as they were at first.
         attributes: notification attributes that a server attached.
         firmware: the running version, and its update.
         reboot_wanted: set by a command; the connection acts on it.
@@ -96,6 +98,7 @@ class DeviceState:
         "lifetime",
         "phase",
         "plan",
+        "presets",
         "reboot_wanted",
         "sensors",
         "time",
@@ -123,6 +126,7 @@ class DeviceState:
         self.binding = binding
         self.written: dict[Path, Value] = {}
         self.created: Created = {}
+        self.presets: Created = {}
         self.attributes = AttributeStore()
         self.firmware = Firmware(FACTORY_FIRMWARE, plan.kind.model_number, firmware or FirmwarePlan())
         self.reboot_wanted = self.update_wanted = self.disable_wanted = self.bootstrap_wanted = False
@@ -209,10 +213,16 @@ class DeviceState:
         """Set the clock that `current_time` shows; timestamps on messages stay right."""
         self._clock_offset = seconds - int(self._world.wall())
 
+    def preset(self, instances: Created) -> None:
+        """Give the device these instances, now and after a factory reset."""
+        self.presets = instances
+        self.created |= deepcopy(instances)
+
     def factory_reset(self) -> None:
         """Undo everything that was written or switched."""
         self.written.clear()
         self.created.clear()
+        self.created |= deepcopy(self.presets)
         self.attributes.clear()
         self._clock_offset = 0
         self.lifetime = self._default_lifetime

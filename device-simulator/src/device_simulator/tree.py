@@ -27,14 +27,19 @@ class HasInstances(Protocol):
 
     @property
     def created(self) -> Created:
-        """Instances that a server created on this device."""
+        """Instances that a server created on this device, or its profile gave it."""
+
+    @property
+    def presets(self) -> Created:
+        """Instances that its profile gave it, as they were at first."""
 
 
 D = TypeVar("D", bound=HasInstances)
 Reading = Value | Mapping[int, Value] | None
 Check = Callable[[D, Value], None]
 
-_CLOSED_OBJECTS: Final = frozenset({0, 21, 23})
+CLOSED_OBJECTS: Final = frozenset({0, 21, 23})
+"""Objects that only bootstrap servers may use."""
 _ARGUMENTS: Final = re.compile(r"^(\d(='[^']*')?(,\d(='[^']*')?)*)?$")
 
 
@@ -115,6 +120,14 @@ class Tree(Generic[D]):
         if known is not None and known.multiple:
             self._creatable.add(object_id)
 
+    def has(self, instance: Path) -> bool:
+        """Whether every device of this kind has the instance."""
+        return instance in self._instances
+
+    def instances(self, device: D) -> tuple[Path, ...]:
+        """All object instances of a device."""
+        return (*self._instances, *device.created)
+
     def defines(self, path: Path) -> bool:
         """Whether the definition of the object has this resource."""
         return self.definitions.resource(path) is not None
@@ -126,8 +139,8 @@ class Tree(Generic[D]):
 
     def links(self, device: D) -> tuple[Link, ...]:
         """The object list of a registration: instances, and the version where it is not the default."""
-        instances = sorted({*self._instances, *device.created})
-        objects = {instance.ids[0] for instance in instances} | self._creatable
+        instances = sorted(self.instances(device))
+        objects = {instance.ids[0] for instance in instances} | self._offered(device)
         links = []
         for number in sorted(objects):
             version = self.definitions[number].version
@@ -214,15 +227,11 @@ class Tree(Generic[D]):
             OperationError: 4.00, 4.01, 4.04 or 4.05.
             InvalidValueError: a value has the wrong type or is out of range.
         """
-        object_id = self._creatable_object(path)
+        object_id = self._creatable_object(device, path)
         named = {where.ids[1] for where in values} | set(path.ids[1:2])
         if len(named) > 1 or any(where.ids[0] != object_id for where in values):
             raise OperationError(Code.BAD_REQUEST, "one instance of one object at a time")
-        taken = {
-            instance.ids[1]
-            for instance in (*self._instances, *device.created)
-            if instance.ids[0] == object_id
-        }
+        taken = {instance.ids[1] for instance in self.instances(device) if instance.ids[0] == object_id}
         number = named.pop() if named else MAX_ID
         if number == MAX_ID:
             number = next(free for free in range(MAX_ID) if free not in taken)
@@ -259,12 +268,23 @@ class Tree(Generic[D]):
     def _require(self, device: D, path: Path) -> None:
         next(self._below(device, path), None)
 
-    def _creatable_object(self, path: Path) -> int:
-        if path.object_id in _CLOSED_OBJECTS:
+    def _offered(self, device: D) -> set[int]:
+        """Objects that the device has even without an instance."""
+        return self._creatable | {instance.ids[0] for instance in device.presets}
+
+    def _creates(self, device: D, object_id: int) -> bool:
+        return object_id in self._creatable or (
+            self.definitions[object_id].multiple
+            and any(instance.ids[0] == object_id for instance in device.presets)
+        )
+
+    def _creatable_object(self, device: D, path: Path) -> int:
+        if path.object_id in CLOSED_OBJECTS:
             raise OperationError(Code.UNAUTHORIZED, f"{path} is for bootstrap servers only")
-        if path.object_id in self._creatable and path.level in ("object", "instance"):
+        known = path.object_id in self.definitions
+        if known and path.level in ("object", "instance") and self._creates(device, path.ids[0]):
             return path.ids[0]
-        if not any(instance.ids[:1] == path.ids[:1] for instance in self._instances):
+        if not any(instance.ids[:1] == path.ids[:1] for instance in self.instances(device)):
             raise OperationError(Code.NOT_FOUND, f"{path} does not exist")
         raise OperationError(Code.METHOD_NOT_ALLOWED, f"no instance can be created at {path}")
 
@@ -284,10 +304,10 @@ class Tree(Generic[D]):
         return contents
 
     def _below(self, device: D, path: Path) -> Iterator[tuple[Path, Resource[D]]]:
-        if path.object_id in _CLOSED_OBJECTS:
+        if path.object_id in CLOSED_OBJECTS:
             raise OperationError(Code.UNAUTHORIZED, f"{path} is for bootstrap servers only")
         resource_path = Path(path.ids[:3])
-        found = path.level == "object" and path.ids[0] in self._creatable
+        found = path.level == "object" and path.ids[0] in self._offered(device)
         for instance, resources in (*self._instances.items(), *self._created(device)):
             if not (resource_path.contains(instance) or instance.contains(resource_path)):
                 continue
@@ -306,11 +326,17 @@ class Tree(Generic[D]):
             yield (
                 instance,
                 {
-                    number: Resource(definition, stored=contents)
+                    number: Resource(
+                        definition, stored=contents, execute=_do_nothing if definition.executable else None
+                    )
                     for number, definition in definitions.items()
                     if number in contents or definition.writable or definition.mandatory
                 },
             )
+
+
+def _do_nothing(_: object, __: str) -> None:
+    """What an executable resource of a stored instance does."""
 
 
 def place(contents: dict[int, Held], definition: Definition, path: Path, value: Value) -> None:

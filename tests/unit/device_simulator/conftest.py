@@ -12,6 +12,7 @@ from device_simulator.ledger import Stream
 from device_simulator.lwm2m_client import Lwm2mClient
 from device_simulator.metrics import Stats
 from device_simulator.objects import build_tree
+from device_simulator.presets import preset_instances
 from device_simulator.profile import DevicePlan, Group
 from device_simulator.schedule import Schedule
 from device_simulator.settings import SimulatorSettings
@@ -108,6 +109,7 @@ def make_parts(clock):
         )
         state = DeviceState(plan, world, interval, 3600, firmware=firmware)
         tree = build_tree(kind, built_in())
+        state.preset(preset_instances(tree, plan.group.objects))
         streams = {name: Stream(device_id, name, 5000) for name in ("sparkplug", "lwm2m")}
         client = Lwm2mClient(state, tree, streams["lwm2m"], world, update_every, **(client or {}))
         node = SparkplugNode("IIoT", state, tree, streams["sparkplug"], world, bd_seq=3)

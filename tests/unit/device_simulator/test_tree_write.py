@@ -25,6 +25,7 @@ CUP = Path.of(26241, 0)
 @dataclass
 class Device:
     created: dict = field(default_factory=dict)
+    presets: dict = field(default_factory=dict)
 
 
 @pytest.fixture
