@@ -282,7 +282,7 @@ async def test_models_sends_and_latest_values(server, plain):
     assert [model["id"] for model in models] == [3, 3303]
     assert models[1]["resourcedefs"][-1] | {"units": ""} == {
         "id": 6050, "name": "Fractional Timestamp", "operations": "R", "instancetype": "single",
-        "mandatory": False, "type": "FLOAT", "range": "0..1", "units": "",
+        "mandatory": False, "type": "float", "range": "0..1", "units": "", "description": "",
     }  # fmt: skip
     assert len((await server.get("/api/objectspecs"))[1]) >= 26
     for path in (f"{base}x/values", f"{base}x/sends", f"{base}x/3/history", "/api/objectspecs/nobody"):

@@ -1,7 +1,7 @@
 """Access control by object 2 (Core 8): what the server that a device is registered with may do.
 
 Object 2 counts only on a device that has accounts (instances of object 1) of several servers; a single server
-may do everything. The server is the one of account /1/0, since a device has one connection.
+may do everything, but for object 2 itself. The server is the one of account /1/0, since a device has one connection.
 """
 
 from collections.abc import Iterable, Iterator
@@ -60,8 +60,6 @@ class Access:
         Raises:
             OperationError: 4.01.
         """
-        if not self.is_enforced:
-            return
         if command.operation is Operation.CREATE and command.path is not None:
             self._check_create(command.path)
         elif command.operation is Operation.WRITE_COMPOSITE:
@@ -81,11 +79,11 @@ class Access:
 
     def rights(self, instance: Path) -> int:
         """The sum of rights on an object instance; on /object/65535 the right to create instances counts."""
-        if not self.is_enforced:
-            return _ALL
         if instance.ids[0] == CONTROL:
             owned = self._state.created.get(instance, {}).get(OWNER) == self.server
             return READ | WRITE if owned else READ
+        if not self.is_enforced:
+            return _ALL
         for contents in self._controls(instance):
             return _granted(contents, self.server)
         return 0

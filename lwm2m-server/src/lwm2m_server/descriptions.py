@@ -44,7 +44,7 @@ def describe(registration: Registration, *, secure: bool) -> dict[str, Any]:
 
 
 def describe_object(definition: Object) -> dict[str, Any]:
-    """An object's definition."""
+    """An object's definition, with Leshan's members; descriptions are not kept."""
     return {
         "id": definition.id,
         "name": definition.name,
@@ -52,16 +52,18 @@ def describe_object(definition: Object) -> dict[str, Any]:
         "version": definition.version,
         "instancetype": "multiple" if definition.multiple else "single",
         "mandatory": definition.mandatory,
+        "description": "",
         "resourcedefs": [
             {
                 "id": resource.id,
                 "name": resource.name,
-                "operations": resource.operations,
+                "operations": resource.operations or "NONE",
                 "instancetype": "multiple" if resource.multiple else "single",
                 "mandatory": resource.mandatory,
-                "type": TYPES[resource.type],
+                "type": TYPES[resource.type].lower(),
                 "range": ranges_text(resource.ranges, ".."),
                 "units": resource.unit or "",
+                "description": "",
             }
             for resource in definition.resources.values()
         ],

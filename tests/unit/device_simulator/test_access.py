@@ -139,10 +139,12 @@ def test_a_send_holds_what_the_server_may_read(make):
     assert make().parts.client.report(server.parts.clock.now) is None
 
 
-def test_only_the_owner_writes_object_2_and_nobody_creates_or_deletes_there(make):
+@pytest.mark.parametrize("others", [OTHER, {}], ids=["several servers", "one server"])
+def test_only_the_owner_writes_object_2_and_nobody_creates_or_deletes_there(make, others):
     server = make(
-        control(3306, 5, owner=1), control(3311, 5, owner=2, s1=31), control(3, 0), control(2, 0, s1=31)
-    )
+        control(3306, 5, owner=1), control(3311, 5, owner=2, s1=31), control(3, 0), control(2, 0, s1=31),
+        others=others,
+    )  # fmt: skip
     assert server.command("read", "/2/1/3")["values"] == {"/2/1/3": 2}
     assert server.code("write", "/2/0/3", value=2) == "2.04"
     for path in ("/2/0/3", "/2/1/3", "/2/2/3"):
