@@ -1,7 +1,8 @@
 """Access control by object 2 (Core 8): what the server that a device is registered with may do.
 
 Object 2 counts only on a device that has accounts (instances of object 1) of several servers; a single server
-may do everything, but for object 2 itself. The server is the one of account /1/0, since a device has one connection.
+may do everything, but for object 2 itself. The server is the one of account /1/0, since a device has one
+connection.
 """
 
 from collections.abc import Iterable, Iterator
