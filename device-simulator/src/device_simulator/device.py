@@ -88,12 +88,7 @@ class Device:
         self._state.preset(preset_instances(tree, group.objects))
         self.streams = tuple(Stream(plan.id, name, first_number) for name in ("sparkplug", "lwm2m"))
         self.node = SparkplugNode(
-            settings.sparkplug_group,
-            self._state,
-            tree,
-            self.streams[0],
-            world,
-            bd_seqs.upcoming(plan.id),
+            settings.sparkplug_group, self._state, tree, self.streams[0], world, bd_seqs.upcoming(plan.id)
         )
         self._firmware_store = FirmwareStore(settings.state_dir / "firmware")
         self._state.firmware.version = self._firmware_store.version(plan.id) or FACTORY_FIRMWARE
