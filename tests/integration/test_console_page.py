@@ -13,6 +13,8 @@ from selenium.webdriver.common.keys import Keys
 
 from browser import PHONE, WIDE, Page, chromium
 from conftest import ROOT, running
+from iiot.lwm2m import model
+from lwm2m_server.descriptions import describe_object
 from support import accepts_connections, free_port, wait_until
 from testbed.engines.native.process import Command
 
@@ -93,6 +95,19 @@ def test_a_closed_console_asks_for_the_token_once_and_keeps_it_in_the_tab(driver
         assert not page.one("dialog").is_displayed()
 
 
+@contextmanager
+def _serving(handler):
+    """A server in a thread; yields its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class _Fleet(BaseHTTPRequestHandler):
     """An LwM2M server with many devices."""
 
@@ -121,16 +136,8 @@ class _Fleet(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def crowded(driver, tmp_path_factory):
     """The page of a console whose LwM2M server has thousands of devices."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Fleet) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        try:
-            with console(tmp_path_factory.mktemp("crowded"), LWM2M_SERVER_URL=url) as where:
-                yield Page(driver, where)
-        finally:
-            server.shutdown()
-            thread.join()
+    with _serving(_Fleet) as url, console(tmp_path_factory.mktemp("crowded"), LWM2M_SERVER_URL=url) as where:
+        yield Page(driver, where)
 
 
 def test_thousands_of_devices_are_a_few_elements(crowded):
@@ -181,19 +188,39 @@ def test_devices_of_ended_experiments_are_shown_on_request(driver, tmp_path):
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Host) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with console(tmp_path, SPARKPLUG_HOST_URL=f"http://127.0.0.1:{server.server_port}") as url:
-                page = Page(driver, url)
-                page.open("devices", "1 of ended experiments")
-                page.wait_for("1 device")
-                page.one("label.check input").click()
-                page.wait_for("experiment-0001")
-        finally:
-            server.shutdown()
-            thread.join()
+    with _serving(Host) as host, console(tmp_path, SPARKPLUG_HOST_URL=host) as url:
+        page = Page(driver, url)
+        page.open("devices", "1 of ended experiments")
+        page.wait_for("1 device")
+        page.one("label.check input").click()
+        page.wait_for("experiment-0001")
+
+
+def test_objects_of_a_users_models_have_their_names(driver, tmp_path):
+    definitions = model.load(ROOT / "tests" / "models")
+    answers = {
+        "/api/clients/mixer": {
+            "endpoint": "mixer",
+            "online": True,
+            "availableInstances": {"3303": [0], "32769": [0]},
+        },
+        "/api/objectspecs": [*map(describe_object, definitions.versions)],
+    }
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self):
+            known = answers.get(self.path)
+            self.send_response(404 if known is None else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps(known or {}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with _serving(Server) as server, console(tmp_path, LWM2M_SERVER_URL=server) as url:
+        page = Page(driver, url)
+        page.open("devices/mixer", "Mixer")
+        assert "Temperature" in page.text()
 
 
 def test_it_ends_on_sigterm(tmp_path):

@@ -3,12 +3,13 @@
 import { enc, get, poll, send } from "/api.js";
 import { act, attributesForm, valueText, writeForm } from "/operations.js";
 import { h, notice } from "/dom.js";
+import { definitions } from "/objects.js";
 
 const known = { definitions: null, extended: null };
 
 /** What the objects mean, and whether this LwM2M server can observe, discover and write attributes. */
 async function learn(signal) {
-  known.definitions ??= await get("/api/objects", signal).catch(() => null);
+  known.definitions ??= await definitions(signal);
   known.extended ??= await get("/api/lwm2m/openapi.json", signal)
     .then((document) => Object.keys(document.paths).some((path) => path.endsWith("/{resource}/observe")))
     .catch((error) => (error.status === 404 ? false : null));
