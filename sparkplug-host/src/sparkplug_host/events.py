@@ -1,12 +1,12 @@
 """What happens at the host, as events to stream."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from iiot.rest import EventRing
 from iiot.sparkplug.host_events import LifeEvent, Output, RequestRebirth
-from iiot.sparkplug.host_state import NodeState, UnitState
+from iiot.sparkplug.host_state import MetricState, NodeState, Quality, UnitState
 from iiot.sparkplug.metric_json import value_to_json
 from iiot.sparkplug.payload import Payload
 from iiot.sparkplug.topic import Topic
@@ -38,7 +38,15 @@ class HostEvents:
                 self.ring.append("rebirth_requested", output.edge_node, {"group": output.group})
             elif isinstance(output, LifeEvent):
                 kind = "node" if output.device is None else "device"
-                data = {"group": output.group, "device": output.device, "timestamp": output.time}
+                data: dict[str, Any] = {
+                    "group": output.group,
+                    "device": output.device,
+                    "timestamp": output.time,
+                }
+                if output.online is not None:
+                    data["online"] = output.online
+                if output.cause is not None:
+                    data["cause"] = output.cause.value
                 self.ring.append(f"{kind}_{output.change.value}", output.edge_node, data)
 
     def values(self, topic: Topic, unit: UnitState, payload: Payload) -> None:
@@ -46,12 +54,13 @@ class HostEvents:
         if not self.listening():
             return
         found = (unit.find(metric) for metric in payload.metrics if not metric.is_historical)
-        values = {state.name: value_to_json(state.value) for state in found if state is not None}
+        states = [state for state in found if state is not None]
         data = {
             "group": topic.group,
             "device": topic.device,
             "timestamp": payload.timestamp,
-            "values": values,
+            "values": {state.name: value_to_json(state.value) for state in states},
+            "not_good": dict(_not_good(unit, states)),
         }
         self.ring.append(VALUES, topic.edge_node, data)
 
@@ -59,3 +68,17 @@ class HostEvents:
         """A command left."""
         data = {"group": node.group, "device": device, "metric": metric, "value": value_to_json(value)}
         self.ring.append("written", node.edge_node, data)
+
+
+def _life(event: LifeEvent) -> dict[str, Any]:
+    data = {"group": event.group, "device": event.device, "timestamp": event.time}
+    if event.online is not None:
+        data["online"] = event.online
+    return data if event.cause is None else {**data, "cause": event.cause.value}
+
+
+def _not_good(unit: UnitState, states: Iterable[MetricState]) -> Iterator[tuple[str, dict[str, str | None]]]:
+    for state in states:
+        quality = unit.quality(state)
+        if quality is not Quality.GOOD:
+            yield state.name, {"quality": quality.value, "reason": state.quality()[1]}

@@ -5,21 +5,32 @@ import random
 import time
 from contextlib import suppress
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, MqttError, SubscribeRefusedError
 from iiot.mqtt import Connection, ConnectOptions, Message, Subscription, Will, keep_connected
 from iiot.service import Service
 from iiot.sparing import SparingLog
 from iiot.sparkplug.command import encode_rebirth_request, encode_write
+from iiot.sparkplug.composite import MetaData
 from iiot.sparkplug.host import SparkplugHost
-from iiot.sparkplug.host_events import Output, RequestRebirth
-from iiot.sparkplug.host_state import MetricState, NodeState
-from iiot.sparkplug.payload import Value, decode_payload
+from iiot.sparkplug.host_events import LifeEvent, Limit, Output, Refusal
+from iiot.sparkplug.host_state import MetricState, NodeState, UnitState
+from iiot.sparkplug.payload import REBIRTH, Payload, Value, decode_payload
 from iiot.sparkplug.state import HostPresence
-from iiot.sparkplug.topic import CERTIFICATES, NAMESPACE, MessageType, StateTopic, Topic, parse_topic
+from iiot.sparkplug.topic import (
+    BIRTHS,
+    CERTIFICATES,
+    NAMESPACE,
+    MessageType,
+    StateTopic,
+    Topic,
+    parse_topic,
+)
 from iiot.telemetry import HealthReport
 from sparkplug_host.events import HostEvents
 from sparkplug_host.logs import LimitedWarnings
 from sparkplug_host.metrics import Metrics
+from sparkplug_host.outcomes import Outcomes
 from sparkplug_host.settings import Settings
 
 TICK = 0.1
@@ -33,13 +44,15 @@ class HostApplication:
         state: all edge nodes and devices.
         observe_only: the host asks for no rebirths, not even for a person.
         events: what happens here, to be streamed.
+        outcomes: what edge nodes report of what was written.
     """
 
     def __init__(self, settings: Settings, service: Service) -> None:
         self.state = SparkplugHost(settings.policy(), random.random)
         self.observe_only = settings.rebirth_mode == "observe"
         self.events = HostEvents()
-        self.state.on_values = self.events.values
+        self.outcomes = Outcomes()
+        self.state.on_values = self._on_values
         self._settings = settings
         self._stopping = service.stopping
         self._log = service.log
@@ -49,6 +62,7 @@ class HostApplication:
         self._presence = HostPresence(settings.sparkplug_host_id)
         self._connection: Connection | None = None
         self._introduced: Connection | None = None
+        self._over_limit = dict.fromkeys(Limit, 0)
         self._set_epoch()
 
     async def run(self) -> None:
@@ -60,6 +74,7 @@ class HostApplication:
             stopping=self._stopping,
             on_state=self._on_connection,
         )
+        self.outcomes.end()
 
     def health(self) -> HealthReport:
         """Healthy while connected to the broker."""
@@ -90,19 +105,42 @@ class HostApplication:
         """
         self._act([self.state.forget(node, _monotonic())])
 
-    def write(self, node: NodeState, device: str | None, metric: MetricState, value: Value | None) -> None:
+    def forget_device(self, node: NodeState, device: str) -> None:
+        """Drop a device that is gone for good.
+
+        Raises:
+            SessionStateError: it is online.
+        """
+        self._act([self.state.forget_device(node, device, _monotonic())])
+
+    def check_connected(self) -> None:
+        """Raise MqttError while not connected to the broker."""
+        self._connected()
+
+    def write(
+        self,
+        node: NodeState,
+        device: str | None,
+        metric: MetricState,
+        value: Value | None,
+        metadata: MetaData | None = None,
+    ) -> None:
         """Send NCMD (`device` None) or DCMD that sets a metric; the edge node decides what it does with it.
 
         Raises:
             InvalidValueError: the value does not fit the metric's datatype.
             MqttError: not connected.
         """
-        payload = encode_write(metric, value, _utc(), with_datatypes=self._settings.command_datatypes)
-        message_type = MessageType.NCMD if device is None else MessageType.DCMD
-        topic = Topic(message_type, node.group, node.edge_node, device)
-        self._connected().publish(str(topic), payload)
-        self._metrics.commands.labels("write").inc()
-        self._log.info("command_sent", topic=str(topic), metric=metric.name)
+        if device is None and metric.name == REBIRTH:
+            self.request_rebirth(node)
+        else:
+            with_datatypes = self._settings.has_datatypes(node.group, node.edge_node)
+            payload = encode_write(metric, value, _utc(), metadata, with_datatypes=with_datatypes)
+            message_type = MessageType.NCMD if device is None else MessageType.DCMD
+            topic = Topic(message_type, node.group, node.edge_node, device)
+            self._connected().publish(str(topic), payload)
+            self._metrics.commands.labels("write").inc()
+            self._log.info("command_sent", topic=str(topic), metric=metric.name)
         self.events.written(node, device, metric.name, value)
 
     def _options(self) -> ConnectOptions:
@@ -129,6 +167,7 @@ class HostApplication:
             while not self._stopping.is_set() and not self._presence.is_outranked():
                 self._set_epoch()
                 self._act(self.state.tick(_monotonic()))
+                self._tell_limits()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), TICK)
         finally:
@@ -155,7 +194,10 @@ class HostApplication:
         self._metrics.connected.set(connected)
         self._log.info("mqtt_connected" if connected else "mqtt_not_connected", reason=reason)
         if not connected:
-            self.state.connection_lost(_monotonic())
+            outputs = self.state.connection_lost(_monotonic())
+            if outputs:
+                self._log.warning("edge_nodes_stale", cause="host_cut_off", edge_nodes=len(outputs))
+            self._act(outputs)
 
     def _on_message(self, message: Message) -> None:
         started = time.perf_counter()
@@ -182,13 +224,32 @@ class HostApplication:
             self._warn("retained_message", started, topic=message.topic)
             self.state.receive_retained(topic, now)
             return
+        if not message.payload:
+            self._life.info("retained_message_cleared", topic=message.topic)
+            self._act(self.state.receive_empty(topic, now))
+            return
         try:
             payload = decode_payload(message.payload)
         except DecodeError as exc:
             self._warn("bad_payload", started, topic=message.topic, size=len(message.payload), error=str(exc))
-            self.state.receive_undecodable(topic, now)
+            budget = exc.budget if isinstance(exc, BudgetError) else None
+            self._act(self.state.receive_undecodable(topic, now, budget))
             return
         self._act(self.state.receive(topic, payload, now))
+        if topic.message_type in BIRTHS:
+            self._on_birth(topic, payload)
+
+    def _on_values(self, topic: Topic, unit: UnitState, payload: Payload) -> None:
+        self.events.values(topic, unit, payload)
+        self.outcomes.take(topic, unit, payload)
+
+    def _on_birth(self, topic: Topic, payload: Payload) -> None:
+        node = self.state.nodes.get((topic.group, topic.edge_node))
+        if node is None:
+            return
+        unit = node.unit if topic.device is None else node.devices.get(topic.device)
+        if unit is not None and unit.online:
+            self.outcomes.take(topic, unit, payload)
 
     def _on_certificate(self, topic: Topic, message: Message) -> None:
         with suppress(DecodeError):  # it is of no use then
@@ -204,18 +265,36 @@ class HostApplication:
     def _act(self, outputs: list[Output]) -> None:
         self.events.outputs(outputs)
         for output in outputs:
-            if not isinstance(output, RequestRebirth):
-                self._life.info(
-                    output.change.value,
-                    group=output.group,
-                    edge_node=output.edge_node,
-                    device=output.device,
+            if isinstance(output, LifeEvent):
+                self._tell(output)
+            elif isinstance(output, Refusal):
+                self._warn(
+                    "refused",
+                    time.perf_counter(),
+                    topic=str(output.topic),
+                    metric=output.metric,
+                    reason=output.reason,
+                    count=output.count,
                 )
             elif self._connection is not None:
                 topic = Topic(MessageType.NCMD, output.group, output.edge_node)
-                payload = encode_rebirth_request(_utc(), with_datatypes=self._settings.command_datatypes)
+                with_datatypes = self._settings.has_datatypes(output.group, output.edge_node)
+                payload = encode_rebirth_request(_utc(), with_datatypes=with_datatypes)
                 self._connection.publish(str(topic), payload)
                 self._metrics.commands.labels("rebirth").inc()
+
+    def _tell(self, event: LifeEvent) -> None:
+        why = {} if event.cause is None else {"cause": event.cause.value}
+        self._life.info(
+            event.change.value, group=event.group, edge_node=event.edge_node, device=event.device, **why
+        )
+
+    def _tell_limits(self) -> None:
+        """Say that something is not kept, for nobody would look at a counter who does not know."""
+        for limit, count in self.state.counters.over_limit.items():
+            if count > self._over_limit[limit]:
+                self._over_limit[limit] = count
+                self._warn("over_limit", time.perf_counter(), limit=limit.value, ignored=count)
 
     def _set_epoch(self) -> None:
         self.state.epoch = _utc() - _monotonic()

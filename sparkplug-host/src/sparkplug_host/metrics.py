@@ -60,6 +60,18 @@ class _HostCollector(Collector):
         yield _counts(
             "sparkplug_rebirths_wanted", "Needs for a rebirth, by cause", "reason", host.rebirths.wanted
         )
+        yield _counts(
+            "sparkplug_over_limit",
+            "What is not kept, for there is too much of it",
+            "limit",
+            counters.over_limit,
+        )
+        yield _counts(
+            "sparkplug_over_budget",
+            "Messages that would have cost too much to read",
+            "budget",
+            counters.over_budget,
+        )
         for name, text, value in (
             ("sparkplug_rebirth_requests", "Rebirth requests sent", counters.rebirth_requests),
             ("sparkplug_decode_errors", "Payloads or values that could not be read", counters.undecodable),
@@ -71,6 +83,7 @@ class _HostCollector(Collector):
                 counters.ignored,
             ),
             ("sparkplug_unknown_metrics", "Metrics that no birth announced", counters.unknown_metrics),
+            ("sparkplug_cleared_messages", "Empty messages, which clear a retained one", counters.cleared),
             ("sparkplug_certificates", "Stored births taken over from the broker", counters.certificates),
             ("sparkplug_historical_metrics", "Metrics with stored values", counters.historical),
         ):

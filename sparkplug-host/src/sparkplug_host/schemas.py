@@ -58,6 +58,43 @@ class DeviceMetricPath(DevicePath):
     """The metric's name; slashes may stand as they are."""
 
 
+_Wait = Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)]
+
+
+class NodeWrite(NodeMetricPath):
+    """Which metric of an edge node is written."""
+
+    wait: _Wait = 0
+    """s to wait for what the edge node reports back; 0: answer when the command left."""
+
+
+class DeviceWrite(DeviceMetricPath):
+    """Which metric of a device is written."""
+
+    wait: _Wait = 0
+    """s to wait for what the edge node reports back; 0: answer when the command left."""
+
+
+_Unsigned = Annotated[int, Field(ge=0, le=2**64 - 1)]
+
+
+class NewMetaData(BaseModel):
+    """What a value is when it is a file or other opaque content."""
+
+    model_config = BODY
+
+    is_multi_part: bool | None = None
+    content_type: str | None = None
+    size: _Unsigned | None = None
+    """Bytes."""
+    seq: _Unsigned | None = None
+    """Of a part."""
+    file_name: str | None = None
+    file_type: str | None = None
+    md5: str | None = None
+    description: str | None = None
+
+
 class NewValue(BaseModel):
     """A value to write."""
 
@@ -65,6 +102,8 @@ class NewValue(BaseModel):
 
     value: Any
     """As the metric's datatype says: bytes are base64 text, arrays are lists, null is null."""
+    metadata: NewMetaData | None = None
+    """Goes with the value, of a File for instance."""
 
 
 class Metric(BaseModel):
@@ -79,8 +118,12 @@ class Metric(BaseModel):
     """Bytes are base64 text, arrays lists; null also stands for NaN and infinity."""
     timestamp: _Time
     quality: Literal["good", "bad", "stale"]
+    reason: str | None = None
+    """Why the quality is bad: the value that came last could not be used, and the last good one is shown."""
     alias: int | None = None
     properties: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    """Name, size, MD5 and the like of a File or Bytes."""
 
 
 class Unit(BaseModel):
@@ -159,6 +202,17 @@ class Written(BaseModel):
     device: str | None
     metric: str
     value: Any
+
+
+class Outcome(Written):
+    """A command that left, and what the edge node reported of the metric within the time of `wait`."""
+
+    outcome: Literal["accepted", "unchanged"]
+    """`accepted`: it reported the value that was written, or followed the rebirth request."""
+    reported: Any
+    """The last value reported; null where there is none."""
+    timed_out: bool
+    """It reported nothing of the metric."""
 
 
 class RebirthRequested(BaseModel):

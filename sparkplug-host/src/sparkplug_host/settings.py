@@ -29,8 +29,10 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Read stored births that a Sparkplug-aware broker offers below `$sparkplug/certificates`."""
     bdseq_validation: bool = True
     """Ignore an NDEATH whose bdSeq is not that of the session."""
-    command_datatypes: bool = False
-    """Put datatypes into commands, which the specification advises against, for edge nodes that need them."""
+    command_datatypes: bool = True
+    """Put datatypes into commands, which the specification advises against: many edge nodes need them."""
+    commands_without_datatypes: str = ""
+    """Edge nodes whose commands carry none: `edge node` or `group/edge node`, separated by commas."""
     reorder_timeout: float = Field(default=2.0, ge=0, le=60)
     """s to wait for missing messages before they count as lost."""
     rebirth_mode: Literal["active", "observe"] = "active"
@@ -43,6 +45,10 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Rebirth requests a second to all edge nodes together."""
     max_nodes: int = Field(default=100_000, ge=1, le=10_000_000)
     """Edge nodes kept in memory at most."""
+    max_devices_per_node: int = Field(default=10_000, ge=1, le=10_000_000)
+    """Devices of one edge node kept in memory at most."""
+    max_metrics_per_node: int = Field(default=200_000, ge=1, le=100_000_000)
+    """Metrics of one edge node and its devices kept in memory at most."""
 
     @field_validator("sparkplug_group", "sparkplug_host_id")
     @classmethod
@@ -55,12 +61,32 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
         except InvalidValueError as exc:
             raise ValueError(f"must be {exc.allowed}") from None
 
+    @field_validator("commands_without_datatypes")
+    @classmethod
+    def _legal_edge_nodes(cls, text: str) -> str:
+        try:
+            for name in _listed(text):
+                group, _, edge_node = name.rpartition("/")
+                check_id("edge node", edge_node)
+                if "/" in name:
+                    check_id("group", group)
+        except InvalidValueError as exc:
+            raise ValueError(f"must be ids of edge nodes separated by commas: {exc}") from None
+        return text
+
+    def has_datatypes(self, group: str, edge_node: str) -> bool:
+        """Whether commands to this edge node carry datatypes."""
+        without = _listed(self.commands_without_datatypes)
+        return self.command_datatypes and not {edge_node, f"{group}/{edge_node}"} & without
+
     def policy(self) -> HostPolicy:
         """The settings as the state machine takes them, in ms."""
         return HostPolicy(
             reorder_timeout=round(self.reorder_timeout * 1000),
             validate_bd_seq=self.bdseq_validation,
             max_nodes=self.max_nodes,
+            max_devices=self.max_devices_per_node,
+            max_metrics=self.max_metrics_per_node,
             rebirth=RebirthPolicy(
                 debounce=round(self.rebirth_debounce * 1000),
                 jitter=round(self.rebirth_jitter * 1000),
@@ -68,3 +94,7 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
                 observe_only=self.rebirth_mode == "observe",
             ),
         )
+
+
+def _listed(text: str) -> set[str]:
+    return {name.strip() for name in text.split(",") if name.strip()}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from iiot.sparkplug.host_state import MetricState, NodeState, UnitState
-from iiot.sparkplug.metric_json import properties_to_json, value_to_json
+from iiot.sparkplug.metric_json import metadata_to_json, properties_to_json, value_to_json
 
 
 def node_view(node: NodeState) -> dict[str, Any]:
@@ -13,6 +13,7 @@ def node_view(node: NodeState) -> dict[str, Any]:
         "edge_node": node.edge_node,
         **unit_view(node.unit),
         "online": node.is_online,
+        "stale": node.is_stale,
         "seen_at": max(unit.seen_at for unit in node.units()) or None,
         "bd_seq": node.bd_seq,
         "next_seq": node.order.expected,
@@ -54,8 +55,13 @@ def metric_view(unit: UnitState, metric: MetricState) -> dict[str, Any]:
         "timestamp": metric.timestamp,
         "quality": unit.quality(metric).value,
     }
+    reason = metric.quality()[1]
+    if reason is not None:
+        shown["reason"] = reason
     if metric.alias is not None:
         shown["alias"] = metric.alias
     if metric.properties:
         shown["properties"] = properties_to_json(metric.properties)
+    if metric.metadata is not None and (metadata := metadata_to_json(metric.metadata)):
+        shown["metadata"] = metadata
     return shown

@@ -158,17 +158,32 @@ def test_rebirth_requests_and_writes_go_to_the_right_topics(host, wire):
     (rebirth, write) = wire.published
     assert rebirth[0] == "spBv1.0/IIoT/NCMD/n"
     assert write[0] == "spBv1.0/IIoT/DCMD/n/pump"
-    assert [metric.value for metric in decode_payload(write[1]).metrics] == [0xFFFFFFFE]
+    assert [metric.value for metric in decode_payload(write[1]).metrics] == [-2]
     assert (write[2], write[3]) == (0, False)
 
 
-@pytest.mark.parametrize("with_datatypes", [False, True])
-def test_commands_carry_datatypes_only_on_request(service, with_datatypes):
-    host = HostApplication(load(Settings, command_datatypes=with_datatypes), service)
+@pytest.mark.parametrize(
+    ("settings", "with_datatypes"),
+    [
+        ({}, True),
+        ({"command_datatypes": False}, False),
+        ({"commands_without_datatypes": "n"}, False),
+        ({"commands_without_datatypes": "other, IIoT/n"}, False),
+        ({"commands_without_datatypes": "Other/n,m"}, True),
+    ],
+)
+def test_commands_carry_datatypes_unless_the_edge_node_wants_none(service, settings, with_datatypes):
+    host = HostApplication(load(Settings, **settings), service)
     host._connection = Wire()
+    for message in births():
+        deliver(host, message.topic, message.payload)
+    node = host.state.nodes["IIoT", "n"]
     host._act([RequestRebirth("IIoT", "n")])
-    ((_, payload, *_),) = host._connection.published
-    assert decode_payload(payload).metrics[0].datatype == (DataType.BOOLEAN if with_datatypes else None)
+    host.write(node, "pump", node.devices["pump"].metrics["Mode"], -2)
+    host.write(node, None, node.unit.metrics["Node Control/Rebirth"], True)
+    found = [decode_payload(payload).metrics[0].datatype for _, payload, *_ in host._connection.published]
+    expected = [DataType.BOOLEAN, DataType.INT8, DataType.BOOLEAN]
+    assert found == (expected if with_datatypes else [None] * 3)
 
 
 def test_without_a_connection_nothing_can_be_sent(host):

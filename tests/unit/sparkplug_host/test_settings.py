@@ -37,6 +37,9 @@ def test_all_groups_and_observing(monkeypatch):
         ("REBIRTH_MODE", "sometimes"),
         ("REBIRTH_RATE", "0"),
         ("MAX_NODES", "none"),
+        ("COMMANDS_WITHOUT_DATATYPES", "a/b/c"),
+        ("COMMANDS_WITHOUT_DATATYPES", "n,STATE/m"),
+        ("COMMANDS_WITHOUT_DATATYPES", "n/"),
     ],
 )
 def test_a_bad_value_names_its_variable(monkeypatch, name, value):

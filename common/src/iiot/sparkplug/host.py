@@ -11,19 +11,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iiot.errors import DecodeError, SessionStateError
+from iiot.sparkplug.births import birth_fault
 from iiot.sparkplug.host_checks import (
     SESSION_FAULTS,
-    faults_of_birth,
+    bd_seq_of_birth,
+    bd_seq_of_death,
     faults_of_node_birth,
     note_session,
     note_trailing_birth,
 )
-from iiot.sparkplug.host_events import Change, HostCounters, LifeEvent, NonConformity, Output, RequestRebirth
-from iiot.sparkplug.host_state import NodeState, UnitState
-from iiot.sparkplug.merge import merge_template
-from iiot.sparkplug.payload import BD_SEQ, Metric, Payload, Template, typed_value
-from iiot.sparkplug.rebirth import NodeKey, RebirthReason, RebirthScheduler
-from iiot.sparkplug.topic import COMMANDS, MessageType, Topic
+from iiot.sparkplug.host_events import Cause, Change, LifeEvent, NonConformity, Output, RequestRebirth
+from iiot.sparkplug.host_inventory import HostInventory, refusals
+from iiot.sparkplug.host_state import Ended, NodeState, UnitState
+from iiot.sparkplug.host_waiting import fill
+from iiot.sparkplug.payload import Metric, Payload
+from iiot.sparkplug.rebirth import RebirthReason
+from iiot.sparkplug.topic import BIRTHS, COMMANDS, DATA, MessageType, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from iiot.sparkplug.host_policy import HostPolicy
 
 
-class SparkplugHost:
+class SparkplugHost(HostInventory):
     """All edge nodes that a host application knows.
 
     Args:
@@ -46,16 +49,8 @@ class SparkplugHost:
     """
 
     def __init__(self, policy: HostPolicy, jitter: Callable[[], float]) -> None:
-        self.nodes: dict[NodeKey, NodeState] = {}
-        self.counters = HostCounters()
-        self.rebirths = RebirthScheduler(policy.rebirth, jitter)
-        self.nodes_online = 0
-        self.devices_online = 0
-        self.epoch = 0
+        super().__init__(policy, jitter)
         self.on_values: Callable[[Topic, UnitState, Payload], None] | None = None
-        self._policy = policy
-        self._held = 0
-        self._deadlines: dict[NodeState, int] = {}  # in the order of time: all wait equally long
         self._handlers: dict[MessageType, Callable[[NodeState, Topic, Payload, int], list[Output]]] = {
             MessageType.DBIRTH: self._device_birth,
             MessageType.DDEATH: self._device_death,
@@ -69,11 +64,11 @@ class SparkplugHost:
         self.counters.messages[message_type] += 1
         if message_type in COMMANDS:
             return []
-        node = self.nodes.get((topic.group, topic.edge_node)) or self._new_node(topic)
+        node = self._node(topic)
         if node is None:
             return []
         if message_type is MessageType.NBIRTH:
-            return self._node_birth(node, payload, now)
+            return self._node_birth(node, topic, payload, now)
         if message_type is MessageType.NDEATH:
             return self._node_death(node, payload, now)
         if topic.short_form:
@@ -88,22 +83,45 @@ class SparkplugHost:
         It tells a host that comes late what the metrics are, so that data is understood without a
         rebirth. Whether the edge node lives, and whether the values still hold, it does not tell.
         """
-        node = self.nodes.get((topic.group, topic.edge_node)) or self._new_node(topic)
+        node = self._node(topic)
         if node is None or node.births or node.unit.online:
             return
-        self.counters.certificates += 1
-        if topic.message_type is MessageType.NBIRTH:
-            node.unit.restored(payload, self.epoch + now)
-            node.bd_seq, node.restored = self._bd_seq(payload), True
-        elif topic.message_type is MessageType.DBIRTH:
-            node.devices.setdefault(topic.device or "", UnitState()).restored(payload, self.epoch + now)
+        if topic.message_type in BIRTHS and birth_fault(topic, payload) is None:
+            self.counters.certificates += 1
+            self._restore(node, topic, payload, now)
 
-    def receive_undecodable(self, topic: Topic, now: int) -> None:
-        """A message came whose payload cannot be read."""
+    def receive_empty(self, topic: Topic, now: int) -> list[Output]:
+        """A message without a payload: this is how a retained message is cleared, and no birth or data.
+
+        Of a device it may be its death, which needs no metrics; likewise the NDEATH of an edge node that has
+        no bdSeq.
+        """
+        node = self.nodes.get((topic.group, topic.edge_node))
+        death = topic.message_type is MessageType.DDEATH
+        if node is not None and (death or (topic.message_type is MessageType.NDEATH and node.bd_seq is None)):
+            return self.receive(topic, Payload(), now)
+        self.counters.messages[topic.message_type] += 1
+        if topic.message_type not in COMMANDS:
+            self.counters.ignored += 1
+            self.counters.cleared += 1
+        return []
+
+    def receive_undecodable(self, topic: Topic, now: int, budget: str | None = None) -> list[Output]:
+        """A message came whose payload cannot be read, or would cost more than `budget` allows.
+
+        If it is the edge node's, it took a seq.
+        """
+        if budget is not None:
+            self.counters.over_budget[budget] += 1
         self.counters.messages[topic.message_type] += 1
         self.counters.undecodable += 1
-        if topic.message_type not in COMMANDS and not topic.short_form:
-            self._want_rebirth(topic, RebirthReason.UNDECODABLE, now)
+        if topic.message_type in COMMANDS or topic.short_form:
+            return []
+        node = self._want_rebirth(topic, RebirthReason.UNDECODABLE, now)
+        if node is None or topic.message_type in (MessageType.NBIRTH, MessageType.NDEATH):
+            return []
+        node.unread += 1
+        return self._drain(node, now) if self._waiting.pass_over(node) else []
 
     def receive_retained(self, topic: Topic, now: int) -> None:
         """A stored message came; none may be retained, and its content may be long out of date."""
@@ -115,10 +133,7 @@ class SparkplugHost:
     def tick(self, now: int) -> list[Output]:
         """Act on what is due: reorder time-outs, then rebirth requests."""
         outputs: list[Output] = []
-        while self._deadlines:
-            node, deadline = next(iter(self._deadlines.items()))
-            if deadline > now:
-                break
+        for node in self._waiting.overdue(now):
             outputs += self._give_up(node, now)
         outputs += [self._request_rebirth(self.nodes[key]) for key in self.rebirths.take_due(now)]
         return outputs
@@ -126,17 +141,24 @@ class SparkplugHost:
     def connection_lost(self, now: int) -> list[Output]:
         """The host itself was cut off from the broker, and may miss deaths.
 
-        Edge nodes count as offline until their next birth, which is asked for when `tick` runs again.
-        A host that only observes keeps what it knows.
+        Edge nodes count as offline until their next birth, which is asked for when `tick` runs again; those
+        that send no node birth, until their next message. A host that only observes keeps what it knows.
         """
         if self._policy.rebirth.observe_only:
             return []
         outputs: list[Output] = []
         for node in self.nodes.values():
-            if node.unit.online:
-                self._end_session(node, died_at=None)
-                self.rebirths.want(node.key, RebirthReason.HOST_CUT_OFF, now)
-                outputs.append(self._event(Change.STALE, node, now))
+            node.dead = False
+            if not node.is_online:
+                continue
+            asks, living = node.unit.online, [unit for unit in node.devices.values() if unit.online]
+            self._end_session(node, died_at=None)
+            if asks:
+                self.rebirths.want(node.key, RebirthReason.HOST_CUT_OFF, now, node.births)
+            else:
+                for unit in living:
+                    unit.confirmed = set()
+            outputs.append(self._stale(node, now, Cause.HOST_CUT_OFF))
         return outputs
 
     def request_rebirth(self, node: NodeState, now: int) -> RequestRebirth:
@@ -158,22 +180,33 @@ class SparkplugHost:
         del self.nodes[node.key]
         return self._event(Change.FORGOTTEN, node, now)
 
+    def forget_device(self, node: NodeState, device: str, now: int) -> LifeEvent:
+        """A person says that a device is gone for good: nothing of it is kept.
+
+        Raises:
+            SessionStateError: the device is online.
+            KeyError: the edge node has no such device.
+        """
+        unit = node.devices[device]
+        if unit.online:
+            raise SessionStateError(f"device {device} of edge node {node.edge_node} is online")
+        del node.devices[device]
+        node.size -= len(unit.metrics)
+        return self._event(Change.FORGOTTEN, node, now, device)
+
     def _in_order(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         seq, order = payload.seq, node.order
         resumed = self._resume(node, seq, now) if node.restored and seq is not None else []
         if order.expected is None:
-            self.counters.ignored += 1
-            self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now)
-            return []
+            return self._before_birth(node, topic, payload, now)
         if seq is None:
             self._note(NonConformity.MISSING_SEQ)
             return self._handlers[topic.message_type](node, topic, payload, now)
-        if order.accept(seq):
+        if order.accept(seq) or (node.unread and fill(node, seq) and order.accept(seq)):
+            node.unread, node.in_turn = 0, node.in_turn or topic.message_type in DATA
             outputs = resumed + self._handlers[topic.message_type](node, topic, payload, now)
             return outputs + self._drain(node, now) if order.held else outputs
-        if self._held < self._policy.reorder_capacity and order.hold(seq, (topic, payload)):
-            self._held += 1
-            self._deadlines.setdefault(node, now + self._policy.reorder_timeout)
+        if self._waiting.hold(node, seq, topic, payload, now):
             return [] if self._policy.reorder_timeout else self._give_up(node, now)
         outputs = self._give_up(node, now)
         if self._policy.rebirth.observe_only:
@@ -181,109 +214,123 @@ class SparkplugHost:
             outputs += self._in_order(node, topic, payload, now)
         return outputs
 
+    def _before_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
+        self.counters.ignored += 1
+        self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now, node.births)
+        if node.restored and topic.message_type is MessageType.DBIRTH:  # overtaken, as its NBIRTH was
+            self._restore(node, topic, payload, now)
+        return []
+
     def _resume(self, node: NodeState, seq: int, now: int) -> list[Output]:
         """The first message of an edge node that is known by its stored births: it is online."""
-        node.restored = False
+        if self._may_be_overtaken(node, now):
+            return []
+        node.restored = node.dead = False
         node.order.expected = seq
         node.unit.online, node.unit.stale = True, False
         self.nodes_online += 1
-        return [self._event(Change.BORN, node, now)]
+        living = [device for device, unit in node.devices.items() if unit.online]  # of the short form
+        return [self._event(Change.BORN, node, now, device) for device in (None, *living)]
 
     def _drain(self, node: NodeState, now: int) -> list[Output]:
         """Apply held messages whose turn has come."""
         outputs: list[Output] = []
-        for topic, payload in node.order.following():
-            self._held -= 1
+        for topic, payload in self._waiting.following(node):
             self.counters.reordered += 1
             node.reordered += 1
             outputs += self._handlers[topic.message_type](node, topic, payload, now)
-        if not node.order.held:
-            self._deadlines.pop(node, None)
         return outputs
 
     def _give_up(self, node: NodeState, now: int) -> list[Output]:
         """The missing messages did not come: wait for a rebirth, or go on without when only observing."""
         self.counters.gaps += 1
         node.gaps += 1
-        self._deadlines.pop(node, None)
-        self._held -= len(node.order.held)
-        self.rebirths.want(node.key, RebirthReason.GAP, now)
+        # An edge node that is never in turn counts wrongly, and births do not cure that; a loss they cure.
+        self.rebirths.want(node.key, RebirthReason.GAP, now, node.births if node.in_turn else None)
         outputs: list[Output] = []
         if self._policy.rebirth.observe_only:
-            for topic, payload in node.order.give_up():
+            for topic, payload in self._waiting.give_up(node):
                 outputs += self._handlers[topic.message_type](node, topic, payload, now)
             return outputs
-        node.order.stop()
+        self._waiting.stop(node)
         for unit in node.units():
             unit.stale = True
-        return [self._event(Change.STALE, node, now)]
+        return [self._stale(node, now, Cause.GAP)]
 
-    def _node_birth(self, node: NodeState, payload: Payload, now: int) -> list[Output]:
-        bd_seq = self._bd_seq(payload)
-        if self._is_trailing(node, bd_seq, now):
-            self.counters.ignored += 1
-            self.rebirths.want(node.key, RebirthReason.TRAILING_BIRTH, now)
-            return self._told(node, note_trailing_birth(node), now)
+    def _node_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
+        bd_seq = bd_seq_of_birth(payload)
+        if bd_seq is None:
+            self._note(NonConformity.MISSING_BD_SEQ)
+        if self._may_be_overtaken(node, now) and node.overtook is not None and node.overtook.bd_seq == bd_seq:
+            return self._overtaken_birth(node, topic, payload, now)
         for fault in faults_of_node_birth(payload):
             self._note(fault)
+        if unusable := self._unusable(node, topic, payload, now):
+            return unusable
         replaced = self._told(node, note_session(node, bd_seq), now)
         self.rebirths.born(node.key)
-        node.restored = False
+        node.restored = node.dead = node.in_turn = False
+        node.overtook, node.unread = None, 0
         self._devices_offline(node)
         self.nodes_online += not node.unit.online
         node.births += 1
         node.bd_seq = bd_seq
-        self._unit_birth(node, node.unit, payload, now)
-        self._restart(node, payload)
-        born = LifeEvent(Change.BORN, node.group, node.edge_node, None, node.unit.born_at)
-        return [*replaced, born, *self._drain(node, now)]
+        born = self._unit_birth(node, topic, payload, now)
+        self._waiting.restart(node, payload)
+        return [*replaced, *born, *self._drain(node, now)]
 
     def _told(self, node: NodeState, changes: list[Change], now: int) -> list[Output]:
         for change in changes:
             self._note(SESSION_FAULTS[change])
         return [self._event(change, node, now) for change in changes]
 
-    def _restart(self, node: NodeState, payload: Payload) -> None:
-        """Begin a new round of seq; keep what came before its NBIRTH and belongs to it."""
-        started = payload.timestamp or 0
-        held = len(node.order.held)
-        node.order.restart(payload.seq or 0, lambda message: (message[1].timestamp or 0) >= started)
-        self._held -= held - len(node.order.held)
-        if not node.order.held:
-            self._deadlines.pop(node, None)
-
-    def _is_trailing(self, node: NodeState, bd_seq: int | None, now: int) -> bool:
+    def _may_be_overtaken(self, node: NodeState, now: int) -> bool:
+        """Whether what comes now may have been sent before an NDEATH that is here already."""
         return (
             not self._policy.rebirth.observe_only
             and not node.unit.online
-            and node.bd_seq is not None
-            and node.bd_seq == bd_seq
-            and node.ended is not None
-            and now - node.ended < self._policy.trailing_birth_window
+            and node.overtook is not None
+            and now - node.overtook.at < self._policy.trailing_birth_window
         )
 
+    def _overtaken_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
+        """The NBIRTH of a session whose NDEATH came first tells the metrics, and not that anything lives."""
+        self.counters.ignored += 1
+        self.rebirths.want(node.key, RebirthReason.TRAILING_BIRTH, now, node.births)
+        for unit in node.devices.values():
+            if not unit.online:
+                unit.confirmed = None  # stored births were of a session before
+        self._restore(node, topic, payload, now)
+        return self._told(node, note_trailing_birth(node), now)
+
     def _node_death(self, node: NodeState, payload: Payload, now: int) -> list[Output]:
-        bd_seq = self._bd_seq(payload)
+        bd_seq = bd_seq_of_death(node, payload)
+        if bd_seq is None:
+            self._note(NonConformity.MISSING_BD_SEQ)
         foreign = None not in (bd_seq, node.bd_seq) and bd_seq != node.bd_seq
         node.restored = node.restored and foreign
-        if (foreign and self._policy.validate_bd_seq) or (node.births and not node.unit.online):
+        if bd_seq is not None and not node.unit.online and (foreign or not node.births):
+            node.overtook = Ended(bd_seq, now)
+        if (foreign and self._policy.validate_bd_seq) or (node.births and node.dead):
             self.counters.ignored += 1
             return []
         node.bd_seq = node.bd_seq if bd_seq is None else bd_seq
-        self.rebirths.born(node.key)
+        self.rebirths.died(node.key)
         died = [device for device, unit in node.devices.items() if unit.online]
         self._end_session(node, self.epoch + now)
-        node.ended = now
+        node.dead = True
         return [self._event(Change.DIED, node, now, device) for device in [*died, None]]
 
     def _device_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
-        device = topic.device or ""
-        unit = node.devices.get(device)
-        if unit is None:
-            unit = node.devices[device] = UnitState()
-        self.devices_online += not unit.online
-        self._unit_birth(node, unit, payload, now)
-        return [LifeEvent(Change.BORN, node.group, node.edge_node, device, unit.born_at)]
+        if unusable := self._unusable(node, topic, payload, now):
+            return unusable
+        unit = node.devices.get(topic.device or "")
+        appeared = [] if node.is_online else [self._event(Change.BORN, node, now)]
+        was_online = unit is not None and unit.online
+        outputs = self._unit_birth(node, topic, payload, now)
+        unit = node.devices.get(topic.device or "")
+        self.devices_online += unit is not None and not was_online
+        return [*appeared, *outputs] if unit is not None else outputs
 
     def _device_death(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         unit = node.devices.get(topic.device or "")
@@ -293,100 +340,66 @@ class SparkplugHost:
         self.devices_online -= 1
         unit.online, unit.stale, unit.seen_at = False, True, self.epoch + now
         unit.died_at = payload.timestamp or unit.seen_at
-        return [LifeEvent(Change.DIED, node.group, node.edge_node, topic.device, unit.died_at)]
+        died: list[Output] = [
+            LifeEvent(Change.DIED, node.group, node.edge_node, topic.device, unit.died_at, online=False)
+        ]
+        return died if node.is_online else [*died, self._event(Change.DIED, node, now)]
 
     def _data(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         unit = node.unit if topic.device is None else node.devices.get(topic.device)
+        outputs: list[Output] = []
         if unit is not None and unit.confirmed is not None and not unit.online:
+            appeared = None if node.is_online else self._event(Change.BORN, node, now)
             unit.online, unit.stale = True, False
             self.devices_online += 1
+            outputs = [*filter(None, [appeared]), self._event(Change.BORN, node, now, topic.device)]
         if unit is None or not unit.online:
             self.counters.ignored += 1
             if not topic.short_form:
-                self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now)
+                self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now, (topic.device,))
             return []
         unit.seen_at = self.epoch + now
-        for metric in payload.metrics:
-            self._update(node, unit, metric, payload.timestamp or unit.seen_at, now)
+        refused = [
+            (metric, reason)
+            for metric in payload.metrics
+            if (reason := self._update(node, topic, unit, metric, payload.timestamp or unit.seen_at, now))
+        ]
+        outputs += refusals(topic, refused)
         if self.on_values is not None:
             self.on_values(topic, unit, payload)
-        return []
+        return outputs
 
-    def _update(self, node: NodeState, unit: UnitState, metric: Metric, time: int, now: int) -> None:
+    def _update(
+        self, node: NodeState, topic: Topic, unit: UnitState, metric: Metric, time: int, now: int
+    ) -> str | None:
+        """Take in a metric; return why it cannot be used."""
         state = unit.find(metric)
         if state is None:
             self.counters.unknown_metrics += 1
             unknown = RebirthReason.UNKNOWN_METRIC if metric.name else RebirthReason.UNKNOWN_ALIAS
-            self.rebirths.want(node.key, unknown, now)
-            return
+            self.rebirths.want(node.key, unknown, now, (topic.device, metric.name or metric.alias))
+            return "no birth told of it"
         if metric.is_historical:
             self.counters.historical += 1
-            return
+            return None
         try:
-            value = metric.value if metric.datatype is not None else typed_value(state.datatype, metric.value)
-            if isinstance(value, Template) and isinstance(state.value, Template):
-                value = merge_template(state.value, value)
-        except DecodeError:
+            state.take(metric, time)
+        except DecodeError as exc:
             self.counters.undecodable += 1
-            self.rebirths.want(node.key, RebirthReason.UNDECODABLE, now)
-            return
-        state.value = value
-        state.timestamp = time if metric.timestamp is None else metric.timestamp
-        if metric.properties is not None:
-            state.properties = metric.properties
-        if unit.confirmed is not None:
-            unit.confirmed.add(state.name)
-
-    def _unit_birth(self, node: NodeState, unit: UnitState, payload: Payload, now: int) -> None:
-        unit.seen_at = self.epoch + now
-        unit.born(payload, unit.seen_at)
-        for fault in faults_of_birth(node, unit, payload):
-            self._note(fault)
-
-    def _end_session(self, node: NodeState, died_at: int | None) -> None:
-        self._deadlines.pop(node, None)
-        self._held -= len(node.order.held)
-        node.order.stop()
-        self._devices_offline(node, died_at)
-        self.nodes_online -= node.unit.online
-        node.unit.online, node.unit.stale = False, True
-        if died_at is not None:
-            node.unit.died_at = died_at
-
-    def _devices_offline(self, node: NodeState, died_at: int | None = None) -> None:
-        """All devices are offline until their own birth, and their aliases mean nothing any more."""
-        for unit in node.devices.values():
-            self.devices_online -= unit.online
-            if died_at is not None and unit.online:
-                unit.died_at = died_at
-            unit.online, unit.stale, unit.aliases, unit.confirmed = False, True, None, None
-
-    def _bd_seq(self, payload: Payload) -> int | None:
-        for metric in payload.metrics:
-            if metric.name == BD_SEQ and type(metric.value) is int:
-                return metric.value
-        self._note(NonConformity.MISSING_BD_SEQ)
+            self.rebirths.want(node.key, RebirthReason.UNDECODABLE, now, (topic.device, state.name))
+            return str(exc)
+        finally:
+            if unit.confirmed is not None:
+                unit.confirmed.add(state.name)
         return None
 
-    def _want_rebirth(self, topic: Topic, reason: RebirthReason, now: int) -> None:
-        node = self.nodes.get((topic.group, topic.edge_node)) or self._new_node(topic)
+    def _want_rebirth(self, topic: Topic, reason: RebirthReason, now: int) -> NodeState | None:
+        node = self._node(topic)
         if node is not None:
-            self.rebirths.want(node.key, reason, now)
-
-    def _new_node(self, topic: Topic) -> NodeState | None:
-        if len(self.nodes) >= self._policy.max_nodes:
-            self.counters.ignored += 1
-            return None
-        node = self.nodes[topic.group, topic.edge_node] = NodeState(topic.group, topic.edge_node)
+            self.rebirths.want(node.key, reason, now, (topic.message_type, topic.device))
         return node
 
     def _request_rebirth(self, node: NodeState) -> RequestRebirth:
         self.counters.rebirth_requests += 1
         node.rebirth_requests += 1
         return RequestRebirth(node.group, node.edge_node)
-
-    def _event(self, change: Change, node: NodeState, now: int, device: str | None = None) -> LifeEvent:
-        return LifeEvent(change, node.group, node.edge_node, device, self.epoch + now)
-
-    def _note(self, kind: NonConformity) -> None:
-        self.counters.non_conformant[kind] += 1

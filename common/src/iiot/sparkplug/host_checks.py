@@ -5,7 +5,7 @@ from typing import Final
 
 from iiot.sparkplug.host_events import Change, NonConformity
 from iiot.sparkplug.host_state import NodeState, UnitState
-from iiot.sparkplug.payload import REBIRTH, Payload
+from iiot.sparkplug.payload import BD_SEQ, REBIRTH, Metric, Payload
 from iiot.sparkplug.sequence import follows
 
 SESSION_FAULTS: Final = {
@@ -28,15 +28,52 @@ def faults_of_node_birth(payload: Payload) -> Iterator[NonConformity]:
 
 def faults_of_birth(node: NodeState, unit: UnitState, payload: Payload) -> Iterator[NonConformity]:
     """What is wrong with the metrics of a birth that `unit` has just taken over."""
-    if len(unit.metrics) < len(payload.metrics):
+    names = {metric.name for metric in payload.metrics}
+    if None in names or any(metric.datatype is None and metric.fault is None for metric in payload.metrics):
         yield NonConformity.INCOMPLETE_BIRTH_METRIC
-    aliases = unit.aliases
-    if aliases is None:
+    if len(names) < len(payload.metrics) and len(names - {None}) < sum(
+        metric.name is not None for metric in payload.metrics
+    ):
+        yield NonConformity.DUPLICATE_METRIC
+    numbers = [metric.alias for metric in payload.metrics if metric.alias is not None]
+    if not numbers:
         return
-    carrying = sum(metric.alias is not None for metric in payload.metrics)
+    own = set(numbers)
     others = (other.aliases for other in node.units() if other is not unit and other.aliases)
-    if carrying > len(aliases) or any(not aliases.keys().isdisjoint(other) for other in others):
+    if len(own) < len(numbers) or any(not own.isdisjoint(other) for other in others):
         yield NonConformity.ALIAS_COLLISION
+
+
+def nameless(payload: Payload) -> int:
+    """How many metrics of a birth have no name, so that nobody can tell what they are."""
+    return sum(metric.name is None for metric in payload.metrics)
+
+
+def bd_seq_of_birth(payload: Payload) -> int | None:
+    """The bdSeq of an NBIRTH."""
+    return next((n for metric in payload.metrics if metric.name == BD_SEQ for n in _number(metric)), None)
+
+
+def bd_seq_of_death(node: NodeState, payload: Payload) -> int | None:
+    """The bdSeq of an NDEATH, which may have an alias in place of its name.
+
+    The alias may be of a session before this one. Nothing else belongs into an NDEATH, so an only metric
+    without a name is the bdSeq, whatever its alias stands for now.
+    """
+    found = bd_seq_of_birth(payload)
+    if found is not None:
+        return found
+    unnamed = [metric for metric in payload.metrics if metric.name is None]
+    for metric in unnamed:
+        known = node.unit.find(metric)
+        if known is not None and known.name == BD_SEQ:
+            return next(_number(metric), None)
+    return next(_number(unnamed[0]), None) if len(unnamed) == len(payload.metrics) == 1 else None
+
+
+def _number(metric: Metric) -> Iterator[int]:
+    if type(metric.value) is int:
+        yield metric.value
 
 
 def note_session(node: NodeState, bd_seq: int | None) -> list[Change]:
@@ -60,7 +97,7 @@ def note_session(node: NodeState, bd_seq: int | None) -> list[Change]:
 
 def note_trailing_birth(node: NodeState) -> list[Change]:
     """An NBIRTH came right after the NDEATH of its bdSeq: overtaken once, of a second publisher if often."""
-    node.odd_births += bool(node.bd_seq)
+    node.odd_births += bool(node.overtook and node.overtook.bd_seq)
     return _tell_twins(node)
 
 

@@ -1,10 +1,11 @@
 """What a host application reports: changes of life, requests to send, counts."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from iiot.sparkplug.topic import MessageType
+from iiot.sparkplug.topic import MessageType, Topic
 
 
 class NonConformity(StrEnum):
@@ -17,6 +18,7 @@ class NonConformity(StrEnum):
     NO_REBIRTH_METRIC = "no_rebirth_metric"
     ALIAS_COLLISION = "alias_collision"
     INCOMPLETE_BIRTH_METRIC = "incomplete_birth_metric"
+    DUPLICATE_METRIC = "duplicate_metric"
     RETAINED = "retained"
     SESSION_REPLACED = "session_replaced"
     DUPLICATE_EDGE_NODE = "duplicate_edge_node"
@@ -33,9 +35,28 @@ class Change(StrEnum):
     FORGOTTEN = "forgotten"
 
 
+class Cause(StrEnum):
+    """Why values are stale though no death came."""
+
+    GAP = "gap"
+    HOST_CUT_OFF = "host_cut_off"
+
+
+class Limit(StrEnum):
+    """What a host keeps at most; see HostPolicy."""
+
+    NODES = "nodes"
+    DEVICES = "devices"
+    METRICS = "metrics"
+
+
 @dataclass(frozen=True, slots=True)
 class LifeEvent:
     """What happened to an edge node (`device` None) or a device at `time`.
+
+    The events of an edge node tell its whole state and that of its devices: after `born` its devices are
+    offline until they are born; when it is `stale` or has `died`, so have they. `online` tells whether it is
+    online from now on, None where nothing changes; when it is stale, `cause` says why.
 
     Beside born, died and stale: an edge node's session was replaced by one with another bdSeq before its
     NDEATH came (replaced), or two sessions take turns, so that two publishers use one id (duplicate), or a
@@ -47,6 +68,18 @@ class LifeEvent:
     edge_node: str
     device: str | None
     time: int
+    cause: Cause | None = field(default=None, compare=False)
+    online: bool | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Parts of a message that have no effect: how many, why the first, and its name if it is a metric."""
+
+    topic: Topic
+    metric: str | None
+    reason: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +90,7 @@ class RequestRebirth:
     edge_node: str
 
 
-Output: TypeAlias = LifeEvent | RequestRebirth
+Output: TypeAlias = LifeEvent | RequestRebirth | Refusal
 
 
 @dataclass(slots=True)
@@ -75,6 +108,9 @@ class HostCounters:
         historical: metrics with stored values; they do not change the current value.
         certificates: stored births that a Sparkplug-aware broker offered and that told something new.
         rebirth_requests: sent to edge nodes.
+        over_limit: edge nodes' messages, devices' births and metrics that were ignored, by limit.
+        over_budget: messages that would have cost too much to read, by the budget of `iiot.budgets`.
+        cleared: empty messages, which clear a retained one and say nothing else.
     """
 
     messages: dict[MessageType, int] = field(default_factory=lambda: dict.fromkeys(MessageType, 0))
@@ -87,3 +123,6 @@ class HostCounters:
     historical: int = 0
     certificates: int = 0
     rebirth_requests: int = 0
+    over_limit: dict[Limit, int] = field(default_factory=lambda: dict.fromkeys(Limit, 0))
+    cleared: int = 0
+    over_budget: Counter[str] = field(default_factory=Counter)

@@ -6,45 +6,26 @@ All times are UTC, ms since 1970.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from iiot.sparkplug.host_metric import MetricState, Quality
 from iiot.sparkplug.reorder import ReorderBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iiot.sparkplug.composite import PropertySet
-    from iiot.sparkplug.datatypes import DataType
-    from iiot.sparkplug.payload import Metric, Payload, Value
+    from iiot.sparkplug.payload import Metric, Payload
     from iiot.sparkplug.topic import Topic
 
-_QUALITY = "Quality"
-_BAD = 0
-_STALE = 500
+__all__ = ["MetricState", "NodeState", "Quality", "UnitState"]
 
 
-class Quality(StrEnum):
-    """How far a metric's value can be trusted."""
+class Ended(NamedTuple):
+    """A session whose NDEATH came and whose NBIRTH did not: `at` is on the state machine's clock."""
 
-    GOOD = "good"
-    BAD = "bad"
-    STALE = "stale"
-
-
-class MetricState:
-    """The current value of one metric. `timestamp` is the value's, or the message's."""
-
-    __slots__ = ("alias", "datatype", "name", "properties", "timestamp", "value")
-
-    def __init__(self, name: str, metric: Metric, datatype: DataType, timestamp: int) -> None:
-        self.name = name
-        self.datatype = datatype
-        self.value: Value | None = metric.value
-        self.timestamp = timestamp
-        self.alias = metric.alias
-        self.properties: PropertySet | None = metric.properties
+    bd_seq: int
+    at: int
 
 
 class UnitState:
@@ -79,37 +60,59 @@ class UnitState:
         return self.aliases.get(metric.alias)
 
     def quality(self, metric: MetricState) -> Quality:
-        """Stale after a death, else what the metric's `Quality` property says, else good."""
+        """Stale after a death; else bad if the last value was refused; else what `Quality` says, or good."""
         if self.stale or (self.confirmed is not None and metric.name not in self.confirmed):
             return Quality.STALE
-        declared = None if metric.properties is None else metric.properties.get(_QUALITY)
-        if declared is None:
-            return Quality.GOOD
-        if declared.value == _STALE:
-            return Quality.STALE
-        return Quality.BAD if declared.value == _BAD else Quality.GOOD
+        return metric.quality()[0]
 
-    def born(self, payload: Payload, now: int) -> None:
-        """Take over all metrics of a birth; what was known before is forgotten."""
+    def born(self, payload: Payload, now: int, most: int) -> int:
+        """Take over the metrics of a birth, at most this many; what was known before is forgotten.
+
+        Metrics without a name are left out. Of several with one name the last counts; an alias that several
+        have stands for none of them.
+
+        Returns:
+            How many were left out because they are too many.
+        """
         born_at = now if payload.timestamp is None else payload.timestamp
-        self.metrics = {}
-        self.aliases = None
+        self.metrics, self.aliases = {}, None
+        taken: set[int] = set()
         for metric in payload.metrics:
-            if metric.name is None or metric.datatype is None:
+            if metric.name is None or (len(self.metrics) >= most and metric.name not in self.metrics):
                 continue
             name = intern(metric.name)
+            self._remove_alias(name)
             # The shared int spares memory: most metrics are born with their message's own time.
-            timestamp = born_at if metric.timestamp in (None, born_at) else metric.timestamp
-            state = self.metrics[name] = MetricState(name, metric, metric.datatype, timestamp)
+            timestamp = metric.timestamp
+            if timestamp is None or timestamp == born_at:
+                timestamp = born_at
+            state = self.metrics[name] = MetricState(name, metric, timestamp)
             if metric.alias is not None:
-                if self.aliases is None:
-                    self.aliases = {}
-                self.aliases[metric.alias] = state
+                self._add_alias(metric.alias, state, taken)
         self.online, self.stale, self.born_at, self.confirmed = True, False, born_at, None
+        return max(0, len({metric.name for metric in payload.metrics} - {None}) - most)
 
-    def restored(self, payload: Payload, now: int) -> None:
-        """Take over a stored birth: it tells the metrics, and values that nobody vouches for."""
-        self.born(payload, now)
+    def _remove_alias(self, name: str) -> None:
+        """Of an earlier metric of the same name."""
+        before = self.metrics.get(name)
+        if before is not None and before.alias is not None and self.aliases is not None:
+            del self.aliases[before.alias]
+
+    def _add_alias(self, alias: int, state: MetricState, taken: set[int]) -> None:
+        if self.aliases is None:
+            self.aliases = {}
+        other = self.aliases.get(alias)
+        if alias in taken or (other is not None and other.name != state.name):
+            taken.add(alias)
+            state.alias = None
+            if other is not None:
+                other.alias = None
+                del self.aliases[alias]
+        else:
+            self.aliases[alias] = state
+
+    def doubt(self) -> None:
+        """Its birth may be out of date: it tells the metrics, and values that nobody vouches for."""
         self.online, self.stale, self.confirmed = False, True, set()
 
 
@@ -121,18 +124,22 @@ class NodeState:
         bd_seq: of the current session, or of the last one that is known to have ended.
         order: the seq that is due, and messages that came too early.
         short_form: it sends topics without the edge node's level.
-        restored: known only by its stored births; the first message tells that it is online.
+        restored: known only by births that may be out of date; the first message tells that it is online.
         replaced_bd_seq: of a session that was replaced before its NDEATH came.
         duplicate: two publishers seem to use its id.
-        ended: when its last NDEATH came, on the clock of the host's state machine; None: never.
+        dead: its NDEATH came, and nothing since; False also while the host does not know.
+        overtook: the last NDEATH that came before the NBIRTH of its session.
+        unread: messages that could not be read since the last one whose seq is known.
+        in_turn: data was received in its turn since the last NBIRTH.
+        size: metrics of the edge node and all its devices.
         odd_births: births after a death whose bdSeq does not follow that of the session before.
         gaps, reordered, rebirth_requests, births, replaced: counts since the host started.
     """
 
     __slots__ = (
-        "bd_seq", "births", "devices", "duplicate", "edge_node", "ended", "gaps", "group", "odd_births",
-        "order", "rebirth_requests", "reordered", "replaced", "replaced_bd_seq", "restored", "short_form",
-        "unit",
+        "bd_seq", "births", "dead", "devices", "duplicate", "edge_node", "gaps", "group", "in_turn",
+        "odd_births", "order", "overtook", "rebirth_requests", "reordered", "replaced",
+        "replaced_bd_seq", "restored", "short_form", "size", "unit", "unread",
     )  # fmt: skip
 
     def __init__(self, group: str, edge_node: str) -> None:
@@ -152,7 +159,11 @@ class NodeState:
         self.replaced_bd_seq: int | None = None
         self.duplicate = False
         self.odd_births = 0
-        self.ended: int | None = None
+        self.dead = False
+        self.overtook: Ended | None = None
+        self.unread = 0
+        self.in_turn = False
+        self.size = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -163,6 +174,11 @@ class NodeState:
     def is_online(self) -> bool:
         """A device that sends the short form makes its node count, too: no node birth ever comes."""
         return any(unit.online for unit in self.units())
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its values are not current; one without births of its own is as current as its devices."""
+        return self.unit.stale and (self.unit.online or not self.is_online)
 
     def units(self) -> Iterator[UnitState]:
         """The edge node's own unit, then its devices."""

@@ -55,15 +55,17 @@ class HostPresence:
     the host invisible to them, so a session's time is never before what was published on the topic.
     """
 
-    __slots__ = ("_connected_at", "_foreign", "topic")
+    __slots__ = ("_answered", "_connected_at", "_foreign", "topic")
 
     def __init__(self, host_id: str) -> None:
         self.topic = str(StateTopic(host_id))
         self._connected_at = self._foreign = -1
+        self._answered: bytes | None = None
 
     def will(self, now: int) -> bytes:
         """The will of a CONNECT that is sent `now` (UTC ms); one call per CONNECT."""
         self._connected_at = max(now, self._connected_at + 1, self._foreign + 1)
+        self._answered = None
         return encode_state(State(online=False, timestamp=self._connected_at))
 
     def birth(self) -> bytes:
@@ -86,16 +88,26 @@ class HostPresence:
     def on_own_state(self, data: bytes, *, retained: bool = False) -> bytes | None:
         """Answer a message on the own topic: the birth again, if it says offline; else None.
 
-        The late will of an earlier session is what this repairs. When that one, or the STATE that was
+        The late will of an earlier session is what this repairs. Two filters of the host match its topic, so
+        that a broker may send one message twice; it is answered once. When that will, or the STATE that was
         `retained`, is later than this session, the clock was set back: then `is_outranked`.
         """
         try:
             state = decode_state(data)
         except DecodeError:
-            return self.birth()
+            return self._answer(data, retained=retained)
         if state.timestamp > self._connected_at and (retained or not state.online):
             self._foreign = max(self._foreign, state.timestamp)
-        return None if state.online else self.birth()
+        if state.online:
+            self._answered = None
+            return None
+        return self._answer(data, retained=retained)
+
+    def _answer(self, data: bytes, *, retained: bool) -> bytes | None:
+        if data == self._answered:
+            return None
+        self._answered = self._answered if retained else data
+        return self.birth()
 
 
 class PrimaryHost:

@@ -3,10 +3,12 @@
 import pytest
 
 from iiot.errors import SessionStateError
+from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import EdgeNode
 from iiot.sparkplug.host_events import Change, LifeEvent, NonConformity, RequestRebirth
 from iiot.sparkplug.host_state import Quality
 from iiot.sparkplug.payload import (
+    Metric,
     Payload,
     decode_payload,
 )
@@ -48,6 +50,69 @@ def test_a_birth_that_its_own_death_overtook_does_not_revive_the_node():
     plant.now += 1000
     plant.feed(*plant.births())
     assert (plant.host.nodes_online, plant.host.devices_online) == (1, 2)
+
+
+def test_an_overtaken_birth_tells_the_metrics_and_the_next_message_that_the_node_lives():
+    plant = Plant()
+    will = plant.edge.next_will()
+    births = plant.births()
+    plant.feed(will)
+    plant.now += 249
+    assert plant.feed(*births) == []
+    assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
+    plant.now += 1  # what comes now was not overtaken
+    assert plant.feed(plant.data(7.0)) == [
+        life(Change.BORN, None, plant.now),
+        life(Change.BORN, "pump", plant.now),
+    ]
+    assert (plant.temperature, plant.quality(metric="Mode")) == (7.0, Quality.STALE)
+
+
+@pytest.mark.parametrize("wait", [0, 100, 249, 250, 10_000])
+def test_a_session_that_was_seen_cannot_be_overtaken_so_its_number_may_come_again(wait):
+    plant = Plant().connect()
+    plant.feed(plant.will)
+    plant.now += wait
+    plant.edge = EdgeNode("IIoT", "n", [], {"pump": PUMP, "fan": PUMP})  # counts no sessions
+    plant.connect()
+    assert (plant.host.nodes_online, plant.host.devices_online) == (1, 2)
+    assert plant.feed(plant.data(7.0)) == []
+    assert plant.temperature == 7.0
+    assert plant.wait(60_000) == []
+
+
+def test_a_birth_that_came_after_the_death_of_its_session_is_overtaken_also_when_an_earlier_one_was_seen():
+    plant = Plant().connect()
+    plant.feed(plant.will)
+    will = plant.edge.next_will()
+    births = plant.births()
+    plant.now += 5000
+    plant.feed(will)
+    plant.now += 10
+    assert plant.feed(*births) == []
+    assert plant.host.nodes_online == 0
+    assert plant.wait(0) == [ASK]
+
+
+@pytest.mark.parametrize("name", ["bdSeq", None])
+@pytest.mark.parametrize("of_the_birth", [7, 8])
+@pytest.mark.parametrize(("number", "lives"), [(3, True), (4, False)])
+def test_an_alias_tells_the_session_of_a_death_as_its_name_does(name, of_the_birth, number, lives):
+    plant = Plant()
+    birth = Payload(T0, [Metric("bdSeq", 4, DataType.INT64, alias=of_the_birth)], 0)
+    plant.host.receive(Topic(MessageType.NBIRTH, *KEY), birth, T0)
+    death = Payload(None, [Metric(name, number, alias=7)])  # 7 may be an alias of the session before
+    plant.host.receive(Topic(MessageType.NDEATH, *KEY), death, T0)
+    assert plant.node.unit.online is lives
+
+
+def test_a_death_that_was_missed_while_cut_off_is_told_when_it_comes():
+    plant = Plant().connect()
+    plant.host.connection_lost(plant.now)
+    plant.now += 50
+    assert plant.feed(plant.will) == [life(Change.DIED, None, plant.now)]
+    assert plant.node.unit.died_at == plant.now
+    assert plant.feed(plant.will) == []
 
 
 def test_a_node_that_never_counts_its_sessions_comes_back():
@@ -124,8 +189,8 @@ def test_stored_births_make_data_readable_without_a_rebirth():
     plant = Stored().plant
     assert (plant.host.nodes_online, plant.host.devices_online) == (0, 0)
     assert plant.quality() is Quality.STALE
-    (born,) = plant.feed(plant.data(33.0))
-    assert (born.change, plant.temperature) == (Change.BORN, 33.0)
+    assert plant.feed(plant.data(33.0)) == [life(Change.BORN), life(Change.BORN, "pump")]
+    assert plant.temperature == 33.0
     assert (plant.host.nodes_online, plant.host.devices_online) == (1, 1)
     assert plant.quality() is Quality.GOOD
     assert plant.quality(metric="Mode") is Quality.STALE  # nobody vouches for its stored value

@@ -1,0 +1,156 @@
+"""What a host application keeps of edge nodes and devices, within its limits, and what it tells of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iiot.sparkplug.births import birth_fault
+from iiot.sparkplug.host_checks import bd_seq_of_birth, faults_of_birth, nameless
+from iiot.sparkplug.host_events import (
+    Cause,
+    Change,
+    HostCounters,
+    LifeEvent,
+    Limit,
+    NonConformity,
+    Output,
+    Refusal,
+)
+from iiot.sparkplug.host_state import NodeState, UnitState
+from iiot.sparkplug.host_waiting import WaitingMessages
+from iiot.sparkplug.rebirth import NodeKey, RebirthReason, RebirthScheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from iiot.sparkplug.host_policy import HostPolicy
+    from iiot.sparkplug.payload import Metric, Payload
+    from iiot.sparkplug.topic import Topic
+
+
+class HostInventory:
+    """All edge nodes that a host application knows: the part of it that keeps and counts them.
+
+    Attributes: see `SparkplugHost`.
+    """
+
+    def __init__(self, policy: HostPolicy, jitter: Callable[[], float]) -> None:
+        self.nodes: dict[NodeKey, NodeState] = {}
+        self.counters = HostCounters()
+        self.rebirths = RebirthScheduler(policy.rebirth, jitter)
+        self.nodes_online = 0
+        self.devices_online = 0
+        self.epoch = 0
+        self._policy = policy
+        self._waiting = WaitingMessages(policy)
+
+    @property
+    def _held(self) -> int:
+        return self._waiting.held
+
+    def _unit_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
+        """Take over a birth; a unit whose birth tells no metric is not born, and nothing of it changes."""
+        unit = self._unit(node, topic)
+        if unit is None:
+            return [Refusal(topic, None, f"more than {self._policy.max_devices} devices", 1)]
+        for kind in faults_of_birth(node, unit, payload):
+            self._note(kind)
+        refused = [(metric, metric.fault) for metric in payload.metrics if metric.fault is not None]
+        self.counters.undecodable += len(refused)
+        if nameless(payload):
+            self.rebirths.want(node.key, RebirthReason.INCOMPLETE_BIRTH, now, (topic.device,))
+            refused += [(metric, "no name") for metric in payload.metrics if metric.name is None]
+        unit.seen_at = self.epoch + now
+        surplus = self._take_birth(node, unit, payload)
+        outputs: list[Output] = []
+        if surplus:
+            reason = f"the edge node has more than {self._policy.max_metrics} metrics"
+            outputs.append(Refusal(topic, None, reason, surplus))
+        born = LifeEvent(Change.BORN, node.group, node.edge_node, topic.device, unit.born_at, online=True)
+        return [born, *outputs, *refusals(topic, refused)]
+
+    def _unusable(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
+        """Refuse a birth that tells no metric: nobody was born, and what is known holds until the next."""
+        reason = birth_fault(topic, payload)
+        if reason is None:
+            return []
+        self.counters.ignored += 1
+        self._note(NonConformity.INCOMPLETE_BIRTH_METRIC)
+        self.rebirths.want(node.key, RebirthReason.INCOMPLETE_BIRTH, now, (topic.device,))
+        return [Refusal(topic, None, reason, len(payload.metrics))]
+
+    def _take_birth(self, node: NodeState, unit: UnitState, payload: Payload) -> int:
+        """Take over the metrics; return how many are too many."""
+        before = len(unit.metrics)
+        surplus = unit.born(payload, unit.seen_at, self._policy.max_metrics - node.size + before)
+        node.size += len(unit.metrics) - before
+        self.counters.over_limit[Limit.METRICS] += surplus
+        return surplus
+
+    def _restore(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> None:
+        """Take over a birth that may be out of date, unless a newer one is known."""
+        unit = self._unit(node, topic)
+        if unit is None or unit.online:
+            return
+        unit.seen_at = unit.seen_at or self.epoch + now
+        self._take_birth(node, unit, payload)
+        unit.doubt()
+        if topic.device is None:
+            node.bd_seq, node.restored = bd_seq_of_birth(payload), True
+
+    def _end_session(self, node: NodeState, died_at: int | None) -> None:
+        self._waiting.stop(node)
+        self._devices_offline(node, died_at)
+        self.nodes_online -= node.unit.online
+        node.unit.online, node.unit.stale = False, True
+        if died_at is not None:
+            node.unit.died_at = died_at
+
+    def _devices_offline(self, node: NodeState, died_at: int | None = None) -> None:
+        """All devices are offline until their own birth, and their aliases mean nothing any more."""
+        for unit in node.devices.values():
+            self.devices_online -= unit.online
+            if died_at is not None and unit.online:
+                unit.died_at = died_at
+            unit.online, unit.stale, unit.aliases, unit.confirmed = False, True, None, None
+
+    def _node(self, topic: Topic) -> NodeState | None:
+        """The state of the topic's edge node; None if there is no room for one more."""
+        node = self.nodes.get((topic.group, topic.edge_node))
+        if node is None and len(self.nodes) >= self._policy.max_nodes:
+            self.counters.ignored += 1
+            self.counters.over_limit[Limit.NODES] += 1
+        elif node is None:
+            node = self.nodes[topic.group, topic.edge_node] = NodeState(topic.group, topic.edge_node)
+        return node
+
+    def _unit(self, node: NodeState, topic: Topic) -> UnitState | None:
+        """The state that a birth is for; None if there is no room for one more device."""
+        if topic.device is None:
+            return node.unit
+        unit = node.devices.get(topic.device)
+        if unit is None and len(node.devices) >= self._policy.max_devices:
+            self.counters.over_limit[Limit.DEVICES] += 1
+        elif unit is None:
+            unit = node.devices[topic.device] = UnitState()
+        return unit
+
+    def _event(self, change: Change, node: NodeState, now: int, device: str | None = None) -> LifeEvent:
+        online = {Change.BORN: True, Change.DIED: False}.get(change)
+        return LifeEvent(change, node.group, node.edge_node, device, self.epoch + now, online=online)
+
+    def _stale(self, node: NodeState, now: int, cause: Cause) -> LifeEvent:
+        time = self.epoch + now
+        return LifeEvent(Change.STALE, node.group, node.edge_node, None, time, cause, node.is_online)
+
+    def _note(self, kind: NonConformity) -> None:
+        self.counters.non_conformant[kind] += 1
+
+
+def refusals(topic: Topic, refused: Sequence[tuple[Metric, str]]) -> list[Refusal]:
+    """One line for all metrics of a message that were refused; none for none."""
+    if not refused:
+        return []
+    metric, reason = refused[0]
+    name = f"alias {metric.alias}" if metric.name is None else metric.name
+    return [Refusal(topic, name, reason, len(refused))]
