@@ -36,8 +36,8 @@ the command left; `?wait=` makes a write answer with what the edge node reported
 `GET /api/events/stream` sends server-sent events: `node_born`, `node_died`, `node_stale`, `node_replaced`,
 `node_duplicate`, `node_forgotten`, `device_born`, `device_died`, `device_forgotten`, `rebirth_requested`,
 `written`, and `values` for every data message. They tell every change of `online` and `stale`: after
-`node_born` its devices are offline until `device_born`; after `node_stale` and `node_died` they are as stale as
-the edge node, and offline when its `online` is false."""
+`node_born` its devices are offline until `device_born`; after `node_stale` and `node_died` they are as stale
+as the edge node, and offline when its `online` is false."""
 
 
 def host_api(application: HostApplication, group: str, stopping: asyncio.Event) -> Api:

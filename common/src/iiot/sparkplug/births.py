@@ -70,21 +70,6 @@ def birth_fault(topic: Topic, payload: Payload) -> str | None:
     return None
 
 
-def birth_fault(topic: Topic, payload: Payload) -> str | None:
-    """Why a payload on the topic of a birth is none, so that nobody was born; None if it is one.
-
-    An empty payload is how a retained message is removed. Whatever else a birth lacks, host applications
-    note and understand.
-    """
-    if not payload.metrics and payload.seq is None and payload.timestamp is None:
-        return "empty, which removes a retained message and is no birth"
-    if not payload.metrics and topic.message_type is MessageType.NBIRTH:
-        return "metrics: none, allowed: all of the edge node, with bdSeq"
-    if payload.metrics and not any(metric.name and metric.datatype is not None for metric in payload.metrics):
-        return f"metrics: {len(payload.metrics)} without name and datatype, allowed: metrics with both"
-    return None
-
-
 class BirthCatalog:
     """Definitions of every edge node and device whose birth was seen."""
 

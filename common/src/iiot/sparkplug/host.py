@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iiot.errors import DecodeError, SessionStateError
+from iiot.errors import SessionStateError
 from iiot.sparkplug.births import birth_fault
+from iiot.sparkplug.datatypes import EntryMeter
 from iiot.sparkplug.host_checks import (
     SESSION_FAULTS,
     bd_seq_of_birth,
@@ -27,6 +28,7 @@ from iiot.sparkplug.host_waiting import fill
 from iiot.sparkplug.payload import Metric, Payload
 from iiot.sparkplug.rebirth import RebirthReason
 from iiot.sparkplug.topic import BIRTHS, COMMANDS, DATA, MessageType, Topic
+from iiot.sparkplug.wire import DEFAULT_BUDGET
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -359,10 +361,11 @@ class SparkplugHost(HostInventory):
                 self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now, (topic.device,))
             return []
         unit.seen_at = self.epoch + now
+        time, meter = payload.timestamp or unit.seen_at, EntryMeter(DEFAULT_BUDGET.entries)
         refused = [
             (metric, reason)
             for metric in payload.metrics
-            if (reason := self._update(node, topic, unit, metric, payload.timestamp or unit.seen_at, now))
+            if (reason := self._update(node, topic, unit, metric, (time, now), meter))
         ]
         outputs += refusals(topic, refused)
         if self.on_values is not None:
@@ -370,36 +373,28 @@ class SparkplugHost(HostInventory):
         return outputs
 
     def _update(
-        self, node: NodeState, topic: Topic, unit: UnitState, metric: Metric, time: int, now: int
+        self,
+        node: NodeState,
+        topic: Topic,
+        unit: UnitState,
+        metric: Metric,
+        times: tuple[int, int],
+        meter: EntryMeter,
     ) -> str | None:
-        """Take in a metric; return why it cannot be used."""
+        """Take in a metric; return why it cannot be used. `times`: of the message, and now."""
         state = unit.find(metric)
         if state is None:
             self.counters.unknown_metrics += 1
             unknown = RebirthReason.UNKNOWN_METRIC if metric.name else RebirthReason.UNKNOWN_ALIAS
-            self.rebirths.want(node.key, unknown, now, (topic.device, metric.name or metric.alias))
-            return "no birth told of it"
+            self.rebirths.want(node.key, unknown, times[1], (topic.device, metric.name or metric.alias))
+            return metric.fault or "no birth told of it"
         if metric.is_historical:
             self.counters.historical += 1
             return None
-        try:
-            state.take(metric, time)
-        except DecodeError as exc:
+        reason = state.take(metric, times[0], meter)
+        if unit.confirmed is not None:
+            unit.confirmed.add(state.name)
+        if reason is not None:
             self.counters.undecodable += 1
-            self.rebirths.want(node.key, RebirthReason.UNDECODABLE, now, (topic.device, state.name))
-            return str(exc)
-        finally:
-            if unit.confirmed is not None:
-                unit.confirmed.add(state.name)
-        return None
-
-    def _want_rebirth(self, topic: Topic, reason: RebirthReason, now: int) -> NodeState | None:
-        node = self._node(topic)
-        if node is not None:
-            self.rebirths.want(node.key, reason, now, (topic.message_type, topic.device))
-        return node
-
-    def _request_rebirth(self, node: NodeState) -> RequestRebirth:
-        self.counters.rebirth_requests += 1
-        node.rebirth_requests += 1
-        return RequestRebirth(node.group, node.edge_node)
+            self.rebirths.want(node.key, RebirthReason.UNDECODABLE, times[1], (topic.device, state.name))
+        return reason or metric.property_fault

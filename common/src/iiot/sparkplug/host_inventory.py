@@ -15,6 +15,7 @@ from iiot.sparkplug.host_events import (
     NonConformity,
     Output,
     Refusal,
+    RequestRebirth,
 )
 from iiot.sparkplug.host_state import NodeState, UnitState
 from iiot.sparkplug.host_waiting import WaitingMessages
@@ -113,6 +114,17 @@ class HostInventory:
             if died_at is not None and unit.online:
                 unit.died_at = died_at
             unit.online, unit.stale, unit.aliases, unit.confirmed = False, True, None, None
+
+    def _want_rebirth(self, topic: Topic, reason: RebirthReason, now: int) -> NodeState | None:
+        node = self._node(topic)
+        if node is not None:
+            self.rebirths.want(node.key, reason, now, (topic.message_type, topic.device))
+        return node
+
+    def _request_rebirth(self, node: NodeState) -> RequestRebirth:
+        self.counters.rebirth_requests += 1
+        node.rebirth_requests += 1
+        return RequestRebirth(node.group, node.edge_node)
 
     def _node(self, topic: Topic) -> NodeState | None:
         """The state of the topic's edge node; None if there is no room for one more."""

@@ -6,13 +6,15 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from iiot.errors import DecodeError, InvalidValueError
-from iiot.sparkplug.datatypes import DataType, encode_value
-from iiot.sparkplug.merge import QUALITY, merge_properties, merge_template
-from iiot.sparkplug.payload import Template, typed_value
+from iiot.errors import DecodeError
+from iiot.sparkplug.composite import QUALITY, merge_properties
+from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.merge import merge_template
+from iiot.sparkplug.payload import Template
 
 if TYPE_CHECKING:
     from iiot.sparkplug.composite import MetaData, PropertySet
+    from iiot.sparkplug.datatypes import EntryMeter
     from iiot.sparkplug.payload import Metric, Value
 
 NO_DATATYPE: Final = "the birth gives no datatype"
@@ -57,29 +59,46 @@ class MetricState:
         self.datatype = DataType.UNKNOWN if datatype is None else datatype
         self.fault = NO_DATATYPE if datatype is None and metric.fault is None else metric.fault
         self.value: Value | None = metric.value if self.fault is None else None
+        if isinstance(self.value, Template):
+            self.value, self.fault = keep_good(None, self.value)
         self.timestamp = timestamp
         self.alias = metric.alias
         self.properties: PropertySet | None = metric.properties
         self.metadata: MetaData | None = metric.metadata
 
-    def take(self, metric: Metric, time: int) -> None:
-        """Take in the metric of a DATA message that was sent at `time`.
+    def take(self, metric: Metric, time: int, meter: EntryMeter | None = None) -> str | None:
+        """Take in the metric of a DATA message that was sent at `time`; `meter` counts the message's arrays.
 
-        Raises:
-            DecodeError: its value cannot be used; the last good one stays, and `fault` says why.
+        Returns:
+            Why its value cannot be used: the last good one stays then, and so do members of a template.
         """
+        fault = self._resolve(metric, meter)
         if self.properties is not None or metric.properties is not None:
             self.properties = merge_properties(self.properties, metric.properties)
+        if fault is None:
+            known, self.value = self.value, metric.value
+            if isinstance(metric.value, Template):
+                self.value, fault = keep_good(known if isinstance(known, Template) else None, metric.value)
+            self.timestamp = time if metric.timestamp is None else metric.timestamp
+            self._take_metadata(metric.metadata)
+        self.fault = fault
+        return fault
+
+    def _resolve(self, metric: Metric, meter: EntryMeter | None) -> str | None:
+        if self.datatype is DataType.UNKNOWN:
+            return metric.fault or self.fault or NO_DATATYPE
         try:
-            self.value = self._read(metric)
+            metric.resolve(self.name, self.datatype, self.properties, meter)
+            if isinstance(metric.value, Template) and isinstance(self.value, Template):
+                metric.value = merge_template(self.value, metric.value, meter)
         except DecodeError as exc:
-            self.fault = str(exc)
-            raise
-        self.fault = None
-        self.timestamp = time if metric.timestamp is None else metric.timestamp
-        if metric.metadata is not None:
-            self.metadata = metric.metadata
-        elif self.metadata is not None:  # of other content
+            metric.set_fault(str(exc))
+        return metric.fault
+
+    def _take_metadata(self, metadata: MetaData | None) -> None:
+        if metadata is not None:
+            self.metadata = metadata
+        elif self.metadata is not None:  # size and MD5 are of the content before
             self.metadata = replace(self.metadata, is_multi_part=None, size=None, seq=None, md5=None)
 
     def quality(self) -> tuple[Quality, str | None]:
@@ -102,24 +121,21 @@ class MetricState:
                 return key
         return None
 
-    def _read(self, metric: Metric) -> Value | None:
-        if metric.fault is not None:
-            raise DecodeError(metric.fault)
-        if self.datatype is DataType.UNKNOWN:
-            raise DecodeError(NO_DATATYPE if self.fault is None else self.fault)
-        value = metric.value
-        if metric.datatype is None:
-            value = typed_value(self.datatype, value)
-        elif metric.datatype is not self.datatype and value is not None:
-            _check_type(self.datatype, metric.datatype, value)
-        if isinstance(value, Template) and isinstance(self.value, Template):
-            value = merge_template(self.value, value)
-        return value
 
-
-def _check_type(known: DataType, told: DataType, value: Value) -> None:
-    """A message that names another datatype than the birth is believed if the value is of both."""
-    try:
-        encode_value(known, value)
-    except InvalidValueError:
-        raise DecodeError(f"{value!r:.80} is a {told.label}, and the birth says {known.label}") from None
+def keep_good(known: Template | None, value: Template) -> tuple[Template, str | None]:
+    """Put the members of `known` in place of those that cannot be used, with their faults; tell the first."""
+    before = {} if known is None else {member.name: member for member in known.metrics}
+    members, fault = [], None
+    for member in value.metrics:
+        told, good = member.fault, before.get(member.name)
+        if isinstance(member.value, Template):
+            inner = good.value if good is not None and isinstance(good.value, Template) else None
+            kept, told = keep_good(inner, member.value)
+            member = replace(member, value=kept)
+        elif told is not None and good is not None:
+            member = replace(good, fault=told)
+        fault = fault or (told and f"{member.name}: {told}")
+        members.append(member)
+    for parameter in value.parameters:
+        fault = fault or (parameter.fault and f"{parameter.name}: {parameter.fault}")
+    return replace(value, metrics=members), fault

@@ -2,12 +2,15 @@
 
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import EdgeNode, MetricDefinition
+from iiot.sparkplug.host_state import Quality
 from iiot.sparkplug.payload import (
     Metric,
     Parameter,
+    Payload,
     Template,
 )
-from sparkplug_plant import ASK, T0, Plant
+from iiot.sparkplug.topic import MessageType, Topic
+from sparkplug_plant import ASK, KEY, T0, Plant
 
 MOTOR = Template(
     [
@@ -55,3 +58,20 @@ def test_a_member_that_no_birth_announced_is_refused():
     assert plant.pump.metrics["Drive"].value.metrics[0].value == -5
     assert plant.wait(60_000) == [ASK]
     assert plant.host.counters.undecodable == 1
+
+
+def test_a_member_that_cannot_be_used_keeps_its_last_value_and_the_template_is_bad_until_it_is_good():
+    plant = with_motor()
+    topic, drive = Topic(MessageType.DDATA, *KEY, "pump"), plant.pump.metrics["Drive"]
+
+    def receive(*members):
+        template = Template(list(members), ref="Motor")
+        payload = Payload(T0, [Metric("Drive", template)], plant.node.order.expected)
+        plant.host.receive(topic, payload, T0)
+        return [member.value for member in drive.value.metrics[:2]], plant.quality(metric="Drive")
+
+    assert receive(Metric("Speed", "fast"), Metric("Name", "b")) == ([-5, "b"], Quality.BAD)
+    assert drive.fault.startswith("Speed: ")
+    assert receive(Metric("Name", "c")) == ([-5, "c"], Quality.BAD)
+    assert receive(Metric("Speed", 7)) == ([7, "c"], Quality.GOOD)
+    assert drive.fault is None
