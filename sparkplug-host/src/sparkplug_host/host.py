@@ -3,7 +3,9 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, MqttError, SubscribeRefusedError
@@ -15,7 +17,7 @@ from iiot.sparkplug.composite import MetaData
 from iiot.sparkplug.host import SparkplugHost
 from iiot.sparkplug.host_events import LifeEvent, Limit, Output, Refusal
 from iiot.sparkplug.host_state import MetricState, NodeState, UnitState
-from iiot.sparkplug.payload import REBIRTH, Payload, Value, decode_payload
+from iiot.sparkplug.payload import REBIRTH, Payload, Value
 from iiot.sparkplug.state import HostPresence
 from iiot.sparkplug.topic import (
     BIRTHS,
@@ -28,6 +30,7 @@ from iiot.sparkplug.topic import (
 )
 from iiot.telemetry import HealthReport
 from sparkplug_host.events import HostEvents
+from sparkplug_host.inbox import Content, Inbox
 from sparkplug_host.logs import LimitedWarnings
 from sparkplug_host.metrics import Metrics
 from sparkplug_host.outcomes import Outcomes
@@ -62,6 +65,8 @@ class HostApplication:
         self._presence = HostPresence(settings.sparkplug_host_id)
         self._connection: Connection | None = None
         self._introduced: Connection | None = None
+        self._link: Connection | None = None
+        self._inbox = Inbox(settings.budget(), self._set_paused)
         self._over_limit = dict.fromkeys(Limit, 0)
         self._set_epoch()
 
@@ -154,6 +159,8 @@ class HostApplication:
         # One QoS for all: the broker sends QoS 0 past a full QoS 1 window, and births would come late.
         # The whole namespace, as message-flow-phid-sparkplug-subscription says; other groups are passed over.
         filters = (self._presence.topic, f"{NAMESPACE}/#")
+        self._link = connection
+        connection.set_paused(self._inbox.under_pressure)
         await self._read_certificates(connection)
         await connection.subscribe(*(Subscription(topic_filter) for topic_filter in filters))
         if self._presence.is_outranked():
@@ -194,10 +201,17 @@ class HostApplication:
         self._metrics.connected.set(connected)
         self._log.info("mqtt_connected" if connected else "mqtt_not_connected", reason=reason)
         if not connected:
-            outputs = self.state.connection_lost(_monotonic())
-            if outputs:
-                self._log.warning("edge_nodes_stale", cause="host_cut_off", edge_nodes=len(outputs))
-            self._act(outputs)
+            self._inbox.after_all(self._on_cut_off)
+
+    def _on_cut_off(self) -> None:
+        outputs = self.state.connection_lost(_monotonic())
+        if outputs:
+            self._log.warning("edge_nodes_stale", cause="host_cut_off", edge_nodes=len(outputs))
+        self._act(outputs)
+
+    def _set_paused(self, paused: bool) -> None:
+        if self._link is not None and self._link.is_open:
+            self._link.set_paused(paused)
 
     def _on_message(self, message: Message) -> None:
         started = time.perf_counter()
@@ -211,33 +225,47 @@ class HostApplication:
             if isinstance(topic, StateTopic):
                 self._on_state(message)
             elif self._settings.sparkplug_group in (topic.group, "+"):
-                if name != message.topic:
-                    self._on_certificate(topic, message)
-                else:
-                    self._on_sparkplug(topic, message, started)
+                handle = self._on_sparkplug if name == message.topic else self._on_certificate
+                self._inbox.add(message.payload, partial(self._settle, handle, topic, message, started))
+                return
         message.ack()
         self._metrics.processing.observe(time.perf_counter() - started)
 
-    def _on_sparkplug(self, topic: Topic, message: Message, started: float) -> None:
+    def _settle(
+        self,
+        handle: Callable[[Topic, Message, Content, float], None],
+        topic: Topic,
+        message: Message,
+        started: float,
+        content: Content,
+    ) -> None:
+        try:
+            handle(topic, message, content, started)
+        finally:
+            message.ack()
+            self._metrics.processing.observe(time.perf_counter() - started)
+
+    def _on_sparkplug(self, topic: Topic, message: Message, content: Content, started: float) -> None:
         now = _monotonic()
         if message.retain:
             self._warn("retained_message", started, topic=message.topic)
             self.state.receive_retained(topic, now)
-            return
-        if not message.payload:
+        elif not message.payload:
             self._life.info("retained_message_cleared", topic=message.topic)
             self._act(self.state.receive_empty(topic, now))
-            return
-        try:
-            payload = decode_payload(message.payload)
-        except DecodeError as exc:
-            self._warn("bad_payload", started, topic=message.topic, size=len(message.payload), error=str(exc))
-            budget = exc.budget if isinstance(exc, BudgetError) else None
+        elif isinstance(content, DecodeError):
+            size, error = len(message.payload), str(content)
+            self._warn("bad_payload", started, topic=message.topic, size=size, error=error)
+            budget = content.budget if isinstance(content, BudgetError) else None
             self._act(self.state.receive_undecodable(topic, now, budget))
-            return
-        self._act(self.state.receive(topic, payload, now))
-        if topic.message_type in BIRTHS:
-            self._on_birth(topic, payload)
+        else:
+            self._act(self.state.receive(topic, content, now))
+            if topic.message_type in BIRTHS:
+                self._on_birth(topic, content)
+
+    def _on_certificate(self, topic: Topic, _message: Message, content: Content, _started: float) -> None:
+        if isinstance(content, Payload):  # it is of no use otherwise
+            self.state.receive_certificate(topic, content, _monotonic())
 
     def _on_values(self, topic: Topic, unit: UnitState, payload: Payload) -> None:
         self.events.values(topic, unit, payload)
@@ -250,10 +278,6 @@ class HostApplication:
         unit = node.unit if topic.device is None else node.devices.get(topic.device)
         if unit is not None and unit.online:
             self.outcomes.take(topic, unit, payload)
-
-    def _on_certificate(self, topic: Topic, message: Message) -> None:
-        with suppress(DecodeError):  # it is of no use then
-            self.state.receive_certificate(topic, decode_payload(message.payload), _monotonic())
 
     def _on_state(self, message: Message) -> None:
         if message.topic != self._presence.topic:

@@ -4,12 +4,14 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from iiot.budgets import METRICS
 from iiot.errors import InvalidValueError
 from iiot.rest import ApiSettings
 from iiot.settings import MqttSettings, ServiceSettings
 from iiot.sparkplug.host_policy import HostPolicy
 from iiot.sparkplug.rebirth import RebirthPolicy
 from iiot.sparkplug.topic import check_id
+from iiot.sparkplug.wire import PayloadBudget
 
 
 class Settings(ServiceSettings, MqttSettings, ApiSettings):
@@ -43,6 +45,8 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Each request is delayed by a random part of this, in s."""
     rebirth_rate: float = Field(default=20.0, gt=0, le=10_000)
     """Rebirth requests a second to all edge nodes together."""
+    max_metrics: int = Field(default=METRICS, ge=1, le=1_000_000)
+    """Metrics of one message at most; a message with more cannot be read."""
     max_nodes: int = Field(default=100_000, ge=1, le=10_000_000)
     """Edge nodes kept in memory at most."""
     max_devices_per_node: int = Field(default=10_000, ge=1, le=10_000_000)
@@ -78,6 +82,10 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
         """Whether commands to this edge node carry datatypes."""
         without = _listed(self.commands_without_datatypes)
         return self.command_datatypes and not {edge_node, f"{group}/{edge_node}"} & without
+
+    def budget(self) -> PayloadBudget:
+        """What one message may hold."""
+        return PayloadBudget(metrics=self.max_metrics)
 
     def policy(self) -> HostPolicy:
         """The settings as the state machine takes them, in ms."""

@@ -1,23 +1,33 @@
 """The glue between MQTT and the state machine, without a broker."""
 
+import json
+import threading
+import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
+from iiot.budgets import MESSAGE_BYTES
 from iiot.errors import MqttError
+from iiot.in_order import LARGE_BYTES
 from iiot.service import Service
 from iiot.settings import load
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import EdgeNode, MetricDefinition
 from iiot.sparkplug.host_events import NonConformity, RequestRebirth
-from iiot.sparkplug.payload import decode_payload
+from iiot.sparkplug.payload import Metric, Payload, decode_payload, encode_payload
 from iiot.sparkplug.rebirth import RebirthReason
 from iiot.sparkplug.state import decode_state
 from iiot.sparkplug.topic import MessageType
+from iiot.sparkplug.wire import PayloadBudget
 from sparkplug_host.host import HostApplication
+from sparkplug_host.inbox import WAITING_BYTES, Inbox
 from sparkplug_host.logs import LimitedWarnings
 from sparkplug_host.settings import Settings
+from support import eventually
 
 STATE = "spBv1.0/STATE/sparkplug-host"
 
@@ -194,11 +204,121 @@ def test_without_a_connection_nothing_can_be_sent(host):
         host.request_rebirth(host.state.nodes["IIoT", "n"])
 
 
-def test_a_lost_connection_leaves_nothing_online(host):
+async def test_a_lost_connection_leaves_nothing_online_and_is_told(host):
     for message in births():
         deliver(host, message.topic, message.payload)
-    host._on_connection(False, "connection lost")
+    before = host.events.ring.latest
+    with capture_logs() as lines:
+        host._on_connection(False, "connection lost")
+        host._on_connection(False, "connection refused")
     assert (host.state.nodes_online, host.state.devices_online) == (0, 0)
+    (event,) = (await host.events.ring.read(before, 10)).events
+    told = json.loads(event.body)
+    assert (told["type"], told["endpoint"]) == ("node_stale", "n")
+    assert (told["data"]["online"], told["data"]["cause"]) == (False, "host_cut_off")
+    assert [line["edge_nodes"] for line in lines if line["event"] == "edge_nodes_stale"] == [1]
+    assert [line["edge_node"] for line in lines if line["event"] == "stale"] == ["n"]
+
+
+@pytest.mark.parametrize("verb", ["NBIRTH", "NDEATH", "DBIRTH", "NDATA"])
+def test_clearing_a_retained_message_is_neither_birth_nor_death_nor_error(host, service, wire, verb):
+    for message in births():
+        deliver(host, message.topic, message.payload)
+    with capture_logs() as lines:
+        for edge_node in ("n", "other"):
+            deliver(host, f"spBv1.0/IIoT/{verb}/{edge_node}" + "/pump" * (verb[0] == "D"), b"")
+    assert {(line["event"], line["log_level"]) for line in lines} == {("retained_message_cleared", "info")}
+    assert host.state.nodes.keys() == {("IIoT", "n")}
+    names = exposed(service)
+    assert (names["sparkplug_nodes_online"], names["sparkplug_devices_online"]) == ("1.0", "1.0")
+    assert names["sparkplug_cleared_messages_total"] == "2.0"
+    assert names["sparkplug_decode_errors_total"] == "0.0"
+    assert host.state.tick(10**15) == []
+
+
+def test_what_costs_too_much_is_counted_by_its_budget_and_asks_for_one_rebirth(service):
+    host = HostApplication(load(Settings, max_metrics=3), service)
+    host._connection = Wire()
+    for message in births():
+        deliver(host, message.topic, message.payload)
+    large = Payload(1, [Metric("Mode", 1, DataType.INT8)] * 4, 2)
+    with capture_logs() as lines:
+        for _ in range(5):
+            deliver(host, "spBv1.0/IIoT/DDATA/n/pump", encode_payload(large))
+    assert exposed(service)['sparkplug_over_budget_total{budget="metrics"}'] == "5.0"
+    assert [line["event"] for line in lines] == ["bad_payload"]
+    now = time.monotonic_ns() // 1_000_000
+    assert len([now for later in range(0, 20_000, 100) if host.state.tick(now + later)]) == 1
+
+
+def test_limits_are_told(service):
+    host = HostApplication(load(Settings, max_nodes=1), service)
+    deliver(host, "spBv1.0/IIoT/NBIRTH/first", births()[0].payload)
+    with capture_logs() as lines:
+        for _ in range(3):
+            deliver(host, "spBv1.0/IIoT/NBIRTH/second", births()[0].payload)
+            host._tell_limits()
+    assert [(line["event"], line["limit"]) for line in lines] == [("over_limit", "nodes")]
+    assert exposed(service)['sparkplug_over_limit_total{limit="nodes"}'] == "3.0"
+
+
+def test_a_late_will_that_two_filters_match_is_answered_once(host, wire):
+    late = host._presence.will(5)
+    host._presence.will(9)
+    for _ in range(2):
+        deliver(host, STATE, late)
+    ((_, birth, *_),) = wire.published
+    for _ in range(2):
+        deliver(host, STATE, birth)
+    deliver(host, STATE, late)  # again a will of an earlier session
+    assert len(wire.published) == 2
+
+
+async def test_a_large_message_is_handled_in_its_turn_and_the_loop_goes_on_meanwhile(host, wire):
+    started, go_on = threading.Event(), threading.Event()
+    read = host._inbox._read
+
+    def slow(data):
+        if len(data) > LARGE_BYTES:
+            started.set()
+            assert go_on.wait(10)
+        return read(data)
+
+    host._inbox._read = slow
+    edge = EdgeNode("IIoT", "n", [], {"pump": [MetricDefinition("Text", DataType.STRING)]})
+    edge.next_will()
+    acknowledged = []
+    messages = [
+        *edge.births(1, lambda device: {"Text": "a"} if device else {}),
+        edge.data("pump", {"Text": "b" * LARGE_BYTES}, 2),
+        edge.data("pump", {"Text": "c"}, 3),
+    ]
+    for number, sent in enumerate(messages):
+        ack = partial(acknowledged.append, number)
+        host._on_message(SimpleNamespace(topic=sent.topic, payload=sent.payload, retain=False, ack=ack))
+    await eventually(started.is_set, "a thread decodes")
+    host._on_connection(False, "connection lost")  # it too waits for its turn
+    unit = host.state.nodes["IIoT", "n"].devices["pump"]
+    assert (unit.metrics["Text"].value, unit.online, acknowledged) == ("a", True, [0, 1])
+    go_on.set()
+    await eventually(lambda: not unit.online, "all is handled")
+    assert (unit.metrics["Text"].value, acknowledged) == ("c", [0, 1, 2, 3])
+    assert host.state.counters.gaps == 0
+
+
+def test_reading_pauses_while_too_much_waits():
+    pauses, finish = [], []
+    inbox = Inbox(PayloadBudget(), pauses.append, lambda work, then: finish.append((work, then)))
+    got = []
+    for _ in range(WAITING_BYTES // MESSAGE_BYTES + 1):
+        inbox.add(bytes(MESSAGE_BYTES), got.append)
+    assert pauses == [True]
+    while finish:
+        work, then = finish.pop()
+        work()
+        then()
+    assert pauses == [True, False]
+    assert len(got) == WAITING_BYTES // MESSAGE_BYTES + 1
 
 
 def test_warnings_are_limited_by_kind():
