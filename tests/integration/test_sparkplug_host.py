@@ -203,14 +203,66 @@ async def test_commands_reach_the_device(mosquitto, client, name):
         assert (await api.send("PUT", path, '{"value": -5}'))[0] == 202
         assert (await api.send("POST", f"/api/nodes/{name}/rebirth"))[0] == 202
         write, rebirth = await eventually(lambda: len(node.received) == 2 and node.commands(), "two commands")
-        assert (write[0], write[1].name, write[1].int_value) == (
+        assert (write[0], write[1].name, write[1].int_value, write[1].datatype) == (
             f"spBv1.0/IIoT/DCMD/{name}/pump",
             "Offset",
-            0xFFFB,
+            0xFFFFFFFB,
+            2,
         )
         assert (rebirth[0], rebirth[1].name) == (f"spBv1.0/IIoT/NCMD/{name}", REBIRTH)
-        assert rebirth[1].boolean_value is True
+        assert (rebirth[1].boolean_value, rebirth[1].datatype) == (True, 11)
         assert (await api.series())['sparkplug_commands_sent_total{purpose="write"}'] == 1
+
+
+async def test_a_write_waits_for_the_report_and_none_leaves_for_a_dead_node(mosquitto, client, name):
+    async with running_host(mosquitto) as api:
+        node = client(Node, name)
+        await eventually(lambda: value_of(api, name), "the device is born")
+        path = f"/api/nodes/{name}/devices/pump/metrics/Sensors/Temperature?wait=8"
+        writing = asyncio.create_task(api.send("PUT", path, '{"value": 30.5}'))
+        await eventually(lambda: node.received, "the command arrives")
+        node.temperature(30.5)
+        status, answer = await writing
+        assert (status, answer["outcome"], answer["reported"]) == (200, "accepted", 30.5)
+        assert (await api.send("PUT", f"/api/nodes/{name}/metrics/bdSeq", '{"value": 1}'))[0] == 422
+        node.close(lose=True)
+        await eventually(lambda: _offline(api, name), "the will is heard")
+        commands = len(node.received)
+        for method, target, body in (
+            ("PUT", path, '{"value": 1}'),
+            ("POST", f"/api/nodes/{name}/rebirth", None),
+        ):
+            status, problem = await api.send(method, target, body)
+            assert (status, problem["field"], problem["value"]) == (409, "node", name)
+        assert len(node.received) == commands
+        assert (await api.series())['sparkplug_commands_sent_total{purpose="write"}'] == 1
+
+
+async def _offline(api, name):
+    return (await api.get(f"/api/nodes/{name}")).get("online") is False
+
+
+async def test_an_edge_node_that_returns_at_once_with_its_old_bdseq_is_online(mosquitto, client, name):
+    async with running_host(mosquitto) as api:
+        client(Node, name).close(lose=True)
+        await eventually(lambda: _offline(api, name), "the will is heard")
+        client(Node, name)
+        await eventually(lambda: _is(value_of(api, name), 20.5), "the device is born")
+
+
+async def test_losses_one_after_the_other_are_each_cured(mosquitto, client, name):
+    async with running_host(mosquitto, reorder_timeout=0.1, rebirth_debounce=0.2) as api:
+        node = client(Node, name)
+        await eventually(lambda: value_of(api, name), "the device is born")
+        for number in range(8):
+            node.received.clear()
+            node.seq += 1
+            node.temperature(float(number))
+            await eventually(lambda: node.received, f"rebirth {number} is asked", seconds=5)
+            node.birth()
+            await eventually(lambda: _is(value_of(api, name), 20.5), "it is born again")
+            node.temperature(50.0)
+            await eventually(lambda: _is(value_of(api, name), 50.0), "data follows")
 
 
 async def test_a_lost_message_leads_to_one_rebirth(mosquitto, client, name):

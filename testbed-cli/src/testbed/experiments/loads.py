@@ -97,7 +97,7 @@ async def rebirths(lab: Lab, values: Values) -> None:
     nodes = [node["edge_node"] for node in page["nodes"] if node["online"]]
     for _ in range(int(values["rounds"])):
         for name in nodes:
-            await lab.rest("POST", f"{root}/api/nodes/{quote(name, safe='')}/rebirth", good=(200, 202, 429))
+            await lab.rest("POST", f"{root}/api/nodes/{quote(name, safe='')}/rebirth", good=(202, 409))
         await asyncio.sleep(1)
     lab.calm()
     after = await lab.rest("GET", f"{root}/api/nodes?limit=1000")
