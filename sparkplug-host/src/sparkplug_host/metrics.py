@@ -62,7 +62,7 @@ class _HostCollector(Collector):
         )
         yield _counts(
             "sparkplug_over_limit",
-            "What is not kept, for there is too much of it",
+            "Messages, births and metrics ignored because as many as allowed are kept",
             "limit",
             counters.over_limit,
         )
