@@ -31,7 +31,8 @@ def every_feature(path, host_id):
 def test_storms_and_kills_are_clean_and_twins_are_told(stack, tmp_path, unique, version, features):
     group, fleet, host_id = unique("group"), unique("f"), unique("host")
     common = {"SPARKPLUG_GROUP": group, "MQTT_VERSION": version}
-    hosts = common | {"SPARKPLUG_HOST_ID": host_id, "REBIRTH_JITTER": "0"}
+    advised = {"COMMAND_DATATYPES": "false"}  # by the specification, and so by the linter
+    hosts = common | advised | {"SPARKPLUG_HOST_ID": host_id, "REBIRTH_JITTER": "0"}
     fleets = common | {
         "FLEET_ID": fleet,
         "TELEMETRY_INTERVAL": "0.1",

@@ -58,7 +58,7 @@ class DeviceMetricPath(DevicePath):
     """The metric's name; slashes may stand as they are."""
 
 
-_Wait = Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)]
+_Wait = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 
 
 class NodeWrite(NodeMetricPath):

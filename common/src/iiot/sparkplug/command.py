@@ -1,8 +1,8 @@
 """Payloads of the commands that a host application sends (specification 3.0, sections 6.4.22 and 6.4.23).
 
-The specification advises to leave datatypes out of commands, for the edge node knows them. Most libraries do
-not: without datatypes sparkplug-client (npm) reads null, Tahu 1.0.10 makes a null metric, and pysparkplug and
-mqtt-spb-wrapper fail. `with_datatypes=False` is for edge nodes that want what the specification advises.
+The specification advises to leave datatypes out of commands, for the edge node knows them. But many edge nodes
+need them: without, sparkplug-client (npm) reads null, Tahu 1.0.10 makes a null metric, and pysparkplug 0.6.1 and
+mqtt-spb-wrapper 2.1.2 fail. `with_datatypes` is for those.
 """
 
 from iiot.sparkplug.composite import MetaData
@@ -11,7 +11,7 @@ from iiot.sparkplug.host_state import MetricState
 from iiot.sparkplug.payload import REBIRTH, Metric, Payload, Value, encode_payload
 
 
-def encode_rebirth_request(now: int, *, with_datatypes: bool = True) -> bytes:
+def encode_rebirth_request(now: int, *, with_datatypes: bool = False) -> bytes:
     """The NCMD that asks an edge node for its births. `now` in UTC ms."""
     rebirth = Metric(REBIRTH, True, DataType.BOOLEAN, now)
     return encode_payload(Payload(now, [rebirth]), with_datatypes=with_datatypes)
@@ -23,7 +23,7 @@ def encode_write(
     now: int,
     metadata: MetaData | None = None,
     *,
-    with_datatypes: bool = True,
+    with_datatypes: bool = False,
 ) -> bytes:
     """The NCMD or DCMD that sets a metric. `now` in UTC ms.
 
