@@ -1,8 +1,8 @@
 """Payloads of the commands that a host application sends (specification 3.0, sections 6.4.22 and 6.4.23).
 
-The specification advises to leave datatypes out of commands, for the edge node knows them. But many edge nodes
-need them: without, sparkplug-client (npm) reads null, Tahu 1.0.10 makes a null metric, and pysparkplug 0.6.1 and
-mqtt-spb-wrapper 2.1.2 fail. `with_datatypes` is for those.
+The specification advises to leave datatypes out of commands, for the edge node knows them. But many edge
+nodes need them: without, sparkplug-client (npm) reads null, Tahu 1.0.10 makes a null metric, and pysparkplug
+0.6.1 and mqtt-spb-wrapper 2.1.2 fail. `with_datatypes` is for those.
 """
 
 from iiot.sparkplug.composite import MetaData
