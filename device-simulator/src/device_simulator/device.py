@@ -172,12 +172,7 @@ class Device:
             message.ack()  # not introduced yet, or saying farewell
             return
         try:
-            if message.retain:  # it would come again on each connection: a reboot without end
-                raise DecodeError("a retained command")
-            if message.topic.startswith(NAMESPACE):
-                self._receive_sparkplug(message)
-            else:
-                self._receive_lwm2m(message)
+            self._obey(message)
         except DecodeError as exc:
             protocol = "sparkplug" if message.topic.startswith(NAMESPACE) else "lwm2m"
             self._stats.commands[protocol, "refused"] += 1
@@ -187,6 +182,14 @@ class Device:
         finally:
             message.ack()
         self._follow_up()
+
+    def _obey(self, message: Message) -> None:
+        if message.retain:  # it would come again on each connection: a reboot without end
+            raise DecodeError("a retained command")
+        if message.topic.startswith(NAMESPACE):
+            self._receive_sparkplug(message)
+        else:
+            self._receive_lwm2m(message)
 
     def _receive_sparkplug(self, message: Message) -> None:
         now, refused = self._world.monotonic(), self.node.refused

@@ -71,7 +71,12 @@ COMMANDS: Final = {
         "Write requirements/*.txt anew: dev.txt first, the others with its versions.",
     ),
     "certs": Entry("testbed.certificates", "app", "Certificates of the testbed.", group=True),
-    "dlq": Entry("testbed.dlq.command", "app", "What could not be delivered: list it, look at it, replay it.", group=True),
+    "dlq": Entry(
+        "testbed.dlq.command",
+        "app",
+        "What could not be delivered: list it, look at it, replay it.",
+        group=True,
+    ),
     "bench": Entry(
         "testbed.bench.command",
         "app",

@@ -109,7 +109,7 @@ class Attributed(BaseModel):
     con: _Flag = None
     hqmax: _Seconds = None
 
-    def attributes(self, body: Mapping[str, object]) -> Attributes:
+    def attributes(self, body: Mapping[str, object] | None = None) -> Attributes:
         """The attributes given in the query, and in a JSON body, where null unsets one.
 
         Raises:
@@ -119,7 +119,7 @@ class Attributed(BaseModel):
         known = {name: value for name, value in given.items() if value is not None}
         flags = {name: int(known[name]) for name in ("edge", "con") if known.get(name)}
         query = {name: None if v == "" else v for name, v in (known | flags).items()}
-        return Attributes.parse({**body, **query})
+        return Attributes.parse({**(body or {}), **query})
 
 
 class Attaching(Target, Timed, Attributed):
