@@ -88,12 +88,12 @@ async def test_a_session_that_stays_open_answers_discover_and_read(server, mosqu
         assert [request[1] for request in made.requests] == [4, 2, 3, 1]
         discovered, read = session["answers"]
         assert discovered["objectLinks"][0] == {
-            "url": "/0/1", "attributes": {"ssid": 101, "uri": "mqtts://b"},
+            "url": "/0/1", "attributes": {"ssid": "101", "uri": "mqtts://b"},
         }  # fmt: skip
         assert (read["path"], read["content"]["instances"][0]["resources"][1]["value"]) == ("/1", "300")
         _, body = await server.get(f"{base}/discover?path=/1")
         assert made.requests[-1][5] == "/1"
-        assert {"url": "/1/0", "attributes": {"ssid": 101}} in body["objectLinks"]
+        assert {"url": "/1/0", "attributes": {"ssid": "101"}} in body["objectLinks"]
         _, body = await server.get(f"{base}/read?path=/1/0")
         assert body["content"]["kind"] == "instance"
         for wrong in ("/3", "/1/0/1", "/"):

@@ -109,7 +109,7 @@ async def test_a_simulated_device_is_bootstrapped(mosquitto, tmp_path, profile, 
             _, body = await server.get(f"/api/bootstrap/{name}")
             assert body["session"]["state"] == "finished", body
             discovered, read = body["session"]["answers"]
-            assert {"url": "/1/0", "attributes": {"ssid": 1}} in discovered["objectLinks"]
+            assert {"url": "/1/0", "attributes": {"ssid": "1"}} in discovered["objectLinks"]
             assert read["content"]["instances"][0]["resources"][0]["value"] == "1"
             assert (await server.get(f"/api/clients/{name}"))[1]["lifetime"] == 77
 
@@ -162,7 +162,7 @@ async def test_a_device_below_an_alternate_path_is_managed_and_observed(mosquitt
         for node, attribute in (("3", "pmin=10"), ("3/0", "pmax=60"), ("3/0/7", "gt=50&lt=42.2")):
             assert (await server.call("PUT", f"{base}/{node}/attributes?{attribute}"))[0] == 200
         (target, below) = (await server.get(f"{base}/3/0/7/discover"))[1]["objectLinks"]
-        inherited = {"dim": 1, "pmin": 10, "pmax": 60, "gt": 50, "lt": 42.2}
+        inherited = {"dim": "1", "pmin": "10", "pmax": "60", "gt": "50", "lt": "42.2"}
         assert (target, below["url"]) == ({"url": "/3/0/7", "attributes": inherited}, "/3/0/7/0")
         both = (await server.get(f"{base}/composite?paths=/3/0/9,/3303/0/5700"))[1]["content"]
         assert both["/3303/0/5700"]["kind"] == "singleResource"

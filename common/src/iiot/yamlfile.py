@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from reprlib import Repr
 from typing import Any, TypeVar
 
 import yaml
@@ -21,10 +20,6 @@ _ALLOWED_TEXT = {
 }
 MAX_SHOWN = 200
 """Characters of a wrong value that a complaint repeats."""
-_SHORT = Repr()  # aliases make a few bytes of YAML as large as one likes
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 4 * MAX_SHOWN
-_SHORT.maxlevel = 3
-_SHORT.maxlist = _SHORT.maxdict = _SHORT.maxtuple = 20
 
 
 class StrictModel(BaseModel):
@@ -108,7 +103,7 @@ def _complaint(path: Path, root: yaml.Node | None, error: Any) -> str:
     allowed = _ALLOWED_TEXT.get(error["type"], said.removeprefix("Input ").removeprefix("should be "))
     if error["type"] == "missing":
         return f"{path}:{line}: {field}: {allowed}"
-    value = _SHORT.repr(error["input"])
+    value = repr(error["input"])
     shown = value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…"
     return f"{path}:{line}: {field}: got {shown}, allowed: {allowed}"
 

@@ -20,7 +20,7 @@ _KINDS = {str: "a string", bool: "true or false", int: "an integer", list: "a li
 
 
 def shown(value: object) -> str:
-    """A value as a complaint repeats it: aliases make a few bytes of YAML as large as one likes."""
+    """A value as a complaint repeats it: cut where it is long."""
     return _SHORT.repr(value)
 
 
