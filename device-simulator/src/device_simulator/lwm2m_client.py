@@ -165,8 +165,7 @@ class Lwm2mClient:
     def report(self, now: float) -> Publication | None:
         """The message that is due now: a Send, in its turn an Update, or a Register if one is needed.
 
-        None while the device sleeps, is disabled, waits for its bootstrap server, or has nothing that the
-        server may read.
+        None while the device sleeps, is disabled, awaits its bootstrap server, or may tell nothing.
         """
         if self._is_away or self._is_asleep(now):
             return None
@@ -179,18 +178,15 @@ class Lwm2mClient:
         self._turn += 1
         if self._turn % self._update_every == 0 or now >= self._update_at or self._is_muted:
             return self.update(now)
-        self._state.sample(now)
-        values = self._state.values
+        values = self._state.sample(now)
         records = [
             Record(path, value) for path, value in zip(self._paths, values, strict=True) if value is not None
         ]
         records.append(Record(objects.BATTERY_LEVEL, self._state.battery_level))
-        records = self._operations.readable(records)
-        if not records:
+        told = self._operations.readable(records)
+        if not told:
             return None
-        message = Send(
-            records=tuple(records), seq=self._registration.number(), timestamp=self._world.timestamp()
-        )
+        message = Send(records=told, seq=self._registration.number(), timestamp=self._world.timestamp())
         return self.wire.encode(message, now)
 
     def update(self, now: float) -> Publication:

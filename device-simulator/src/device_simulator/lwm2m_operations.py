@@ -33,9 +33,9 @@ class Operations:
         self._tree = tree
         self._observations = observations
 
-    def readable(self, records: list[Record]) -> list[Record]:
+    def readable(self, records: list[Record]) -> tuple[Record, ...]:
         """What of these a Send may hold (Core 6.4.6)."""
-        return list(self._access.readable(tuple(records)))
+        return self._access.readable(tuple(records))
 
     def answer(self, command: Command, now: float) -> Response:
         """Carry a command out at `now` (monotonic s), or say why not."""
