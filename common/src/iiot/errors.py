@@ -25,13 +25,14 @@ class InvalidValueError(IiotError):
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
         field = field if len(field) <= _SHOWN else f"{field[:_SHOWN]}…"
-        super().__init__(f"{field}: got {_shown(value)}, allowed: {allowed}")
+        super().__init__(f"{field}: got {shown(value)}, allowed: {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a message shows it: cut where it is long."""
     if value is None:
         return "nothing"
     if isinstance(value, str | bytes | bytearray):

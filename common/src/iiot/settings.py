@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    DirectoryPath,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from iiot.errors import SettingsError
+from iiot.errors import InvalidValueError, SettingsError, shown
 from iiot.http_guard import HOST_NAME
+from iiot.identity import check_prefix
 
 
 def empty_is_none(value: Any) -> Any:
@@ -65,6 +74,17 @@ class MqttSettings(BaseSettings):
     """Seconds; the broker declares a silent client dead after 1.5 times this."""
 
 
+def _prefix(text: str) -> str:
+    try:
+        return check_prefix(text)
+    except InvalidValueError as error:
+        raise ValueError(f"allowed: nothing, or {error.allowed}") from None
+
+
+TopicPrefix = Annotated[str, AfterValidator(_prefix)]
+"""`LWM2M_PREFIX`: a level in front of LwM2M topics, or nothing."""
+
+
 class KafkaSettings(BaseSettings):
     """How to reach Kafka. Mix into a service's settings."""
 
@@ -105,6 +125,7 @@ def _problem(settings_type: type[BaseSettings], error: Any) -> str:
     if error["type"] == "missing":
         return f"{name}: required, but not set"
     secret = field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
-    value = "********" if secret else repr(error["input"])
+    given = error["input"]
+    value = "********" if secret else repr(given) if given is None else shown(given)
     allowed = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{name}={value}: {allowed}"

@@ -18,12 +18,12 @@ from console.tap import Tap
 from console.topics import MAX_RECORDS, Topics
 from console.upstream import Upstreams
 from iiot.errors import InvalidValueError, KafkaError
-from iiot.identity import check_device_id
 from iiot.lwm2m.model import built_in
 from iiot.rest import Access
 from iiot.rest.access import check_origin
 from iiot.rest.app import BODY_TIMEOUT
 from iiot.rest.parameters import read_json, shortened
+from iiot.sparkplug.topic import check_id
 from iiot.telemetry import json_response, problem
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -111,7 +111,7 @@ class Api:
     async def messages(self, request: web.Request) -> web.StreamResponse:
         """A device's MQTT messages as server-sent events."""
         try:
-            device = check_device_id(request.match_info["device"])
+            device = check_id("device", request.match_info["device"])
         except InvalidValueError as exc:
             raise problem(400, str(exc), field=exc.field, value=exc.value, allowed=exc.allowed) from exc
         authorization = request.headers.get("Authorization")

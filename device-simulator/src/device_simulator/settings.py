@@ -10,7 +10,8 @@ from device_simulator.servers import Server, parse_servers
 from device_simulator.sleep import SleepPlan
 from iiot.errors import InvalidValueError
 from iiot.lwm2m import alternate_path
-from iiot.settings import Directory, MqttSettings, ServiceSettings, empty_is_none
+from iiot.settings import Directory, MqttSettings, ServiceSettings, TopicPrefix, empty_is_none
+from iiot.sparkplug.topic import check_id
 
 
 def legal_root(text: str) -> str:
@@ -23,6 +24,13 @@ def legal_root(text: str) -> str:
         return alternate_path.check(text)
     except InvalidValueError as exc:
         raise ValueError(exc.allowed) from exc
+
+
+def _group(text: str) -> str:
+    try:
+        return check_id("group", text)
+    except InvalidValueError as error:
+        raise ValueError(f"allowed: {error.allowed}") from None
 
 
 class SimulatorSettings(ServiceSettings, MqttSettings):
@@ -44,7 +52,7 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """s for which a registration holds without an Update."""
     lwm2m_profile: Literal["json", "oma"] = "json"
     """How LwM2M goes over MQTT: the JSON profile, or the OMA binding."""
-    lwm2m_prefix: str = Field(default="", max_length=64, pattern=r"^[^/+#$]*$")
+    lwm2m_prefix: TopicPrefix = ""
     """Topic level before `lwm2m`, which separates tenants."""
     lwm2m_extensions: bool = True
     """Fill the holes of the OMA binding, also with the ledger's numbers; without, strictly its text."""
@@ -76,7 +84,7 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
 
     fleet_id: str = Field(default="", max_length=40)
     """Part of the device ids, so that several simulators can share a broker."""
-    sparkplug_group: str = Field(default="IIoT", pattern=r"^[^/+#]+$")
+    sparkplug_group: Annotated[str, AfterValidator(_group)] = "IIoT"
     device_ca_dir: Annotated[Path | None, BeforeValidator(empty_is_none)] = None
     """Directory of the device authority (`ca.crt`, `ca.key`); needed with TLS unless MQTT_CERT is given."""
     state_dir: Path = Path(".testbed/simulator")

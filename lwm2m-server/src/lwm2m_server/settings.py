@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from iiot.rest import ApiSettings
-from iiot.settings import Directory, MqttSettings, ServiceSettings
+from iiot.settings import Directory, MqttSettings, ServiceSettings, TopicPrefix
 
 
 class Settings(ServiceSettings, MqttSettings, ApiSettings):
@@ -17,7 +17,7 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Seconds for which the broker queues for a stopped server (MQTT 5)."""
     mqtt_receive_maximum: int = Field(default=2000, ge=1, le=65535)
     """Messages on their way into the store at most; the broker queues the rest (MQTT 5)."""
-    lwm2m_prefix: str = Field(default="", pattern=r"^[^/+#$]*$")
+    lwm2m_prefix: TopicPrefix = ""
     """Topic level before `lwm2m`, to separate tenants; empty for none."""
     lwm2m_extensions: bool = True
     """Fill the holes of the OMA MQTT binding (`docs/lwm2m.md`); without, refuse what it cannot say."""

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from iiot.budgets import METRICS
 from iiot.errors import SettingsError
 from iiot.rest import ApiSettings
-from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
+from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings, TopicPrefix
 from iiot.topic_shape import TopicSettings
 from mqtt_redpanda_bridge.devices import MAX_DEVICES
 from mqtt_redpanda_bridge.routes import WireFormat, load_routes
@@ -30,7 +30,7 @@ class BridgeSettings(ServiceSettings, MqttSettings, KafkaSettings, TopicSettings
     """Payload bytes in flight beyond which the bridge stops reading from the broker."""
     routes_file: Path | None = None
     """YAML file with routes; None: the built-in ones."""
-    lwm2m_prefix: str = Field(default="", pattern=r"^[^/+#$]*$")
+    lwm2m_prefix: TopicPrefix = ""
     """Topic level before `lwm2m`, put in front of the filters of both LwM2M formats."""
     schema_registry_url: str | None = Field(default=None, pattern=r"^https?://.", validate_default=True)
     """Where the schemas of the topics are registered; None: nowhere."""

@@ -15,9 +15,15 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in _HELP:
         sys.stdout.write(overview() + "\n")
         return 0 if arguments else EXIT_USAGE
-    from testbed.app import make_app  # it takes longer than all that help needs
+    from iiot.errors import IiotError  # these take longer than all that help needs
+    from testbed.app import make_app
 
     # With a name that is none, all of them are there to compare it with.
     wanted = [arguments[0]] if arguments[0] in COMMANDS else [*COMMANDS]
-    status = make_app(wanted)(list(arguments), prog_name=PROGRAM, standalone_mode=True)
+    try:
+        status = make_app(wanted)(list(arguments), prog_name=PROGRAM)
+    except (IiotError, OSError) as exc:
+        # What a command expects it explains itself; a directory that is gone is one line as well.
+        sys.stderr.write(f"{arguments[0]}: {exc}\n")
+        return 1
     return int(status or 0)

@@ -73,7 +73,10 @@ class NativeEngine:
             return [*run.parts.values(), *self._absent()]
         if not owned(self.directory):
             return []
-        probes = {part.name: part for part in parts_of(Plan.load(self.directory))}
+        try:
+            probes = {part.name: part for part in parts_of(Plan.load(self.directory))}
+        except EngineError:
+            probes = {}
         return [_unsupervised(part, run, probes.get(part.name)) for part in run.parts.values()]
 
     def stop(self) -> list[str]:
@@ -82,7 +85,8 @@ class NativeEngine:
         run = RunState.load(self.directory)
         if run and run.supervisor.alive:
             stop([run.supervisor], SUPERVISOR_GRACE)
-        left = stop(owned(self.directory))
+        # Without the file nobody knows which of them is the supervisor, which ends the others in order.
+        left = stop(owned(self.directory), 10.0 if run else SUPERVISOR_GRACE)
         if not left:
             RunState.forget(self.directory)
         return [f"process {process.pid} does not end" for process in left]
@@ -107,7 +111,7 @@ class NativeEngine:
         """By how much the ports of the running testbed differ from the defaults."""
         try:
             return Plan.load(self.directory).port_offset
-        except OSError:
+        except EngineError:
             return Ports.from_environment().offset
 
     def _clear(self, report: Report) -> None:
@@ -155,7 +159,10 @@ class NativeEngine:
         raise EngineError(f"the supervisor did not start: see {log}")
 
     def _absent(self) -> Iterator[PartStatus]:
-        plan = Plan.load(self.directory)
+        try:
+            plan = Plan.load(self.directory)
+        except EngineError:
+            return
         if not plan.with_prometheus:
             yield PartStatus("prometheus", "absent", "install the package prometheus to have it")
         if not plan.with_alertmanager:

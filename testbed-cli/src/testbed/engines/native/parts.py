@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from iiot.certs import service_identity
+from testbed.engines.base import EngineError
 from testbed.engines.native import alertmanager, grafana, kafka, mosquitto, paths, prometheus
 from testbed.engines.native.part import Part, answers, speaks_kafka, speaks_mqtt
 from testbed.engines.native.ports import BRIDGE, Ports, bridge_names
@@ -53,8 +54,17 @@ class Plan:
 
     @classmethod
     def load(cls, directory: Path) -> "Plan":
-        """What `save` wrote."""
-        return cls(**json.loads((directory / "plan.json").read_text()))
+        """What `save` wrote.
+
+        Raises:
+            EngineError: it is missing or damaged, as after the state directory was deleted.
+        """
+        file = directory / "plan.json"
+        try:
+            return cls(**json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError, RecursionError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "it is damaged"
+            raise EngineError(f"cannot read {file}: {reason}; ./testbed down ends what still runs") from exc
 
 
 def parts_of(plan: Plan) -> list[Part]:

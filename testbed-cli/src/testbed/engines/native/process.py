@@ -10,7 +10,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,21 +88,31 @@ def owned(owner: Path) -> list[ProcessId]:
     return carrying(OWNER_VARIABLE, str(owner.resolve()))
 
 
+def owners() -> Counter[str]:
+    """State directories of all testbeds of this user that have processes, with how many these are."""
+    prefix = f"{OWNER_VARIABLE}=".encode()
+    found: Counter[str] = Counter()
+    for _, environment in _environments():
+        found.update(os.fsdecode(one.removeprefix(prefix)) for one in environment if one.startswith(prefix))
+    return found
+
+
 def carrying(variable: str, value: str) -> list[ProcessId]:
     """All living processes that were started with this in their environment, but this one."""
     marker = f"{variable}={value}".encode()
-    found = []
+    found = (identify(pid) for pid, environment in _environments() if marker in environment)
+    return [process for process in found if process]
+
+
+def _environments() -> Iterator[tuple[int, list[bytes]]]:
+    """Of every process but this one, as it was started."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            environment = (entry / "environ").read_bytes().split(b"\0")
+            yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # ended meanwhile, or another user's
-        process = identify(int(entry.name)) if marker in environment else None
-        if process:
-            found.append(process)
-    return found
 
 
 def stop(processes: Collection[ProcessId], grace: float = 10.0) -> list[ProcessId]:

@@ -47,7 +47,7 @@ class RunState:
                 parts={part["name"]: PartStatus(**part) for part in document["parts"]},
                 processes={name: ProcessId(**process) for name, process in document["processes"].items()},
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     @staticmethod

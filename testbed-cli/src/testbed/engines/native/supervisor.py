@@ -156,7 +156,10 @@ class Supervisor:
         after = replace(before, state=state, detail=detail, **changes)  # type: ignore[arg-type]
         if after != before:
             self._state.parts[part.name] = after
-            self._state.save(self._directory)
+            try:
+                self._state.save(self._directory)
+            except OSError as exc:  # deleted, or the disk is full: the parts run on, and `down` finds them
+                print(f"cannot write the state: {exc}", file=sys.stderr)  # noqa: T201 - the supervisor's log
 
     def _end_remains(self, name: str) -> None:
         # A killed part may leave children; a new instance must not meet them.
