@@ -47,8 +47,8 @@ INTRODUCTION: Final = """\
 # Metrics
 
 Every service answers `GET /metrics`; `prometheus/prometheus.yml` scrapes them all every 5 s. This page is
-made from the code by `python scripts/generate-metrics-table.py`, and `./testbed test` fails when it is not
-current.
+made from the code by `.venv/bin/python scripts/generate-metrics-table.py`, and `./testbed test` fails when
+it is not current.
 
 Names follow Prometheus' conventions: one prefix per service, base units (seconds, bytes), `_total` on
 counters. No label names a device, so their number does not grow with the fleet; label sets are complete

@@ -31,8 +31,8 @@ function show() {
       link.scrollIntoView({ block: "nearest", inline: "nearest" });
     } else link.removeAttribute("aria-current");
   }
+  document.title = `${view ? title : "No such view"} – IoT testbed`;
   if (!view) return main.append(h("h1", {}, "No such view"), notice(`There is no view “${name}”.`));
-  document.title = `${title} – IoT testbed`;
   try {
     view(main, leave.signal, argument);
   } catch (error) {

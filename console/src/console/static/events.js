@@ -36,7 +36,12 @@ export function events(main, signal) {
     steady: true,
     visible: Math.max(8, Math.min(18, Math.floor((innerHeight - 300) / 32))),
   });
-  const show = (event) => detail.replaceChildren(h("section", { class: "card", "aria-label": "Event" }, h("header", {}, h("h2", {}, `${event.type} of ${event.endpoint}`), h("a", { href: `#/devices/${encodeURIComponent(event.endpoint)}` }, "Open device")), h("pre", { tabindex: 0, "aria-label": "Event as JSON" }, JSON.stringify({ ...event, part: undefined }, null, 2))));
+  let shown = null;
+  const show = (event) => {
+    shown = event;
+    detail.replaceChildren(...(event ? [card(event)] : []));
+  };
+  const card = (event) => h("section", { class: "card", "aria-label": "Event" }, h("header", {}, h("h2", {}, `${event.type} of ${event.endpoint}`), h("a", { href: `#/devices/${encodeURIComponent(event.endpoint)}` }, "Open device")), h("pre", { tabindex: 0, "aria-label": "Event as JSON" }, JSON.stringify({ ...event, part: undefined }, null, 2)));
   const matches = (event) => (!type.value || event.type === type.value) && (!search.value || JSON.stringify(event).toLowerCase().includes(search.value.toLowerCase()));
   const problems = new Map();
   const tellProblem = (part, text) => {
@@ -46,7 +51,13 @@ export function events(main, signal) {
   };
   let rows = [];
   const tell = () => { count.textContent = `${rows.length} of ${state.all.length} events`; };
-  const rebuild = () => { rows = state.all.filter(matches).reverse(); list.set(rows); tell(); };
+  const rebuild = () => {
+    rows = state.all.filter(matches).reverse();
+    list.set(rows);
+    // An event that the filter leaves out is not in the list any more: nor is what it was.
+    if (shown && !matches(shown)) show(null);
+    tell();
+  };
   const newest = {};
   /** The stream starts with events from before, so after an interruption some come again. */
   const fresh = ({ part, events: found }) => {
