@@ -223,6 +223,44 @@ def test_objects_of_a_users_models_have_their_names(driver, tmp_path):
         assert "Temperature" in page.text()
 
 
+def test_an_unknown_view_has_a_title_of_its_own(lonely):
+    lonely.open("alerts", "does not answer")
+    lonely.run("location.hash = '#/nosuch'")
+    lonely.wait_for("There is no view “nosuch”")
+    assert lonely.driver.title.startswith("No such view")
+
+
+def test_an_event_that_the_filter_leaves_out_is_not_shown_any_more(driver, tmp_path):
+    event = {"id": 1, "type": "send", "endpoint": "dev-1", "timestamp": "2026-01-01T00:00:00Z", "data": {}}
+
+    class Feed(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path.startswith("/api/events?") else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps({"events": [event], "next": 1, "latest": 1}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Feed) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with console(tmp_path, LWM2M_SERVER_URL=f"http://127.0.0.1:{server.server_port}") as url:
+                page = Page(driver, url)
+                page.open("events", "1 of 1 events")
+                page.one(".line").click()
+                page.wait_for("send of dev-1")
+                page.one("input[type=search]").send_keys("dev")
+                assert "send of dev-1" in page.text()
+                page.one("input[type=search]").send_keys("-nosuch")
+                page.wait_for("0 of 1 events")
+                assert "send of dev-1" not in page.text()
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_it_ends_on_sigterm(tmp_path):
     port = free_port()
     environment = {
