@@ -42,5 +42,5 @@ class Settings(ServiceSettings, MqttSettings, KafkaSettings, ApiSettings):
 
     @field_validator("alerts_token_file", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
+    def _no_token_file(cls, value: object) -> object:
         return value or None

@@ -198,7 +198,11 @@ async def test_a_forged_alert_is_refused_and_displaces_none(console, alerts_toke
 
 async def test_without_a_token_of_its_own_the_webhook_is_closed(console, tmp_path):
     (tmp_path / "token").write_text(TOKEN)
-    for settings in ({}, {"api_token_file": tmp_path / "token"}, {"alerts_token_file": ""}):
+    for settings in (
+        {},
+        {"api_token_file": tmp_path / "token"},
+        {"alerts_token_file": "", "api_token_file": ""},
+    ):
         async with console(**settings) as client:
             answer = await notify(client, {"alerts": [ALERT]})
             assert answer.status == 403
