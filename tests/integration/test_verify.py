@@ -20,6 +20,7 @@ from iiot.kafka import TopicSpec, ensure_topics
 from support import free_port
 from testbed.verify.devices import SimulatorsError
 from testbed.verify.paths import PATHS
+from testbed.verify.stop import Stop
 from testbed.verify.window import NothingSentError, Plan, measure
 
 
@@ -144,6 +145,18 @@ async def test_everything_arrived(brokers, fleet):
     assert verdict.latency.quantile(0.99) < 1000
     assert 1.5 <= seconds < 4
     assert problems == []
+
+
+async def test_ended_by_hand_it_waits_for_what_is_on_its_way_and_says_so(brokers, fleet):
+    stop = Stop()
+    async with simulator(fleet) as address, sending(fleet):
+        running = asyncio.create_task(measure(plan(brokers, address, seconds=600), ignore, stop))
+        await asyncio.sleep(2)
+        stop.asked.set()
+        verdict, seconds, problems, _ = await asyncio.wait_for(running, 60)
+    assert verdict.sent == verdict.delivered > 0
+    assert seconds < 600
+    assert problems == [f"ended by hand after {seconds:.0f} of 600 s"]
 
 
 @pytest.fixture

@@ -51,7 +51,8 @@ def test_status_and_down_of_a_deleted_state_directory(state):
     document = json.loads(run(state, "status", "--json").stdout)
     assert (document["running"], document["left_over"]) == (False, 2)
     down = run(state, "down")
-    assert (down.returncode, down.stderr, down.stdout.splitlines()[-1]) == (0, "", "The testbed is down.")
+    assert (down.returncode, down.stderr) == (0, "")
+    assert "The testbed is down." in down.stdout.splitlines()
     assert owned(state) == []
     assert run(state, "status").returncode == 3
 
@@ -61,6 +62,7 @@ def test_another_clone_tells_how_to_end_what_a_removed_one_left(state, tmp_path)
     other.mkdir()
     assert str(state) not in run(other, "status").stdout  # it is there, and none of the other's business
     shutil.rmtree(state.parent)
+    (state / "data" / "kafka").mkdir(parents=True)  # as a part that starts again does
     for command in ("status", "down"):
         shown = run(other, command).stdout
         assert f"2 processes of a testbed still run whose state directory is gone, {state}" in shown

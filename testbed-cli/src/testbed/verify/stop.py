@@ -1,9 +1,13 @@
 """How someone ends a measurement before its time."""
 
 import asyncio
+import math
 import signal
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
+
+TWICE: Final = 0.5
+"""Seconds within which two signals are one: a terminal and a wrapper may both pass on the same Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +20,17 @@ class Stop:
     @classmethod
     def on_signals(cls) -> Self:
         """Set by SIGINT and SIGTERM in the running loop: the first asks, the second means now."""
-        stop = cls()
+        stop, loop = cls(), asyncio.get_running_loop()
+        asked_at = -math.inf
 
         def on_signal() -> None:
-            (stop.now if stop.asked.is_set() else stop.asked).set()
+            nonlocal asked_at
+            if not stop.asked.is_set():
+                asked_at = loop.time()
+                stop.asked.set()
+            elif loop.time() - asked_at > TWICE:
+                stop.now.set()
 
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
         return stop

@@ -135,6 +135,8 @@ class _Window:
                 raise KeyboardInterrupt  # nothing was measured yet that could be shown
             raise NothingSentError(f"{verdict.devices} devices sent nothing in {seconds:.0f} s")
         early = [f"ended by hand after {seconds:.0f} of {self._plan.seconds:g} s"] if stopped else []
+        if self._stop.now.is_set():
+            early.append("what was on its way then was not waited for, and counts as missing")
         problems = [*early, *end.problems, *vanished_note(verdict)]
         return Result(verdict, seconds, problems, self._history.samples)
 

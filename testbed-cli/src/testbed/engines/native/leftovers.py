@@ -19,5 +19,10 @@ def elsewhere(directory: Path) -> list[str]:
         f"{count} processes of a testbed still run whose state directory is gone, {path}: "
         f"TESTBED_STATE={shlex.quote(path)} ./testbed down ends them"
         for path, count in sorted(owners().items())
-        if path != own and not Path(path).exists()
+        if path != own and _is_gone(Path(path))
     ]
+
+
+def _is_gone(directory: Path) -> bool:
+    # Parts that start again make the directories of their data anew.
+    return not directory.is_dir() or {entry.name for entry in directory.iterdir()} <= {"data"}
