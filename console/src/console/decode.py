@@ -21,6 +21,8 @@ _BINDING = ("rd", "bs")
 _DOWN_KINDS = ("cmd", "ack")
 _LABELS = {datatype.label: datatype for datatype in DataType}
 _SHOWN = 4
+SHOWN_BYTES = 1024 * 1024
+"""JSON of one message; a page shows no more."""
 _NUMBERS = ("seq", "timestamp")
 
 
@@ -115,7 +117,7 @@ class Decoder:
         self._births.learn(topic, payload)
         problems = self._births.resolve(topic, payload)
         metrics = [_show_metric(metric) for metric in payload.metrics]
-        check_output(metrics)
+        check_output(metrics, SHOWN_BYTES)
         content: dict[str, Any] = {"seq": payload.seq, "timestamp": payload.timestamp, "metrics": metrics}
         if problems:
             content["problems"] = problems

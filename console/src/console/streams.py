@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
@@ -11,8 +11,10 @@ from aiohttp import web
 
 from console.decode import Decoder
 from console.devices import Devices
-from console.tap import Tap
+from console.tap import Raw, Tap
 from console.upstream import UnavailableError, Upstreams
+from iiot.in_order import LARGE_BYTES
+from iiot.sparkplug.compression import most_bytes
 from iiot.telemetry import problem
 
 TICK: Final = 0.25
@@ -26,6 +28,8 @@ SPARKPLUG_EVENTS: Final = (
     *("node_born", "node_died", "node_stale", "device_born", "device_died", "device_stale"),
     *("node_forgotten", "rebirth_requested", "written"),
 )
+BATCH: Final = 20
+"""Messages of one event; each may make `decode.SHOWN_BYTES` of JSON."""
 _HEADERS: Final = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -94,13 +98,35 @@ async def device_messages(tap: Tap, devices: Devices, device: str, authorization
             if tap.state != told:
                 told = tap.state
                 yield "state", {"connected": told.connected, "detail": told.detail}
-            decoded = [decoder.decode(raw.topic, raw.payload, raw.at) for raw in watch.take()]
-            messages = [message for message in decoded if message is not None]
+            taken = watch.take()
             if watch.skipped > skipped:
                 yield "skipped", {"count": watch.skipped - skipped}
                 skipped = watch.skipped
-            yield "messages", messages or None
+            for batch in batches(taken) or [[]]:
+                yield "messages", await _decoded(decoder, batch) or None
             await asyncio.sleep(TICK)
+
+
+def batches(messages: Iterable[Raw]) -> list[list[Raw]]:
+    """Messages in groups whose JSON fits into memory."""
+    found: list[list[Raw]] = []
+    size = 0
+    for raw in messages:
+        size += most_bytes(raw.payload)
+        if not found or size > LARGE_BYTES or len(found[-1]) >= BATCH:
+            found.append([])
+            size = most_bytes(raw.payload)
+        found[-1].append(raw)
+    return found
+
+
+async def _decoded(decoder: Decoder, batch: Sequence[Raw]) -> list[dict[str, Any]]:
+    def work() -> list[dict[str, Any]]:
+        decoded = [decoder.decode(raw.topic, raw.payload, raw.at) for raw in batch]
+        return [message for message in decoded if message is not None]
+
+    is_large = any(most_bytes(raw.payload) > LARGE_BYTES for raw in batch)
+    return await asyncio.to_thread(work) if is_large else work()
 
 
 async def events(upstreams: Upstreams, endpoint: str | None, authorization: str | None) -> _Batches:

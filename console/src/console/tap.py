@@ -16,6 +16,8 @@ from iiot.telemetry import get_logger
 
 KEEP: Final = 1000
 """Messages of a device that wait for a page to take them; older ones are dropped and counted."""
+KEEP_BYTES: Final = 8 * 1024 * 1024
+"""The same in bytes of payload."""
 BROKER_SECONDS: Final = 30.0
 """How long the broker is watched after a page last asked for it."""
 _RETRY: Final = 2.0
@@ -42,7 +44,9 @@ class TapState:
 
 
 @dataclass(slots=True)
-class _Raw:
+class Raw:
+    """A message as it came; `at` in UTC ms."""
+
     topic: str
     payload: bytes
     at: int
@@ -59,19 +63,22 @@ class Watch:
         self.device = device
         self.filters = device_filters(device)
         self.skipped = 0
-        self._messages: deque[_Raw] = deque()
+        self._messages: deque[Raw] = deque()
+        self._bytes = 0
 
     def put(self, topic: str, payload: bytes, at: int) -> None:
         """Keep a message for the page."""
-        if len(self._messages) >= KEEP:
-            self._messages.popleft()
+        self._messages.append(Raw(topic, payload, at))
+        self._bytes += len(payload)
+        while len(self._messages) > KEEP or self._bytes > KEEP_BYTES:
+            self._bytes -= len(self._messages.popleft().payload)
             self.skipped += 1
-        self._messages.append(_Raw(topic, payload, at))
 
-    def take(self) -> list[_Raw]:
+    def take(self) -> list[Raw]:
         """What has come since the last call."""
         taken = list(self._messages)
         self._messages.clear()
+        self._bytes = 0
         return taken
 
 

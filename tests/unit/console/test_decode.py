@@ -4,11 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.decode import Address, Decoder, device_filters, read_topic
+from iiot._pb.sparkplug_b_pb2 import Payload as Message
 from iiot.lwm2m import oma_profile
 from iiot.lwm2m.message import Command, Operation
 from iiot.lwm2m.path import Path
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, encode_payload
+from sparkplug_hostile import HOSTILE
 
 TOPIC = "spBv1.0/IIoT/DDATA/dev/asset"
 
@@ -98,3 +100,38 @@ def test_hostile_payloads_are_shown_and_never_raise(topic, payload):
     shown = Decoder().decode(topic, payload, 1)
     assert shown["size"] == len(payload)
     orjson.dumps(shown)
+
+
+def test_a_metric_that_cannot_be_read_is_shown_with_its_reason_beside_the_others():
+    wrong, right = {"name": "a", "datatype": 99, "int_value": 1}, {"name": "b", "datatype": 3, "int_value": 2}
+    message = Message(metrics=[wrong, right])
+    shown = Decoder().decode(TOPIC, message.SerializeToString(), 1)
+    bad, good = shown["content"]["metrics"]
+    assert (bad["value"], bad["quality"], good["value"]) == (None, "bad", 2)
+    assert "unknown datatype 99" in bad["reason"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_payload_beyond_the_budget_is_shown_as_an_error(name):
+    shown = Decoder().decode(TOPIC, HOSTILE[name], 1)
+    assert shown["error"]
+    assert len(shown["content"]) <= 2000
+
+
+def test_names_that_aliases_repeat_make_no_more_than_a_page_shows():
+    decoder = Decoder()
+    metric = {"name": "n" * 900_000, "alias": 1, "datatype": 3, "int_value": 1}
+    birth = Message(timestamp=1, seq=0, metrics=[metric])
+    decoder.decode(TOPIC.replace("DDATA", "DBIRTH"), birth.SerializeToString(), 1)
+    data = Message(metrics=[{"alias": 1, "int_value": 1}] * 5_000)
+    assert "bytes of JSON" in decoder.decode(TOPIC, data.SerializeToString(), 2)["error"]
+
+
+def test_an_empty_message_on_the_topic_of_a_birth_forgets_no_names():
+    decoder = Decoder()
+    birth = Message(timestamp=1, seq=0, metrics=[{"name": "a", "alias": 1, "datatype": 1, "int_value": 1}])
+    decoder.decode(TOPIC.replace("DDATA", "DBIRTH"), birth.SerializeToString(), 1)
+    for topic in (TOPIC.replace("DDATA", "DBIRTH"), TOPIC.rpartition("/")[0].replace("DDATA", "NBIRTH")):
+        decoder.decode(topic, b"", 2)
+    data = Message(metrics=[{"alias": 1, "int_value": 0xFF}])
+    assert decoder.decode(TOPIC, data.SerializeToString(), 3)["summary"] == "a = -1"
