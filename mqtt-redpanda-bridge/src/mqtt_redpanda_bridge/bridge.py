@@ -124,7 +124,7 @@ class Bridge:
                 serve(app, settings.http_host, settings.http_port, settings.http_names)
             )
             stack.callback(self._store.close)
-            service.log.info("births_loaded", count=self._load_births())
+            service.log.info("births_loaded", count=await asyncio.to_thread(self._load_births))
             await stack.enter_async_context(self._sink)
             async with asyncio.TaskGroup() as tasks:
                 work = (self._mend(), self._save_births(), self._registration.run())
@@ -275,7 +275,10 @@ class Bridge:
         return self._store.load(self._context.births, self._context.budget)
 
     def _learn(self, topic: str, payload: bytes) -> None:
-        """Take in a birth that another bridge delivers."""
+        """Take in a birth that another bridge delivers, before the messages that come behind it."""
+        self._pump.in_order(payload, partial(self._take_birth, topic, payload))
+
+    def _take_birth(self, topic: str, payload: bytes) -> None:
         with suppress(DecodeError):
             parsed = parse_topic(topic, accept_short_form=True)
             if isinstance(parsed, Topic):

@@ -235,6 +235,10 @@ class Pump:
         else:
             self._order.add(work, partial(self._encode, delivery), partial(self._forward, delivery))
 
+    def in_order(self, payload: bytes, work: Callable[[], None]) -> None:
+        """Work on a payload that is no message of this bridge, in its turn among the messages."""
+        self._order.add(most_bytes(payload), work, _ignore)
+
     def _forward(self, delivery: Delivery) -> None:
         self._hold(delivery)
         companion = self._companion(delivery)

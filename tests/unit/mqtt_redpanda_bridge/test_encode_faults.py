@@ -4,6 +4,8 @@ import json
 import tracemalloc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iiot._pb.sparkplug_b_pb2 import Payload as Message
 from iiot.budgets import BudgetError
@@ -70,6 +72,41 @@ def test_a_bad_metric_is_null_with_a_reason_and_costs_nothing_else(wrong):
     assert bad["reason"]
     assert (value["seq"], context.bad_metrics) == (7, 1)
     validator("sparkplug-data").validate(value)
+
+
+CARRIERS = st.one_of(
+    st.fixed_dictionaries({"int_value": st.integers(0, 2**32 - 1)}),
+    st.fixed_dictionaries({"long_value": st.integers(0, 2**64 - 1)}),
+    st.fixed_dictionaries({"double_value": st.floats()}),
+    st.fixed_dictionaries({"float_value": st.floats(width=32)}),
+    st.fixed_dictionaries({"boolean_value": st.booleans()}),
+    st.fixed_dictionaries({"string_value": st.text(max_size=3)}),
+    st.fixed_dictionaries({"bytes_value": st.binary(max_size=9)}),
+)
+SENT = st.builds(
+    lambda known, carrier, timestamp: known | carrier | timestamp,
+    st.sampled_from(
+        [{"alias": alias} for alias in (1, 2, 3, 5, 6, 7, 9)] + [{"name": "Level"}, {"name": "x"}]
+    ),
+    CARRIERS,
+    st.sampled_from([{}, {"timestamp": T}]),
+)
+ARRAYS = (
+    Metric("Bits", (True,), DataType.BOOLEAN_ARRAY, T, alias=6),
+    Metric("Words", ("a",), DataType.STRING_ARRAY, T, alias=7),
+)
+
+
+@given(st.lists(SENT, min_size=1, max_size=4))
+def test_the_quick_way_means_the_same_of_whatever_peers_send(metrics):
+    found = []
+    for quick in (True, False):
+        context = Context()
+        encode("spBv1.0/g/DBIRTH/n/d", sparkplug(*BORN, *ARRAYS), context)
+        way = encoder("spBv1.0/g/DDATA/n/d", context)
+        way._is_data = quick
+        found.append((way.encode(message(*metrics), NOW), context.bad_metrics, context.unresolved))
+    assert found[0] == found[1]
 
 
 def test_a_bad_metric_in_a_birth_leaves_a_birth():

@@ -1,3 +1,6 @@
+import asyncio
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +15,7 @@ from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.encode import Context
 from mqtt_redpanda_bridge.pump import Pump
 from mqtt_redpanda_bridge.routes import Route, RouteTable
+from sparkplug_hostile import HOSTILE
 
 TOO_LARGE = "MSG_SIZE_TOO_LARGE: Broker: Message size too large"
 MAYBE_LATER = "UNKNOWN_TOPIC_OR_PART: Broker: Unknown topic or partition"
@@ -63,9 +67,10 @@ def kafka():
     return Kafka()
 
 
-def make_pump(kafka, clock=None, max_bytes=1 << 20, states=None):
+def make_pump(kafka, clock=None, max_bytes=1 << 20, states=None, **more):
     context = Context(states=states or DeviceStates())
-    return Pump(ROUTES, context, kafka, clock=clock or Clock(), wall_clock=Clock(), max_bytes=max_bytes)
+    clock = clock or Clock()
+    return Pump(ROUTES, context, kafka, clock=clock, wall_clock=Clock(), max_bytes=max_bytes, **more)
 
 
 def totals(pump):
@@ -392,3 +397,85 @@ def test_nothing_is_lost_or_acknowledged_early_whatever_the_order_of_events(step
     assert_identity(pump)
     assert all(message.acks == 1 for message in messages)
     assert totals(pump)["received"] == settled()
+
+
+class Worker:
+    """Stands for the worker thread: does what it was given when told to."""
+
+    def __init__(self):
+        self.jobs = []
+
+    def __call__(self, work, then):
+        self.jobs.append((work, then))
+
+    def finish(self):
+        work, then = self.jobs.pop(0)
+        work()
+        then()
+
+
+def node_birth(count):
+    metrics = [Metric(f"Line/Cell{n}", n, DataType.INT32, alias=n + 1) for n in range(count)]
+    return encode_payload(Payload(1, metrics, 0))
+
+
+def data(alias):
+    metric = Metric(None, -5, DataType.INT32, alias=alias)
+    return encode_payload(Payload(2, [metric], 1), with_datatypes=False)
+
+
+@pytest.mark.parametrize("large", [node_birth(2_000), HOSTILE["4 kB of zlib"]], ids=["birth", "compressed"])
+def test_what_comes_behind_a_large_message_waits_for_it_and_is_in_flight(kafka, large):
+    worker = Worker()
+    pump = make_pump(kafka, states=DeviceStates(10_000), run=worker)
+    messages = [
+        Incoming("spBv1.0/g/NBIRTH/n", large),
+        Incoming("spBv1.0/g/NDATA/n", data(7)),
+        Incoming(GOOD),
+    ]
+    for message in messages:
+        pump.handle(message)
+    assert (kafka.pending, pump.in_flight) == ([], 3)
+    assert pump.in_flight_bytes == sum(len(message.payload) for message in messages)
+    assert_identity(pump)
+    worker.finish()
+    topics = [topic for topic, *_ in kafka.pending if topic != DEVICE_STATE]
+    assert topics[0].startswith("sparkplug")
+    assert topics[1:] == ["sparkplug", "raw"]
+    while kafka.pending:
+        kafka.report()
+    assert [message.acks for message in messages] == [1, 1, 1]
+    assert_identity(pump)
+
+
+def test_data_behind_a_large_birth_has_its_names(kafka):
+    worker = Worker()
+    pump = make_pump(kafka, run=worker)
+    pump.handle(Incoming("spBv1.0/g/NBIRTH/n", node_birth(2_000)))
+    pump.handle(Incoming("spBv1.0/g/NDATA/n", data(7)))
+    worker.finish()
+    (metric,) = json.loads(kafka.pending[-1][1])["metrics"]
+    assert (metric["name"], metric["value"]) == ("Line/Cell6", -5)
+
+
+def test_a_birth_that_another_bridge_delivers_is_learnt_in_its_turn(kafka):
+    worker, log = Worker(), []
+    pump = make_pump(kafka, run=worker)
+    pump.in_order(node_birth(2_000), lambda: log.append(len(kafka.pending)))
+    pump.handle(Incoming(GOOD))
+    assert (log, kafka.pending) == ([], [])
+    worker.finish()
+    assert (log, len(kafka.pending)) == ([0], 1)
+
+
+def test_the_bridge_works_on_large_messages_in_a_thread_of_its_loop(kafka):
+    async def run():
+        pump, settled = make_pump(kafka), asyncio.Event()
+        pump.on_idle = settled.set
+        kafka.produce = lambda *record: record[-1](None)
+        pump.handle(Incoming(GOOD, bytes(20_000)))
+        assert (pump.in_flight, settled.is_set()) == (1, False)
+        await asyncio.wait_for(settled.wait(), 10)
+        assert_identity(pump)
+
+    asyncio.run(run())
