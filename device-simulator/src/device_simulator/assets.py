@@ -5,6 +5,7 @@ from typing import Final
 
 from device_simulator import type_metrics
 from device_simulator.kind import Kind
+from iiot.sparkplug.composite import Property
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import MetricDefinition
 
@@ -13,6 +14,8 @@ ASSET: Final = "asset"
 BATTERY: Final = "Battery/Level"
 UPTIME: Final = "Device/Uptime"
 SEQUENCE: Final = "Ledger/Sequence"
+READ_ONLY: Final = {"readOnly": Property(DataType.BOOLEAN, True)}
+"""Properties that tell hosts that nobody may write the metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def assets_of(kind: Kind, *, per_channel: bool, datatypes: bool = False) -> tupl
     With `per_channel`, each channel is a device of its own, named after the last level of its metric in
     lower case; supply, uptime and the switched output stay with `asset`. With `datatypes`, there is one more.
     """
-    sequence = MetricDefinition(SEQUENCE, DataType.INT64)
+    sequence = MetricDefinition(SEQUENCE, DataType.INT64, properties=READ_ONLY)
     found = _measuring(kind, sequence, per_channel=per_channel)
     if datatypes:
         found += (Asset(type_metrics.DEVICE, (*type_metrics.METRICS, sequence), ()),)
@@ -49,11 +52,13 @@ def assets_of(kind: Kind, *, per_channel: bool, datatypes: bool = False) -> tupl
 
 
 def _measuring(kind: Kind, sequence: MetricDefinition, *, per_channel: bool) -> tuple[Asset, ...]:
-    channels = [MetricDefinition(channel.metric, DataType.DOUBLE) for channel in kind.channels]
+    channels = [
+        MetricDefinition(channel.metric, DataType.DOUBLE, properties=READ_ONLY) for channel in kind.channels
+    ]
     sensors = [i for i, channel in enumerate(kind.channels) if channel.signal]
     common = [
-        MetricDefinition(BATTERY, DataType.INT32),
-        MetricDefinition(UPTIME, DataType.INT64),
+        MetricDefinition(BATTERY, DataType.INT32, properties=READ_ONLY),
+        MetricDefinition(UPTIME, DataType.INT64, properties=READ_ONLY),
         sequence,
     ]
     if kind.switch:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from device_simulator import objects, tree_write, type_metrics
-from device_simulator.assets import ASSET, BATTERY, SEQUENCE, UPTIME, Asset, assets_of
+from device_simulator.assets import ASSET, BATTERY, READ_ONLY, SEQUENCE, UPTIME, Asset, assets_of
 from device_simulator.ledger import Stream
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import OperationError, Tree
@@ -29,12 +29,12 @@ LIFETIME: Final = "LwM2M/Lifetime"
 _NODE_METRICS: Final = (
     MetricDefinition(REBOOT, DataType.BOOLEAN, writable=True),
     MetricDefinition(NEXT_SERVER, DataType.BOOLEAN, writable=True),
-    MetricDefinition("Properties/Manufacturer", DataType.STRING),
-    MetricDefinition("Properties/Model", DataType.STRING),
-    MetricDefinition("Properties/Serial Number", DataType.STRING),
-    MetricDefinition("Properties/Firmware", DataType.STRING),
+    MetricDefinition("Properties/Manufacturer", DataType.STRING, properties=READ_ONLY),
+    MetricDefinition("Properties/Model", DataType.STRING, properties=READ_ONLY),
+    MetricDefinition("Properties/Serial Number", DataType.STRING, properties=READ_ONLY),
+    MetricDefinition("Properties/Firmware", DataType.STRING, properties=READ_ONLY),
     MetricDefinition(LIFETIME, DataType.INT64, writable=True),
-    MetricDefinition(SEQUENCE, DataType.INT64),
+    MetricDefinition(SEQUENCE, DataType.INT64, properties=READ_ONLY),
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from iiot.errors import DecodeError
 from iiot.sparkplug.composite import QUALITY, merge_properties
-from iiot.sparkplug.datatypes import DataType
+from iiot.sparkplug.datatypes import DataType, decode_value
 from iiot.sparkplug.merge import merge_template
 from iiot.sparkplug.payload import Template
 
@@ -35,6 +35,7 @@ _DECLARED: Final[dict[object, Quality]] = {
     None: Quality.GOOD,
 }
 """What the property `Quality` may say (payloads-propertyset-quality-value-value); null says nothing."""
+_PLAIN: Final = frozenset({float, int, bool, str})
 _READ_ONLY: Final = {"readonly": True, "writable": False}
 """Properties, without case and underscores, by which edge nodes tell that nobody may write a metric."""
 
@@ -72,6 +73,9 @@ class MetricState:
         Returns:
             Why its value cannot be used: the last good one stays then, and so do members of a template.
         """
+        is_bare = metric.datatype is None and metric.properties is None and type(metric.value) in _PLAIN
+        if is_bare and (self.properties is None or QUALITY not in self.properties):
+            return self._take_plain(metric, time)
         fault = self._resolve(metric, meter)
         if self.properties is not None or metric.properties is not None:
             self.properties = merge_properties(self.properties, metric.properties)
@@ -83,6 +87,19 @@ class MetricState:
             self._take_metadata(metric.metadata)
         self.fault = fault
         return fault
+
+    def _take_plain(self, metric: Metric, time: int) -> str | None:
+        """The common case: a value as its carrier held it, and nothing else."""
+        try:
+            self.value = decode_value(self.datatype, metric.value)
+        except DecodeError as exc:
+            self.fault = str(exc) if self.datatype is not DataType.UNKNOWN else self.fault
+            return self.fault
+        self.fault = None
+        self.timestamp = time if metric.timestamp is None else metric.timestamp
+        if self.metadata is not None or metric.metadata is not None:
+            self._take_metadata(metric.metadata)
+        return None
 
     def _resolve(self, metric: Metric, meter: EntryMeter | None) -> str | None:
         if self.datatype is DataType.UNKNOWN:
