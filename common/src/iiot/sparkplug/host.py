@@ -14,7 +14,6 @@ from iiot.errors import SessionStateError
 from iiot.sparkplug.births import birth_fault
 from iiot.sparkplug.datatypes import EntryMeter
 from iiot.sparkplug.host_checks import (
-    SESSION_FAULTS,
     bd_seq_of_birth,
     bd_seq_of_death,
     faults_of_node_birth,
@@ -85,10 +84,10 @@ class SparkplugHost(HostInventory):
         It tells a host that comes late what the metrics are, so that data is understood without a
         rebirth. Whether the edge node lives, and whether the values still hold, it does not tell.
         """
-        node = self._node(topic)
-        if node is None or node.births or node.unit.online:
+        if topic.message_type not in BIRTHS or birth_fault(topic, payload) is not None:
             return
-        if topic.message_type in BIRTHS and birth_fault(topic, payload) is None:
+        node = self._node(topic)
+        if node is not None and not node.births and not node.unit.online:
             self.counters.certificates += 1
             self._restore(node, topic, payload, now)
 
@@ -218,6 +217,7 @@ class SparkplugHost(HostInventory):
 
     def _before_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         self.counters.ignored += 1
+        node.dead = False
         self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now, node.births)
         if node.restored and topic.message_type is MessageType.DBIRTH:  # overtaken, as its NBIRTH was
             self._restore(node, topic, payload, now)
@@ -281,11 +281,6 @@ class SparkplugHost(HostInventory):
         self._waiting.restart(node, payload)
         return [*replaced, *born, *self._drain(node, now)]
 
-    def _told(self, node: NodeState, changes: list[Change], now: int) -> list[Output]:
-        for change in changes:
-            self._note(SESSION_FAULTS[change])
-        return [self._event(change, node, now) for change in changes]
-
     def _may_be_overtaken(self, node: NodeState, now: int) -> bool:
         """Whether what comes now may have been sent before an NDEATH that is here already."""
         return (
@@ -298,6 +293,7 @@ class SparkplugHost(HostInventory):
     def _overtaken_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         """The NBIRTH of a session whose NDEATH came first tells the metrics, and not that anything lives."""
         self.counters.ignored += 1
+        node.dead = False
         self.rebirths.want(node.key, RebirthReason.TRAILING_BIRTH, now, node.births)
         for unit in node.devices.values():
             if not unit.online:
@@ -313,7 +309,7 @@ class SparkplugHost(HostInventory):
         node.restored = node.restored and foreign
         if bd_seq is not None and not node.unit.online and (foreign or not node.births):
             node.overtook = Ended(bd_seq, now)
-        if (foreign and self._policy.validate_bd_seq) or (node.births and node.dead):
+        if (foreign and self._policy.validate_bd_seq) or node.dead:
             self.counters.ignored += 1
             return []
         node.bd_seq = node.bd_seq if bd_seq is None else bd_seq

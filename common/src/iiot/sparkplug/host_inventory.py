@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iiot.sparkplug.births import birth_fault
-from iiot.sparkplug.host_checks import bd_seq_of_birth, faults_of_birth, nameless
+from iiot.sparkplug.host_checks import SESSION_FAULTS, bd_seq_of_birth, faults_of_birth, nameless
 from iiot.sparkplug.host_events import (
     Cause,
     Change,
@@ -150,6 +150,11 @@ class HostInventory:
     def _event(self, change: Change, node: NodeState, now: int, device: str | None = None) -> LifeEvent:
         online = {Change.BORN: True, Change.DIED: False}.get(change)
         return LifeEvent(change, node.group, node.edge_node, device, self.epoch + now, online=online)
+
+    def _told(self, node: NodeState, changes: list[Change], now: int) -> list[Output]:
+        for change in changes:
+            self._note(SESSION_FAULTS[change])
+        return [self._event(change, node, now) for change in changes]
 
     def _stale(self, node: NodeState, now: int, cause: Cause) -> LifeEvent:
         time = self.epoch + now

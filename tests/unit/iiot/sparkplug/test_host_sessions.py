@@ -115,6 +115,16 @@ def test_a_death_that_was_missed_while_cut_off_is_told_when_it_comes():
     assert plant.feed(plant.will) == []
 
 
+def test_a_death_is_told_once_also_of_a_node_that_was_never_seen_alive():
+    plant = Plant()
+    will = plant.edge.next_will()
+    assert plant.feed(will, will) == [life(Change.DIED)]
+    assert plant.node.dead
+    plant.births()
+    plant.feed(plant.data())  # who speaks is not dead, and may be asked for a rebirth
+    assert not plant.node.dead
+
+
 def test_a_node_that_never_counts_its_sessions_comes_back():
     plant = Plant().connect()
     plant.feed(plant.will)
