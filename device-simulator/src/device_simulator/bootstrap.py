@@ -35,6 +35,7 @@ class Bootstrap:
         active: the device waits for its bootstrap server, and does what that asks.
         wanted: it has a bootstrap server.
         packed: it asks for everything in one message, until that fails.
+        failed: how often it went back to the account that worked.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Bootstrap:
         "_tree",
         "_without_account",
         "active",
+        "failed",
         "packed",
         "wanted",
     )
@@ -57,6 +59,7 @@ class Bootstrap:
         self._without_account = False
         self._finished = False
         self._kept: KeptAccount | None = None
+        self.failed = 0
         self.active = self.wanted = mode != "off"
         self.packed = self._prefers_pack = mode == "pack"
 
@@ -96,6 +99,7 @@ class Bootstrap:
         """Go back to the account that worked; False when there is none, so that asking goes on."""
         if self._kept is None:
             return False
+        self.failed += 1
         self._kept.restore(self._state, self._stored)
         self._kept = None
         self.active = self._finished = self._without_account = False

@@ -166,6 +166,7 @@ class Fleet:
         stats.connected = len(connections)
         stats.registered = sum(device.client.registered for device in self.devices)
         stats.refused = sum(device.client.refused for device in self.devices)
+        stats.bootstraps_failed = sum(device.client.bootstraps_failed for device in self.devices)
         stats.backlog = self._schedule.deferred + sum(connection.in_flight for connection in connections)
         stats.skipped = self._schedule.skipped
         stores = [device.node.store for device in self.devices if device.node.store is not None]

@@ -108,10 +108,8 @@ class Lwm2mClient:
         self._tree = tree
         self._world = world
         self.wire = wire or JsonWire(state.plan.id)
-        numbered = self.wire.numbered
-        self._registration = Registration(
-            state, tree, stream, world, numbered=numbered, named=profile_id and numbered
-        )
+        numbers = {"numbered": self.wire.numbered, "named": profile_id and self.wire.numbered}
+        self._registration = Registration(state, tree, stream, world, **numbers)
         self._paths = [Path.parse(channel.path) for channel in state.plan.kind.channels]
         self._observations = Observations(state, tree, world)
         self._account = Bootstrap(state, tree, bootstrap)
@@ -139,6 +137,11 @@ class Lwm2mClient:
             or self._account.on_trial
             or 0 < self._state.lifetime <= SHORT_LIFETIME
         )
+
+    @property
+    def bootstraps_failed(self) -> int:
+        """How often this device went back to the account that worked."""
+        return self._account.failed
 
     def connected(self, now: float, *, booted: bool = False) -> list[Publication]:
         """What opens a connection: a Register, before the first one perhaps a Bootstrap-Request.
@@ -363,8 +366,8 @@ class Lwm2mClient:
             if forgotten and self._retry.at is None:
                 self.registered = False
                 self._retry.at = now
-            if answer.operation is Operation.REGISTER and answer.code is Code.CONFLICT:
-                return self._register_in_full(now)
+            if answer.operation is Operation.REGISTER and self._registration.was_too_short(answer.code):
+                return [self.register(now)]
             asked = Operation.BOOTSTRAP_REQUEST if self._account.active else Operation.REGISTER
             return self._fall_back(now) if answer.operation is asked else []
         if answer.operation is Operation.REGISTER:
@@ -376,10 +379,6 @@ class Lwm2mClient:
             if answer.code is Code.CONTENT:
                 return self._take_pack(answer.records, now)
         return []
-
-    def _register_in_full(self, now: float) -> list[Publication]:
-        # Once for each refusal of a Profile ID; a refused list is repeated in its time.
-        return [self.register(now)] if self._registration.refused() else []
 
     def _take_pack(self, records: tuple[Record, ...], now: float) -> list[Publication]:
         try:

@@ -52,6 +52,7 @@ class Stats:
         self.disconnects = 0
         self.resent = 0
         self.refused = 0
+        self.bootstraps_failed = 0
         self.commands: Counter[tuple[str, str]] = Counter()
         self.sent: dict[str, int] = dict.fromkeys(_TYPES, 0)
         self.lag_sum = 0.0
@@ -110,6 +111,7 @@ class StatsCollector(Collector):
             ("disconnects", "Connections lost, ended, or not made", stats.disconnects),
             ("messages_resent", "LwM2M messages sent again after a lost connection", stats.resent),
             ("messages_refused", "LwM2M messages answered with an error", stats.refused),
+            ("bootstraps_failed", "Bootstraps given up for the account that worked", stats.bootstraps_failed),
             ("messages_skipped", "Messages given up, too far behind schedule", stats.skipped),
             ("samples_dropped", "Samples lost because a device's store was full", stats.dropped),
         ):

@@ -8,7 +8,7 @@ from device_simulator import objects
 from device_simulator.ledger import Stream
 from device_simulator.state import DeviceState, World
 from device_simulator.tree import Tree
-from iiot.lwm2m.message import Deregister, Link, Register, Update
+from iiot.lwm2m.message import Code, Deregister, Link, Register, Update
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
 
@@ -97,8 +97,10 @@ class Registration:
             timestamp=self._world.timestamp(),
         )
 
-    def refused(self) -> bool:
-        """The server knows no object list (4.09): whether a Register with the whole list is worth trying."""
+    def was_too_short(self, code: Code) -> bool:
+        """A Register was refused: whether one with the whole object list is worth trying at once."""
+        if code is not Code.CONFLICT:
+            return False
         worth, self._known_id = self._shortened, None
         return worth
 

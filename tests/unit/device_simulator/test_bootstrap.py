@@ -219,7 +219,7 @@ def test_a_bootstrap_that_fails_leaves_a_device_with_the_account_that_worked(wor
     assert "0" in register["objects"]["3306"]
     working.send("ack/reg", {"code": "2.01"})
     client, clock = working.parts.client, working.parts.clock
-    assert client.registered
+    assert (client.registered, client.bootstraps_failed) == (True, 1)
     assert client.report(clock.now + 0.1).kind == "send"
     assert working.read("/1/0/18") == 10
     assert working.code("bootstrap-write", "/1/0/1", value=5) == "4.05"
@@ -249,6 +249,7 @@ def test_a_bootstrap_that_succeeds_replaces_the_account_for_good(working):
     working.send("ack/reg", {"code": "2.01"})
     working.run(100)
     assert working.read("/1/0/1") == 50
+    assert working.parts.client.bootstraps_failed == 0
     assert len(working.of("reg")) == 2
 
 
