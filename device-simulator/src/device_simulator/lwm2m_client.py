@@ -175,6 +175,7 @@ class Lwm2mClient:
         if self._account.is_overdue(now):
             return self._fall_back(now)[0]
         if self._retry.at is not None and now >= self._retry.at and not self._account.on_trial:
+            self._account.unpack()
             return self._introduce(now)
         if self._account.active or self._retry.has_failed:
             return self._resort(now)

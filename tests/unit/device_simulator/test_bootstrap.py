@@ -1,5 +1,6 @@
 import pytest
 
+from iiot.errors import DecodeError
 from lwm2m_peer import EP, Server
 
 
@@ -117,6 +118,17 @@ def test_a_pack_that_fails_is_asked_for_step_by_step(make_parts, answer):
     assert server.of("bootstrap")[-1] == {}
     server.run(6)
     assert server.of("reg")[-1]["lifetime"] == 50
+
+
+@pytest.mark.parametrize("answer", [None, b"{", b'{"code":"2.05","values":{"/1/0/1":[]}}'])
+def test_a_pack_without_an_answer_that_is_understood_is_asked_for_step_by_step(make_parts, answer):
+    server = Server(make_parts(client={"bootstrap": "pack"}))
+    server.take(server.parts.client.connected(1000.0))
+    if answer is not None:
+        with pytest.raises(DecodeError):
+            server.parts.client.receive(f"{EP}ack/bootstrap", answer, 1000.0)
+    server.take([server.parts.client.report(1013.0)])
+    assert server.of("bootstrap") == [{"pack": True}, {}]
 
 
 def test_the_trigger_bootstraps_a_registered_device_again(make_parts):
