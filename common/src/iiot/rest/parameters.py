@@ -86,7 +86,7 @@ async def read_json(request: web.Request) -> object:
     """The body as JSON, whatever its content type says.
 
     Raises:
-        HTTPException: problem 400, not JSON; 413, too large, or too many values.
+        HTTPException: problem 400, not JSON, or too many values; 413, too large.
     """
     try:
         body = orjson.loads(await request.read())
@@ -94,7 +94,7 @@ async def read_json(request: web.Request) -> object:
         raise problem(400, f"the body is not JSON: {error}", field="body") from error
     if has_more_values(body, budgets.BODY_VALUES):
         allowed = f"at most {budgets.BODY_VALUES} values"
-        raise problem(413, f"body: more values than allowed: {allowed}", field="body", allowed=allowed)
+        raise problem(400, f"body: more values than allowed: {allowed}", field="body", allowed=allowed)
     return body
 
 

@@ -381,7 +381,7 @@ MANY = {
 @pytest.mark.parametrize("body", MANY.values(), ids=MANY)
 async def test_a_body_of_very_many_values_is_refused_before_each_is_judged(client, body):
     status, answered = await answer(client, "PUT", "/api/rooms/r1", data=body)
-    assert (status, answered["field"], answered["allowed"]) == (413, "body", "at most 10000 values")
+    assert (status, answered["field"], answered["allowed"]) == (400, "body", "at most 20000 values")
 
 
 @pytest.mark.parametrize(
