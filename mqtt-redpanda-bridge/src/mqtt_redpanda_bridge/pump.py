@@ -227,24 +227,13 @@ class Pump:
             message.ack()
             return
         delivery = self._accept(lane, topic, message)
-        self._hold(delivery)
         work = most_bytes(message.payload)
         if self._order.is_idle and work <= LARGE_BYTES:
             self._encode(delivery)
             self._forward(delivery)
         else:
+            self._hold(delivery)
             self._order.add(work, partial(self._encode, delivery), partial(self._forward, delivery))
-
-    def in_order(self, payload: bytes, work: Callable[[], None]) -> None:
-        """Work on a payload that is no message of this bridge, in its turn among the messages."""
-        self._order.add(most_bytes(payload), work, _ignore)
-
-    def _forward(self, delivery: Delivery) -> None:
-        self._hold(delivery)
-        companion = self._companion(delivery)
-        self._send(delivery)
-        if companion is not None:
-            self._send(companion)
 
     def bury(self, message: Incoming, reason: str) -> None:
         """Take a message that somebody before the pump failed to hand on, as a dead letter."""
@@ -254,9 +243,11 @@ class Pump:
             message.ack()
             return
         delivery = self._accept(lane, lane.route.topic, message)
-        self._bury(delivery, reason)
-        self._hold(delivery)
-        self._send(delivery)
+        self._order.add(0, partial(self._bury, delivery, reason), partial(self._forward, delivery))
+
+    def in_order(self, payload: bytes, work: Callable[[], None]) -> None:
+        """Work on a payload that is no message of this bridge, in its turn among the messages."""
+        self._order.add(most_bytes(payload), work, _ignore)
 
     def settle(self, delivery: Delivery) -> None:
         """Kafka has a record: with the last one of a message, count and acknowledge it."""
@@ -349,6 +340,13 @@ class Pump:
         except Exception as exc:  # a payload that trips over a bug must not stop the others
             log.exception("message_encoding_failed", topic=message.topic, size=len(message.payload))
             self._bury(delivery, f"internal error: {exc!r}")
+
+    def _forward(self, delivery: Delivery) -> None:
+        self._hold(delivery)
+        companion = self._companion(delivery)
+        self._send(delivery)
+        if companion is not None:
+            self._send(companion)
 
     def _companion(self, delivery: Delivery) -> Companion | None:
         try:
