@@ -45,7 +45,7 @@ def payload(source: Source) -> bytes:
 
 def envelope(source: Source, content: bytes) -> bytes:
     """What Eclipse Tahu makes of a payload to compress it, with other ways to compress, too."""
-    compress = source.pick((zlib.compress, gzip.compress, _raw, _several, _endless, bytes))
+    compress = source.pick((zlib.compress, _gzip, _raw, _several, _endless, bytes))
     algorithm = field(1, _BYTES, b"algorithm") + field(4, _VARINT, b"\x0c")
     parts = [
         field(4, _BYTES, source.pick((b"SPBV1.0_COMPRESSED", b"SPBV1.0_COMPRESSED", b"spbv1.0"))),
@@ -55,13 +55,17 @@ def envelope(source: Source, content: bytes) -> bytes:
     return b"".join(parts[: 2 + source.number(2)])
 
 
+def _gzip(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)  # a frame is made of its bytes alone
+
+
 def _raw(content: bytes) -> bytes:
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return packer.compress(content) + packer.flush()
 
 
 def _several(content: bytes) -> bytes:
-    return gzip.compress(content) + gzip.compress(content)
+    return 2 * _gzip(content)
 
 
 def _endless(content: bytes) -> bytes:

@@ -149,7 +149,11 @@ def test_the_algorithm_that_tahu_names_beside_the_body_is_not_a_metric_of_the_pa
     assert [one.name for one in decode_payload(data).metrics] == ["a"]
 
 
-@pytest.mark.parametrize("body", [b"", b"plain", zlib.compress(b"x" * 99)[:-6], gzip.compress(b"x")[:-1]])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"plain", zlib.compress(b"x" * 99)[:-6], gzip.compress(b"x")[:-1]],
+    ids=["nothing", "plain", "zlib", "gzip"],
+)
 def test_bodies_cut_short_are_refused(body):
     with pytest.raises(DecodeError, match=r"cut short|cannot be read"):
         decompress(body)
