@@ -6,11 +6,12 @@ decode, in every shape that we know; another goes on sending ordinary messages, 
 
 import itertools
 import json
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -396,3 +397,51 @@ def test_the_simulator(mosquitto, tmp_path, unique, slower):
     finally:
         for client in (listener, *servers):
             client.close()
+
+
+class Page:
+    """A page of the console that shows a device's messages."""
+
+    def __init__(self, service: Limited, device: str):
+        self.numbers: set[int] = set()
+        self._connection = HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
+        self._connection.request("GET", f"/api/devices/{device}/messages")
+        self._answer = self._connection.getresponse()
+        self._thread = threading.Thread(target=self._read, name=f"page of {device}")
+        self._thread.start()
+
+    def _read(self) -> None:
+        with suppress(OSError, HTTPException, ValueError):
+            while line := self._answer.readline():
+                if line.startswith(b"data: ["):
+                    self._take(json.loads(line[6:]))
+
+    def _take(self, messages: list[dict]) -> None:
+        shown = [metric for message in messages for metric in message["content"].get("metrics", ())]
+        self.numbers |= {metric["value"] for metric in shown if metric["name"] == "N" and metric["value"]}
+
+    def __call__(self) -> int:
+        return len(self.numbers)
+
+    def close(self) -> None:
+        self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._connection.close()
+
+
+def test_the_console(mosquitto, tmp_path, clients, slower):
+    heavy, other = clients
+    with limited("console", mosquitto, tmp_path, **own_certificate("console", mosquitto)) as service:
+        pages = [Page(service, client.name) for client in (other, heavy)]
+        try:
+            for shapes, to in (
+                (heaviest.SPARKPLUG, f"spBv1.0/{GROUP}/NDATA/{heavy.name}"),
+                (heaviest.LWM2M_JSON, f"lwm2m/{heavy.name}/send"),
+                (heaviest.LWM2M_OMA, f"lwm2m/rd/{heavy.name}"),
+            ):
+                ordinary = Ordinary(other, send_data)
+                ordinary.sent = pages[0]()
+                hold(service, shapes, partial(heavy.publish, to), ordinary, pages[0], slower)
+        finally:
+            for page in pages:
+                page.close()
