@@ -13,7 +13,7 @@ Runner = Callable[[Step, Step], None]
 LARGE_BYTES: Final = 16 * 1024
 """A payload of this size takes some 50 ms to decode, at the densest."""
 BATCH: Final = 100
-"""Messages that waited and are handled before the event loop has its turn again."""
+"""Messages that waited and are handled before the event loop has its turn again, of `LARGE_BYTES` at most."""
 
 
 class InOrder:
@@ -54,12 +54,14 @@ class InOrder:
 
     def _go_on(self) -> None:
         self._is_busy = True
+        done = 0
         for _ in range(BATCH):
             if not self._waiting:
                 self._is_busy = False
                 return
             size, work, then = self._waiting.popleft()
-            if size > LARGE_BYTES:
+            done += size
+            if done > LARGE_BYTES:
                 self._run(work, partial(self._finish, then))
                 return
             work()

@@ -60,6 +60,18 @@ def test_many_that_waited_leave_the_event_loop_its_turn():
     assert line.is_idle
 
 
+def test_messages_that_waited_are_large_together():
+    log, run = [], Runner()
+    line = InOrder(run)
+    for name, size in (("large", LARGE), ("a", LARGE_BYTES), ("b", LARGE_BYTES)):
+        add(line, log, name, size)
+    run.finish()
+    assert log == ["work large", "then large", "work a", "then a"]
+    run.finish()
+    assert log[-1] == "then b"
+    assert line.is_idle
+
+
 def test_an_error_behind_the_work_stops_nobody_else():
     log, run = [], Runner()
     line = InOrder(run)
