@@ -205,7 +205,7 @@ class HostApplication:
 
     def _on_cut_off(self) -> None:
         outputs = self.state.connection_lost(_monotonic())
-        if outputs:
+        if outputs and not self._stopping.is_set():
             self._log.warning("edge_nodes_stale", cause="host_cut_off", edge_nodes=len(outputs))
         self._act(outputs)
 

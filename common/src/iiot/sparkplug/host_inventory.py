@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from iiot.sparkplug.births import birth_fault
 from iiot.sparkplug.host_checks import SESSION_FAULTS, bd_seq_of_birth, faults_of_birth, nameless
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from iiot.sparkplug.host_policy import HostPolicy
     from iiot.sparkplug.payload import Metric, Payload
     from iiot.sparkplug.topic import Topic
+
+_NAME_SHOWN: Final = 100
 
 
 class HostInventory:
@@ -169,5 +171,5 @@ def refusals(topic: Topic, refused: Sequence[tuple[Metric, str]]) -> list[Refusa
     if not refused:
         return []
     metric, reason = refused[0]
-    name = f"alias {metric.alias}" if metric.name is None else metric.name
+    name = f"alias {metric.alias}" if metric.name is None else metric.name[:_NAME_SHOWN]
     return [Refusal(topic, name, reason, len(refused))]
