@@ -357,40 +357,34 @@ class SparkplugHost(HostInventory):
                 self.rebirths.want(node.key, RebirthReason.BEFORE_BIRTH, now, (topic.device,))
             return []
         unit.seen_at = self.epoch + now
-        time, meter = payload.timestamp or unit.seen_at, EntryMeter(DEFAULT_BUDGET.entries)
-        refused = [
-            (metric, reason)
-            for metric in payload.metrics
-            if (reason := self._update(node, topic, unit, metric, (time, now), meter))
-        ]
-        outputs += refusals(topic, refused)
+        outputs += refusals(topic, self._take_values(node, topic, unit, payload, now))
         if self.on_values is not None:
             self.on_values(topic, unit, payload)
         return outputs
 
-    def _update(
-        self,
-        node: NodeState,
-        topic: Topic,
-        unit: UnitState,
-        metric: Metric,
-        times: tuple[int, int],
-        meter: EntryMeter,
-    ) -> str | None:
-        """Take in a metric; return why it cannot be used. `times`: of the message, and now."""
-        state = unit.find(metric)
-        if state is None:
-            self.counters.unknown_metrics += 1
-            unknown = RebirthReason.UNKNOWN_METRIC if metric.name else RebirthReason.UNKNOWN_ALIAS
-            self.rebirths.want(node.key, unknown, times[1], (topic.device, metric.name or metric.alias))
-            return metric.fault or "no birth told of it"
-        if metric.is_historical:
-            self.counters.historical += 1
-            return None
-        reason = state.take(metric, times[0], meter)
-        if unit.confirmed is not None:
-            unit.confirmed.add(state.name)
-        if reason is not None:
-            self.counters.undecodable += 1
-            self.rebirths.want(node.key, RebirthReason.UNDECODABLE, times[1], (topic.device, state.name))
-        return reason or metric.property_fault
+    def _take_values(
+        self, node: NodeState, topic: Topic, unit: UnitState, payload: Payload, now: int
+    ) -> list[tuple[Metric, str]]:
+        """Take in the metrics of a DATA message; return those that cannot be used, and why."""
+        time, meter = payload.timestamp or unit.seen_at, EntryMeter(DEFAULT_BUDGET.entries)
+        refused: list[tuple[Metric, str]] = []
+        for metric in payload.metrics:
+            state = unit.find(metric)
+            if state is None:
+                self.counters.unknown_metrics += 1
+                unknown = RebirthReason.UNKNOWN_METRIC if metric.name else RebirthReason.UNKNOWN_ALIAS
+                self.rebirths.want(node.key, unknown, now, (topic.device, metric.name or metric.alias))
+                refused.append((metric, metric.fault or "no birth told of it"))
+                continue
+            if metric.is_historical:
+                self.counters.historical += 1
+                continue
+            reason = state.take(metric, time, meter)
+            if unit.confirmed is not None:
+                unit.confirmed.add(state.name)
+            if reason is not None:
+                self.counters.undecodable += 1
+                self.rebirths.want(node.key, RebirthReason.UNDECODABLE, now, (topic.device, state.name))
+            if reason or metric.property_fault:
+                refused.append((metric, reason or metric.property_fault or ""))
+        return refused

@@ -171,7 +171,14 @@ class Site:
         self.took(self.host.tick(self.now))
 
     def check(self):
-        for node in self.host.nodes.values():
+        nodes = self.host.nodes.values()
+        assert self.host.nodes_online == sum(node.unit.online for node in nodes)
+        assert self.host.devices_online == sum(
+            unit.online for node in nodes for unit in node.devices.values()
+        )
+        assert self.host._held == sum(len(node.order.held) for node in nodes)
+        for node in nodes:
+            assert node.size == sum(len(unit.metrics) for unit in node.units())
             shown = node_view(node)
             online, stale = self.follower.knows(node.edge_node)
             assert (shown["online"], shown["stale"]) == (online, stale), node.edge_node
