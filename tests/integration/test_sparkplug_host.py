@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+import zlib
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -347,6 +348,29 @@ async def test_garbage_is_counted_and_harms_nobody(mosquitto, client, name, uniq
         good.temperature(25.0)
         await eventually(lambda: _is(value_of(api, name), 25.0), "the good device is heard")
         await eventually(lambda: _at_least(api, "sparkplug_decode_errors_total", 9), "errors are counted")
+        assert await healthy(api)
+
+
+async def test_what_costs_too_much_is_refused_and_costs_nobody_else_anything(mosquitto, client, name, unique):
+    async with running_host(mosquitto, rebirth_debounce=60) as api:
+        bad_name = unique("device-bad")
+        bad, good = client(Client, bad_name, subscribe=(f"spBv1.0/IIoT/NCMD/{bad_name}",)), client(Node, name)
+        body = zlib.compress(b"\x12\x02\x10\x01" * 2**20)
+        bomb = Payload(uuid="SPBV1.0_COMPRESSED", body=body).SerializeToString()
+        for _ in range(3):
+            for payload in (bomb, b"\x12\x00" * 500_000):
+                bad.paho.publish(f"spBv1.0/IIoT/NDATA/{bad_name}", payload, qos=1)
+            good.temperature(21.0)
+        good.temperature(25.0)
+        await eventually(lambda: _is(value_of(api, name), 25.0), "the good device is heard")
+        await eventually(lambda: _at_least(api, "sparkplug_decode_errors_total", 6), "all are refused")
+        series = await api.series()
+        refused = {key: value for key, value in series.items() if "over_budget_total{" in key}
+        assert sum(refused.values()) == 6
+        assert len(refused) == 2  # each by its budget
+        assert (await api.get(f"/api/nodes/{name}"))["gaps"] == 0
+        await eventually(lambda: bad.received, "a rebirth is asked for")
+        assert len(bad.received) == 1
         assert await healthy(api)
 
 
