@@ -417,7 +417,8 @@ class Page:
                     self._take(json.loads(line[6:]))
 
     def _take(self, messages: list[dict]) -> None:
-        shown = [metric for message in messages for metric in message["content"].get("metrics", ())]
+        contents = [message["content"] for message in messages if isinstance(message["content"], dict)]
+        shown = [metric for content in contents for metric in content.get("metrics", ())]
         self.numbers |= {metric["value"] for metric in shown if metric["name"] == "N" and metric["value"]}
 
     def __call__(self) -> int:
