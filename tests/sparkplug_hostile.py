@@ -83,6 +83,8 @@ PLAIN = {
     "deep properties": _DEEP_PROPERTIES,
     "deep templates in a large message": _DEEP_TEMPLATE + many(b"\x08\x01", 100_000),
     "groups": many(b"\x7b\x7c"),
+    "names of one metric": metric(many(b"\x0a\x00")),
+    "unknown numbers with long tags": many(b"\x80\x7d\x00"),
 }
 """Not compressed, up to 1 MiB."""
 

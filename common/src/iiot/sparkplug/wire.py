@@ -70,10 +70,15 @@ _METRIC: Final = _Kind({8: _LEAF, 9: _PROPERTIES, 17: _DATASET, 19: _LEAF}, are_
 _METRIC.parts[18] = _Kind({2: _METRIC, 3: _LEAF}, nests=True)
 _PAYLOAD: Final = _Kind({2: _METRIC})
 _STRAY: Final = 8
-"""Fields that a message may have beside its repeated ones; more of them count like parts."""
+"""Fields that a message may have beside its repeated ones, if they are not numbers."""
+
+_ODD: Final = 16
+"""What a further field, a group or a tag longer than needed counts, in halves of an element: no encoder
+writes them."""
 
 _VARINT, _DOUBLE, _LENGTH, _GROUP, _GROUP_END, _FLOAT = range(6)
 _SIZES: Final = {_DOUBLE: 8, _FLOAT: 4, _GROUP: 0, _GROUP_END: 0}
+_GROUPS: Final = (_GROUP, _GROUP_END)
 _LONGEST_VARINT: Final = 10
 
 
@@ -94,6 +99,11 @@ _METRICS: Final = re.compile(
 )
 _PARTS: Final = re.compile(
     b"(?:[%b]%b(?:%b)*+){%d}+" % (_tags(_LENGTH, 1, 2, 3, 4), _SHORT, _SCALAR, _BLOCK), re.DOTALL
+)
+_CELLS: Final = re.compile(
+    rb"(?:[%b]%b|[%b][\x80-\xff]{0,9}+[\x00-\x7f]){%d}+"
+    % (_tags(_LENGTH, 1, 2, 4), _SHORT, _tags(_VARINT, _TYPES), _BLOCK),
+    re.DOTALL,
 )
 
 
@@ -162,7 +172,8 @@ class _Counter:
             elif part is None or kind.are_single:
                 groups += (wire == _GROUP) - (wire == _GROUP_END)
                 stray += 1
-                self._add(2 * (stray > _STRAY))
+                if stray > _STRAY or wire in _GROUPS:
+                    self._add(_ODD)
             else:
                 self._count_part(kind)
             if part is not None and part.parts and pos > start:
@@ -179,7 +190,8 @@ class _Counter:
     def _enter(self, pos: int, end: int, kind: _Kind, depth: int) -> None:
         if not kind.are_single:
             left = self._budget.elements - self._halves // 2
-            self._refuse_row(pos, end, _PARTS, left * (1 + kind.are_halves))
+            row = _CELLS if kind.has_numbers else _PARTS
+            self._refuse_row(pos, end, row, left * (1 + kind.are_halves))
         self._walk(pos, end, kind, depth)
 
     def _add(self, halves: int) -> None:
@@ -192,8 +204,11 @@ class _Counter:
 
     def _field(self, pos: int) -> tuple[int, int, int]:
         """Tag of the field at `pos`, where its content begins, and where the next field does."""
+        start = pos
         tag, pos = self._varint(pos)
         wire = tag & 7
+        if tag < 0x80 and pos - start > 1:
+            self._add(_ODD)
         if wire == _LENGTH:
             size, pos = self._varint(pos)
             return tag, pos, pos + size
