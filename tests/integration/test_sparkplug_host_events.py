@@ -17,11 +17,11 @@ def told(host, count):
     found = []
     with closing(HTTPConnection("127.0.0.1", host.port, timeout=20)) as connection:
         connection.request("GET", f"/api/events/stream?after=0&{LIFE}")
-        response = connection.getresponse()
-        while len(found) < count:
-            line = response.readline().decode()
-            if line.startswith("data: ") and "timestamp" in (event := json.loads(line[6:])):
-                found.append((event["type"], event["data"]["device"], event["data"].get("cause")))
+        with closing(connection.getresponse()) as response:
+            while len(found) < count:
+                line = response.readline().decode()
+                if line.startswith("data: ") and "timestamp" in (event := json.loads(line[6:])):
+                    found.append((event["type"], event["data"]["device"], event["data"].get("cause")))
     return found
 
 
