@@ -229,6 +229,7 @@ async def test_a_dead_letter_topic_that_takes_little_holds_nothing_up(kafka, eng
             return lambda: all(any(letter["size"] >= size for letter in letters(path)) for path in paths)
 
         await records.until(has_letter(50_000), "the letters of the processors")
+        assert [len(letters(path)) for path in paths] == [1, 1], "letters of records that Kafka took"
         feed.add(1, blob="x" * 200_000)  # refused by Kafka
         await records.until(has_letter(200_000), "the letters of what Kafka refused")
         feed.add(2)

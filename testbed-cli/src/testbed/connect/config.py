@@ -78,7 +78,8 @@ def parse(text: str, environment: Mapping[str, str], health_directory: str) -> C
         caches = [_visible(cache, health_directory) for cache in whole["cache_resources"]]
         inputs = whole["input"]["broker"]["inputs"]
         delivery, commit = whole["output"]["broker"]["outputs"]
-        patterns = delivery["fallback"][0]["redpanda"]["metadata"]["include_patterns"]
+        records = delivery["switch"]["cases"][0]["output"]["fallback"][0]["redpanda"]
+        patterns = records["metadata"]["include_patterns"]
         shared = {key: whole[key] for key in _SHARED} | {"cache_resources": caches}
         sources = tuple(_source(each, shared, environment) for each in inputs if "http_server" not in each)
     except YamlBudgetError as exc:
