@@ -14,9 +14,12 @@ def say(**content):
     sys.stdout.flush()
 
 
+def values(payload):
+    return {entry["name"]: entry.get("value") for entry in payload.get("metrics", [])}
+
+
 def seen(topic, payload):
-    metrics = {entry["name"]: entry.get("value") for entry in payload.get("metrics", [])}
-    say(seen={"topic": str(topic), "metrics": metrics})
+    say(seen={"topic": str(topic), "metrics": values(payload)})
 
 
 if role == "read":
@@ -32,7 +35,7 @@ else:
     for name, value in VALUES.items():
         device.data.set_value(name, value)
     device.commands.set_value("Count", 0)
-    device.on_command = lambda payload: say(command={"metrics": str(payload)})
+    device.on_command = lambda payload: say(command={"metrics": values(payload)})
     for entity in (edge, device):
         entity.connect("127.0.0.1", port)
         entity.publish_birth()
