@@ -38,6 +38,12 @@ ELEMENTS: Final = 50_000
 """Values in one message, at any depth: cells, properties, template members, array entries of CBOR or JSON.
 A table of 1,000 rows and 50 columns; each costs about a microsecond and 100 bytes of memory."""
 
+RECORDS: Final = 10_000
+"""Values of one LwM2M message; the dearest take 100 ms of a processor until they are stored."""
+
+LINKS: Final = 5_000
+"""Objects and instances in one registration; a gateway with a thousand sensors has some thousands."""
+
 BODY_VALUES: Final = 20_000
 """Values in the JSON body of one HTTP request: to say what is wrong with each costs 5 µs. The longest list of
 the APIs, the devices of a firmware campaign, has 10,000."""

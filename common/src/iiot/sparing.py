@@ -1,5 +1,6 @@
 """Bounded log lines about what others do: neither garbage nor a whole fleet that comes may fill the log."""
 
+import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -32,6 +33,13 @@ class SparingLog:
         """Log a warning, or count it as left out."""
         if self._may_tell(fields):
             self._log.warning(event, **fields)
+
+    def failure(self, event: str, error: Exception, **fields: object) -> None:
+        """Log that our own code failed, and where, in one line; or count it as left out."""
+        if self._may_tell(fields):
+            frame = traceback.extract_tb(error.__traceback__)[-1:]
+            place = f"{frame[0].filename}:{frame[0].lineno}" if frame else ""
+            self._log.error(event, error=f"{type(error).__name__}: {error}"[:300], place=place, **fields)
 
     def _may_tell(self, fields: dict[str, object]) -> bool:
         second = int(self._monotonic())

@@ -1,0 +1,69 @@
+"""JSON that a peer wrote: read within the budgets, and with each name once in an object.
+
+`orjson` alone reads 1,024 levels, at which ordinary code fails, and keeps the last of two members of one name
+(RFC 8259 section 4 leaves open which one counts).
+"""
+
+import json
+import re
+from typing import Any, Final
+
+import orjson
+
+from iiot.budgets import ELEMENTS, NESTING, BudgetError
+from iiot.errors import DecodeError, shown
+from iiot.json_nesting import check_nesting
+
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_OPENING: Final = (b"[", b"{")
+
+
+def loads(payload: bytes) -> Any:
+    """The value that `payload` holds.
+
+    Raises:
+        BudgetError: more values or deeper levels than the budgets allow.
+        DecodeError: not JSON, or a name stands twice in an object.
+    """
+    # Commas and brackets bound values and levels; only of a message with many of them the strings are left
+    # out.
+    opened = sum(map(payload.count, _OPENING))
+    if opened > NESTING or payload.count(b",") + opened >= ELEMENTS:
+        _check(payload)
+    try:
+        value = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise DecodeError(f"not JSON: {error}") from error
+    if payload.count(b":") != _members(value):
+        _check_names(payload)
+    return value
+
+
+def _check(payload: bytes) -> None:
+    bare = _STRING.sub(b"", payload)
+    # Each value but the first follows a comma or a bracket that opens.
+    if bare.count(b",") + sum(map(bare.count, _OPENING)) >= ELEMENTS:
+        raise BudgetError("elements", ELEMENTS, "JSON")
+    check_nesting(bare, "JSON")
+
+
+def _members(value: object) -> int:
+    """Members of all objects in a value; each has a colon, and so may strings."""
+    if type(value) is dict:
+        inner = sum(_members(entry) for entry in value.values() if type(entry) is dict or type(entry) is list)
+        return len(value) + inner
+    if type(value) is list:
+        return sum(_members(entry) for entry in value if type(entry) is dict or type(entry) is list)
+    return 0
+
+
+def _check_names(payload: bytes) -> None:
+    def named_once(members: list[tuple[str, Any]]) -> None:
+        names: set[str] = set()
+        for name, _ in members:
+            if name in names:
+                raise DecodeError(f"not JSON with each name once: {shown(name)} stands twice in an object")
+            names.add(name)
+
+    # Numbers stay text: nothing is made of what only its names are looked at.
+    json.loads(payload, object_pairs_hook=named_once, parse_int=str, parse_float=str)
