@@ -10,6 +10,7 @@ from enum import StrEnum
 from iiot.errors import InvalidValueError
 from iiot.lwm2m.message import ObjectLink, Value
 
+_LONGEST_TIME = 40
 INT_MIN, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 
 
@@ -94,6 +95,8 @@ def _opaque(value: object) -> Value | None:
 
 def _time(value: object) -> Value | None:
     if isinstance(value, str):
+        if len(value) > _LONGEST_TIME:
+            return None
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -108,7 +111,9 @@ def _objlnk(value: object) -> Value | None:
     if isinstance(value, ObjectLink):
         return value
     parts = value.split(":") if isinstance(value, str) else []
-    if len(parts) == 2 and all(p.isascii() and p.isdigit() and int(p) <= 65535 for p in parts):
+    if len(parts) == 2 and all(
+        p.isascii() and p.isdigit() and len(p) <= 5 and int(p) <= 65535 for p in parts
+    ):
         return ObjectLink(int(parts[0]), int(parts[1]))
     return None
 

@@ -7,9 +7,9 @@ client know only what stands here.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from iiot.errors import InvalidValueError
+from iiot.errors import InvalidValueError, shown
 from iiot.lwm2m.path import Path
 
 
@@ -88,6 +88,36 @@ class Code(IntEnum):
         raise InvalidValueError("code", text, ", ".join(code.dotted for code in cls))
 
 
+SUCCESS: Final[dict[Operation, Code]] = {
+    Operation.REGISTER: Code.CREATED,
+    Operation.UPDATE: Code.CHANGED,
+    Operation.DEREGISTER: Code.DELETED,
+    Operation.READ: Code.CONTENT,
+    Operation.READ_COMPOSITE: Code.CONTENT,
+    Operation.DISCOVER: Code.CONTENT,
+    Operation.WRITE: Code.CHANGED,
+    Operation.WRITE_PARTIAL: Code.CHANGED,
+    Operation.WRITE_ATTRIBUTES: Code.CHANGED,
+    Operation.WRITE_COMPOSITE: Code.CHANGED,
+    Operation.EXECUTE: Code.CHANGED,
+    Operation.CREATE: Code.CREATED,
+    Operation.DELETE: Code.DELETED,
+    Operation.OBSERVE: Code.CONTENT,
+    Operation.OBSERVE_COMPOSITE: Code.CONTENT,
+    Operation.CANCEL_OBSERVE: Code.CONTENT,
+    Operation.NOTIFY: Code.CHANGED,
+    Operation.SEND: Code.CHANGED,
+    Operation.BOOTSTRAP_REQUEST: Code.CHANGED,
+    Operation.BOOTSTRAP_PACK: Code.CONTENT,
+    Operation.BOOTSTRAP_WRITE: Code.CHANGED,
+    Operation.BOOTSTRAP_READ: Code.CONTENT,
+    Operation.BOOTSTRAP_DELETE: Code.DELETED,
+    Operation.BOOTSTRAP_DISCOVER: Code.CONTENT,
+    Operation.BOOTSTRAP_FINISH: Code.CHANGED,
+}
+"""The code that says that an operation was done (Core 6.1.7, 6.2 to 6.4)."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectLink:
     """A value of type Objlnk: a reference to an object instance, written `66:0` (Core appendix C)."""
@@ -104,17 +134,37 @@ Value: TypeAlias = bool | int | float | str | bytes | ObjectLink
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a value was refused: which field, what it held, what would have been right."""
+
+    field: str
+    value: object
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: got {shown(self.value)}, allowed: {self.allowed}"
+
+    @classmethod
+    def of(cls, error: InvalidValueError) -> "Refusal":
+        """The refusal that tells a peer about `error`."""
+        return cls(error.field, error.value, error.allowed)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One value of one resource or resource instance, as SenML has it.
 
     Attributes:
         value: None where there is none: a path to fetch, or a resource instance to remove.
-        time: seconds since 1970 at which the value held; None means now.
+        time: seconds since 1970 at which the value held, or relative to now (see `records.absolute`); None
+            means now.
+        fault: why what stood in place of the value cannot be used; the value is None then.
     """
 
     path: Path
     value: Value | None = None
     time: float | None = None
+    fault: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +181,6 @@ class Link:
 
     path: Path
     attributes: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a value was refused: which field, what it held, what would have been right."""
-
-    field: str
-    value: object
-    allowed: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: got {self.value!r}, allowed: {self.allowed}"
-
-    @classmethod
-    def of(cls, error: InvalidValueError) -> "Refusal":
-        """The refusal that tells a peer about `error`."""
-        return cls(error.field, error.value, error.allowed)
 
 
 @dataclass(frozen=True, slots=True)

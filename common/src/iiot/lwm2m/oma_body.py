@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import cbor2
 
+from iiot.budgets import DIGITS
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m.alternate_path import NONE, joined, without
 from iiot.lwm2m.content import Format, cbor, link, senml
@@ -42,7 +43,7 @@ class Writer:
     """
 
     def __init__(self, token: str, extensions: bool, root: str = NONE) -> None:
-        if not (token.isascii() and token.isdigit() and int(token) < 2**64):
+        if not (token.isascii() and token.isdigit() and len(token) <= DIGITS and int(token) < 2**64):
             raise InvalidValueError("token", token, "an integer from 0 to 2^64-1, in digits")
         self._extensions = extensions
         self._root = root
@@ -256,11 +257,11 @@ class Reader:
         """
         given: dict[str, Key | str] = {name: key for name, key in ATTRIBUTES.items() if key in self._body}
         given |= {name: name for name in ("lt", "con") if name in self._body}
-        return Attributes.parse({name: self._attribute(self._body[key]) for name, key in given.items()})
+        return Attributes.parse({name: self._attribute(name, self._body[key]) for name, key in given.items()})
 
     @staticmethod
-    def _attribute(value: object) -> object:
-        return value if value is None or isinstance(value, bool) else cbor.number(value)
+    def _attribute(name: str, value: object) -> object:
+        return value if value is None or isinstance(value, bool) else cbor.number(value, name)
 
 
 def _name(key: Key | str) -> str:

@@ -1,5 +1,6 @@
 """Paths of the LwM2M resource tree: object, object instance, resource, resource instance (Core 7.3)."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,6 +9,7 @@ from iiot.errors import InvalidValueError
 MAX_ID = 65535
 """Reserved as an instance id: "no instance" in object links and in Create (Core 7.3)."""
 
+_IDS = re.compile(r"[0-9]{1,5}(?:/[0-9]{1,5})*")
 _LEVELS = ("object", "instance", "resource", "resource instance")
 _ALLOWED = "/object[/instance[/resource[/resource instance]]] with ids 0..65535, instance ids 0..65534"
 
@@ -126,8 +128,7 @@ def _text(ids: tuple[int, ...]) -> str:
 
 
 def _legal(ids: tuple[int, ...]) -> bool:
-    reserved = any(number == MAX_ID for number in ids[1::2])
-    return len(ids) <= 4 and not reserved and all(0 <= number <= MAX_ID for number in ids)
+    return not ids or (len(ids) <= 4 and min(ids) >= 0 and max(ids) <= MAX_ID and MAX_ID not in ids[1::2])
 
 
 @lru_cache(maxsize=16384)
@@ -145,7 +146,6 @@ def _ids(text: str) -> tuple[int, ...]:
         if text.strip() != "/":
             raise InvalidValueError("path", text, _ALLOWED)
         return ()
-    parts = body.split("/")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 5 for part in parts):
+    if not _IDS.fullmatch(body):
         raise InvalidValueError("path", text, _ALLOWED)
-    return tuple(map(int, parts))
+    return tuple(map(int, body.split("/")))

@@ -251,8 +251,10 @@ def test_downlink_bodies(kind, payload, message):
         ("update", b'{"seq":-1}', "seq"),
         ("update", b'{"timestamp":"now"}', "timestamp"),
         ("send", b'{"values":[]}', "values"),
-        ("send", b'{"values":{"/3/0":5}}', "/3/0"),
-        ("send", b'{"values":{"/3/0/x":5}}', "path"),
+        ("reg", b'{"lifetime":60,"bindingMode":"XYZ"}', "bindingMode"),
+        ("reg", b'{"lifetime":60,"bindingMode":"UU"}', "bindingMode"),
+        ("reg", b'{"lifetime":60,"bindingMode":"Q"}', "bindingMode"),
+        ("reg", b'{"lifetime":' + b"[" * 60 + b"]" * 60 + b"}", "lifetime"),
         ("send", b'{"records":{"path":1}}', "records"),
         ("resp/1", b"{}", "code"),
         ("resp/1", b'{"code":"2.99"}', "code"),
@@ -265,7 +267,57 @@ def test_a_wrong_field_is_named(kind, payload, field):
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("payload", [b"{", b"[]", b"1", b"\xff", b'{"a":' * 2000])
+@pytest.mark.parametrize(
+    ("payload", "refusals"),
+    [
+        ({"values": {"/3/0": 5}}, {("/3/0", 5)}),
+        ({"values": {"/3/0/x": 5}}, {("path", "/3/0/x")}),
+        ({"values": {"/3/0/0": [1]}}, {("/3/0/0", (1,))}),
+        ({"values": {"/3/0/6": 1, "/3/0/6/0": 2}}, {("/3/0/6", 1), ("/3/0/6/0", 2)}),
+        ({"values": {"/3/0/6": 1, "3/0/6/": 2}}, {("/3/0/6", 1), ("/3/0/6", 2)}),
+        (
+            {"values": {"/3/0/6": 1}, "records": [{"path": "/3/0/6", "value": 2}]},
+            {("/3/0/6", 1), ("/3/0/6", 2)},
+        ),
+        ({"records": [{"path": "/3/0/9", "value": 5, "timestamp": "x"}]}, {("timestamp", "x")}),
+        ({"records": [{"path": 5, "value": 5}]}, {("/5", 5)}),
+    ],
+)
+def test_a_record_that_cannot_be_used_spoils_no_other(payload, refusals):
+    payload.setdefault("values", {})["/3303/0/5700"] = 21.5
+    for kind in ("send", "notify/7"):
+        records = up(f"lwm2m/{EP}/{kind}", json.dumps(payload).encode()).records
+        found = {
+            (r.fault.field, tuple(v) if isinstance(v := r.fault.value, list) else v)
+            for r in records
+            if r.fault
+        }
+        assert found == refusals
+        assert Record(Path.of(3303, 0, 5700), 21.5) in records
+
+
+def test_records_with_and_without_a_time_do_not_clash():
+    body = {
+        "values": {"/3/0/9": 5},
+        "records": [{"path": "/3/0/9", "value": n, "timestamp": n} for n in (1, 2)],
+    }
+    records = up(f"lwm2m/{EP}/send", json.dumps(body).encode()).records
+    assert [(r.value, r.time, r.fault) for r in records] == [
+        (5, None, None),
+        (1, 0.001, None),
+        (2, 0.002, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{", b"[]", b"1", b"\xff", b'{"a":' * 2000, b'{"a":' * 70 + b"1" + b"}" * 70,
+        b'{"a":1e999}', b'{"a":NaN}',
+        b'{"values":{"/3/0/9":1,"/3/0/9":2}}', b'{"values":{"/3/0/6":{"0":1,"0":2}}}', b'{"seq":1,"seq":2}',
+        b'{"values":{"/3/0/9":1,"\\u002f3/0/9":2}}', b'{"a":[' + b"1," * 60_000 + b"1]}",
+    ],
+)  # fmt: skip
 def test_what_is_no_json_object_is_refused(payload):
     with pytest.raises(DecodeError):
         up(f"lwm2m/{EP}/send", payload)

@@ -5,7 +5,6 @@ CBOR, either alphabet of base64, blanks between links.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import IntEnum
 
 from iiot.errors import DecodeError, InvalidValueError
@@ -15,6 +14,7 @@ from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import Content, Record, Value
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
+from iiot.lwm2m.records import checked, distinct, sound, unambiguous
 
 
 class Format(IntEnum):
@@ -42,10 +42,13 @@ def encode(
     """Records as a payload for (or from) a request to `path`, of a device with the alternate path `root`.
 
     Raises:
-        InvalidValueError: the format cannot express them, or a value has the wrong type.
+        InvalidValueError: the format cannot express them, two are for the same place, or a value has the
+            wrong type.
+        DecodeError: a value is too large for the format.
     """
+    distinct(records)
     if form in SINGLE:
-        return _encode_single(form, records, definitions)
+        return _encode_single(form, records, path, definitions)
     match form:
         case Format.SENML_JSON | Format.SENML_ETCH_JSON:
             return senml.encode_json(records, root)
@@ -59,23 +62,42 @@ def encode(
 
 
 def decode(
-    content: Content, path: Path, definitions: Definitions, root: str | None = NONE
+    content: Content,
+    path: Path,
+    definitions: Definitions,
+    root: str | None = NONE,
+    *,
+    keep_faults: bool = False,
 ) -> tuple[Record, ...]:
     """Records of a payload for (or from) a request to `path`, in the types of known resources.
 
     A record of which only the path is there has no value. Without a format, plain text is assumed. The
     instance id 65535 is legal where `path` has it, too: in a Create that leaves the choice to the device.
-    The alternate path `root` is taken off names; None takes any.
+
+    Args:
+        content: format and payload.
+        path: what the request names.
+        definitions: known objects.
+        root: the alternate path, which is taken off names; None takes any.
+        keep_faults: give records that cannot be used with their fault, instead of raising: of what a device
+            reports, one wrong value does not spoil the others.
 
     Raises:
         DecodeError: the payload is not of its format.
-        InvalidValueError: an unknown format, a wrong path, a value of the wrong type.
+        InvalidValueError: an unknown format, a wrong path, a value of the wrong type, two values for one
+            place.
     """
-    records = _decode(content, path, definitions, root)
-    for record in records:
+
+    def typed(record: Record) -> Record:
         if record.path.is_open and not path.is_open:
             raise InvalidValueError("path", str(record.path), "instance ids 0..65534, but in a Create")
-    return records
+        if record.value is None:
+            return record
+        value = definitions.typed(record.path, record.value)
+        return record if value is record.value else Record(record.path, value, record.time)
+
+    records = unambiguous(checked(_decode(content, path, definitions, root), typed))
+    return records if keep_faults else sound(records)
 
 
 def _decode(content: Content, path: Path, definitions: Definitions, root: str | None) -> tuple[Record, ...]:
@@ -88,27 +110,22 @@ def _decode(content: Content, path: Path, definitions: Definitions, root: str | 
         return (Record(path, _decode_single(form, content.payload, path, definitions)),)
     match form:
         case Format.SENML_JSON | Format.SENML_ETCH_JSON:
-            records = senml.decode_json(content.payload, root)
+            return senml.decode_json(content.payload, root, keep_faults=True)
         case Format.SENML_CBOR | Format.SENML_ETCH_CBOR:
-            records = senml.decode_cbor(content.payload, root)
+            return senml.decode_cbor(content.payload, root, keep_faults=True)
         case Format.TLV:
-            return tlv.decode(content.payload, path, definitions)
+            return tlv.decode(content.payload, path, definitions, keep_faults=True)
         case Format.LWM2M_CBOR:
-            records = lwm2m_cbor.decode(content.payload)
-        case _:
-            raise DecodeError(f"format {form} carries no values")
-    return tuple(
-        record
-        if record.value is None
-        else replace(record, value=definitions.typed(record.path, record.value))
-        for record in records
-    )
+            return lwm2m_cbor.decode(content.payload, keep_faults=True)
+    raise DecodeError(f"format {form} carries no values")
 
 
-def _encode_single(form: Format, records: Sequence[Record], definitions: Definitions) -> bytes:
-    if len(records) != 1 or records[0].value is None:
-        raise InvalidValueError("format", int(form), "for one value; choose 110, 112, 11542 or 11544")
-    path = records[0].path
+def _encode_single(form: Format, records: Sequence[Record], path: Path, definitions: Definitions) -> bytes:
+    # Of the one value below a path that may have several, nobody could tell which it is.
+    if len(records) != 1 or records[0].value is None or records[0].path != path:
+        raise InvalidValueError(
+            "format", int(form), "for the value of its path; choose 110, 112, 11542 or 11544"
+        )
     value = definitions.typed(path, records[0].value)
     if form is Format.OPAQUE:
         if not isinstance(value, bytes):
@@ -126,7 +143,7 @@ def _decode_single(form: Format, payload: bytes, path: Path, definitions: Defini
     if form is Format.OPAQUE:
         return definitions.typed(path, payload)
     if form is Format.CBOR:
-        return definitions.typed(path, cbor.scalar(cbor.load(payload)))
+        return definitions.typed(path, cbor.scalar(cbor.load(payload), str(path)))
     known = definitions.resource(path)
     try:
         return text.decode(payload.decode(), known.type if known else Type.STRING, str(path))

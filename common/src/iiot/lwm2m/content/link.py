@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
+from iiot.budgets import LINKS, BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m import alternate_path
 from iiot.lwm2m.message import Link
@@ -18,6 +20,7 @@ _TARGET = re.compile(r"\s*<([^<>]{0,255})>")
 _ATTRIBUTE = re.compile(
     r"""\s*;\s*([A-Za-z0-9!#$&+.^_`|~-]+\*?)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^"\s,;<>]*)))?""", re.ASCII
 )
+_COMMA = re.compile(r"\s*,")
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}", re.ASCII)
 
@@ -45,7 +48,10 @@ class Links:
         """
         given = self.attributes.get("ct")
         numbers = str(given).split() if given is not None else []
-        if not all(number.isascii() and number.isdigit() and int(number) < 65536 for number in numbers):
+        if not all(
+            number.isascii() and number.isdigit() and len(number) <= 5 and int(number) < 65536
+            for number in numbers
+        ):
             raise InvalidValueError("ct", given, "numbers of content formats, separated by blanks")
         return tuple(dict.fromkeys(map(int, numbers)))
 
@@ -82,7 +88,9 @@ def decode(text: str, root: str = alternate_path.NONE) -> Links:
 
 
 def _decode(text: str, root: str) -> Links:
-    found = list(_scan(text))
+    found = list(islice(_scan(text), LINKS + 1))
+    if len(found) > LINKS:
+        raise BudgetError("links", LINKS, "link format")
     given = _root(found)
     if given is not None:
         root = given[0]
@@ -138,12 +146,12 @@ def _scan(text: str) -> Iterable[tuple[str, dict[str, Attribute]]]:
             attributes[name] = _value(name, quoted, bare)
             at = attribute.end()
         yield target, attributes
-        rest = text[at:end].lstrip()
-        if not rest:
+        comma = _COMMA.match(text, at)
+        if comma is None:
+            if at < end:
+                raise DecodeError(f"not links: expected a comma before {text[at : at + 40].lstrip()!r}")
             return
-        if rest[0] != ",":
-            raise DecodeError(f"not links: expected a comma before {rest[:40]!r}")
-        at = end - len(rest) + 1
+        at = comma.end()
         if at == end:
             raise DecodeError("not links: ends with a comma")
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import cbor2
 
-from iiot.errors import DecodeError
+from iiot.errors import DecodeError, InvalidValueError, shown
 from iiot.lwm2m.content import cbor
 from iiot.lwm2m.message import Record
-from iiot.lwm2m.path import content_path
+from iiot.lwm2m.path import ROOT, Path, content_path
+from iiot.lwm2m.records import bounded, faulty, sound
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -27,17 +28,23 @@ def encode(records: Iterable[Record]) -> bytes:
     return cbor2.dumps(_shortened(tree))
 
 
-def decode(payload: bytes) -> tuple[Record, ...]:
+def decode(payload: bytes, *, keep_faults: bool = False) -> tuple[Record, ...]:
     """Records of the tree; null is a record without a value.
+
+    Args:
+        payload: the tree.
+        keep_faults: give records that cannot be used with their fault, instead of raising.
 
     Raises:
         DecodeError: not LwM2M CBOR.
-        InvalidValueError: an id out of range.
+        InvalidValueError: an id out of range, or a wrong value.
     """
     tree = cbor.load(payload)
     if not isinstance(tree, Mapping):
         raise DecodeError("not LwM2M CBOR: expected a map")
-    return tuple(_records((), tree))
+    bounded(tree, "LwM2M CBOR")
+    records = tuple(_records((), tree))
+    return records if keep_faults else sound(records)
 
 
 def _shortened(tree: dict[int, Any]) -> dict[Any, Any]:
@@ -57,11 +64,23 @@ def _records(above: tuple[int, ...], tree: Mapping[object, object]) -> Iterable[
     for key, below in tree.items():
         ids = key if isinstance(key, tuple) else (key,)
         if not ids or not all(type(number) is int for number in ids):
-            raise DecodeError(f"not LwM2M CBOR: key {key!r}"[:80])
-        path = content_path((*above, *ids))
+            raise DecodeError(f"not LwM2M CBOR: key {shown(key)}")
+        try:
+            path = content_path((*above, *ids))
+        except InvalidValueError as error:
+            yield faulty(ROOT, error)
+            continue
         if isinstance(below, Mapping):
             yield from _records(path.ids, below)
         elif path.is_value:
-            yield Record(path, None if below is None else cbor.scalar(below))
+            yield _record(path, below)
         else:
-            raise DecodeError(f"not LwM2M CBOR: a value at {path}")
+            allowed = "a map: only resources and their instances hold values"
+            yield faulty(path, InvalidValueError(str(path), below, allowed))
+
+
+def _record(path: Path, item: object) -> Record:
+    try:
+        return Record(path, None if item is None else cbor.scalar(item, str(path)))
+    except InvalidValueError as error:
+        return faulty(path, error)

@@ -1,28 +1,32 @@
 """SenML (RFC 8428) as LwM2M uses it: JSON 110, CBOR 112, ETCH formats 320 and 322 (Core 7.4.4, 7.4.5)."""
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import cbor2
 import orjson
 
-from iiot.errors import DecodeError
+from iiot import json_input
+from iiot.errors import DecodeError, InvalidValueError, shown
 from iiot.lwm2m.alternate_path import NONE, joined, without
 from iiot.lwm2m.content import cbor
 from iiot.lwm2m.datatypes import Type, coerce
 from iiot.lwm2m.message import ObjectLink, Record, Value
-from iiot.lwm2m.path import Path, parse_content
+from iiot.lwm2m.path import ROOT, Path, parse_content
+from iiot.lwm2m.records import LATEST, bounded, faulty, sound
 
 Label = str | int
+_VERSION: Final = 10
+"""Of SenML (RFC 8428 section 4.4): a pack of a later one must not be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Labels:
+class _Labels(NamedTuple):
     bn: Label
     bt: Label
     bv: Label
+    bver: Label
     n: Label
     t: Label
     v: Label
@@ -32,8 +36,14 @@ class _Labels:
     vlo: Label = "vlo"
 
 
-_JSON = _Labels("bn", "bt", "bv", "n", "t", "v", "vs", "vb", "vd")
-_CBOR = _Labels(-2, -3, -5, 0, 6, 2, 3, 4, 8)
+_JSON = _Labels("bn", "bt", "bv", "bver", "n", "t", "v", "vs", "vb", "vd")
+_CBOR = _Labels(-2, -3, -5, -1, 0, 6, 2, 3, 4, 8)
+_TYPES: Final[dict[Label, Type]] = {
+    **dict.fromkeys((_JSON.vs, _CBOR.vs), Type.STRING),
+    **dict.fromkeys((_JSON.vb, _CBOR.vb), Type.BOOLEAN),
+    **dict.fromkeys((_JSON.vd, _CBOR.vd), Type.OPAQUE),
+    "vlo": Type.OBJLNK,
+}
 
 
 def encode_cbor(records: Sequence[Record], root: str = NONE) -> bytes:
@@ -66,30 +76,24 @@ def encode_paths_json(paths: Iterable[Path], root: str = NONE) -> bytes:
     return orjson.dumps([{_JSON.n: joined(root, path)} for path in paths])
 
 
-def decode_cbor(payload: bytes, root: str | None = NONE) -> tuple[Record, ...]:
+def decode_cbor(payload: bytes, root: str | None = NONE, *, keep_faults: bool = False) -> tuple[Record, ...]:
     """Records of a SenML CBOR pack; those that only name a path have no value.
 
-    An alternate path before a name is taken off; None takes any.
+    Args:
+        payload: the pack.
+        root: the alternate path, which is taken off names; None takes any.
+        keep_faults: give records that cannot be used with their fault, instead of raising.
 
     Raises:
-        DecodeError: not such a pack.
+        DecodeError: not such a pack, or one of a later version, or with a field that must be understood.
         InvalidValueError: a name that is no path, or a wrong value.
     """
-    return _unpack(cbor.load(payload), _CBOR, root)
+    return _read(cbor.load(payload), _CBOR, root, keep_faults)
 
 
-def decode_json(payload: bytes, root: str | None = NONE) -> tuple[Record, ...]:
-    """Records of a SenML JSON pack; see `decode_cbor`.
-
-    Raises:
-        DecodeError: not such a pack.
-        InvalidValueError: a name that is no path, or a wrong value.
-    """
-    try:
-        pack = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        raise DecodeError(f"not JSON: {error}") from error
-    return _unpack(pack, _JSON, root)
+def decode_json(payload: bytes, root: str | None = NONE, *, keep_faults: bool = False) -> tuple[Record, ...]:
+    """Records of a SenML JSON pack; see `decode_cbor`."""
+    return _read(json_input.loads(payload), _JSON, root, keep_faults)
 
 
 def _pack(records: Sequence[Record], labels: _Labels, root: str) -> list[dict[Label, Any]]:
@@ -144,42 +148,93 @@ def _labelled(record: Record, labels: _Labels) -> tuple[Label, Any]:
             return labels.v, cbor.plain(record.value, str(record.path))
 
 
-def _unpack(pack: object, labels: _Labels, root: str | None) -> tuple[Record, ...]:
+def _read(pack: object, labels: _Labels, root: str | None, keep_faults: bool) -> tuple[Record, ...]:
+    records = tuple(_unpack(pack, labels, root))
+    return records if keep_faults else sound(records)
+
+
+@dataclass(slots=True)
+class _Base:
+    """What base fields say for the records from theirs on."""
+
+    name: str = ""
+    time: float | None = None
+    value: float | None = None
+
+    def take(self, entry: Mapping[Any, Any], labels: _Labels) -> None:
+        """Note the base fields of an entry; what they say wrong is wrong for the pack."""
+        self.name = _text(entry, labels.bn, self.name)
+        try:
+            if entry.get(labels.bt) is not None:
+                self.time = cbor.number(entry[labels.bt], "base time")
+            if entry.get(labels.bv) is not None:
+                self.value = cbor.number(entry[labels.bv], "base value")
+            version = entry.get(labels.bver)
+            if version is not None and not 0 < cbor.number(version, "version") <= _VERSION:
+                raise DecodeError(
+                    f"not SenML as it is understood here: version {shown(version)}, not {_VERSION}"
+                )
+        except InvalidValueError as error:
+            raise DecodeError(f"not SenML: {error}") from error
+
+
+def _unpack(pack: object, labels: _Labels, root: str | None) -> Iterable[Record]:
     if not isinstance(pack, list):
         raise DecodeError("not SenML: expected an array")
-    base_name, base_time, base_value = "", None, None
-    records = []
+    bounded(pack, "SenML")
+    base = _Base()
+    known = frozenset(labels)
     for entry in pack:
         if not isinstance(entry, Mapping):
             raise DecodeError("not SenML: expected an array of maps")
-        base_name = _text(entry, labels.bn, base_name)
-        base_time = _number(entry, labels.bt, base_time)
-        base_value = _number(entry, labels.bv, base_value)
-        time = _number(entry, labels.t, None)
-        if time is None:
-            time = base_time
-        elif base_time is not None:
-            time += base_time
-        path = parse_content(without(base_name + _text(entry, labels.n, ""), root))
-        records.append(Record(path, _value(entry, labels, path, base_value), time))
-    return tuple(records)
+        base.take(entry, labels)
+        if not entry.keys() <= known:
+            _check_labels(entry)
+        name = without(base.name + _text(entry, labels.n, ""), root)
+        try:
+            path = parse_content(name)
+        except InvalidValueError as error:
+            yield faulty(ROOT, error)
+            continue
+        yield _record(entry, labels, path, base)
+
+
+def _check_labels(entry: Mapping[Any, Any]) -> None:
+    for label in entry:
+        if isinstance(label, str) and label.endswith("_"):
+            raise DecodeError(f"not SenML as it is understood here: field {shown(label)} must be understood")
+
+
+def _record(entry: Mapping[Any, Any], labels: _Labels, path: Path, base: _Base) -> Record:
+    try:
+        time = _time(entry.get(labels.t), base.time, f"{path} time")
+        return Record(path, _value(entry, labels, path, base.value), time)
+    except InvalidValueError as error:
+        return faulty(path, error)
+
+
+def _time(item: object, base: float | None, field: str) -> float | None:
+    time = base if item is None else cbor.number(item, field) + (base or 0)
+    if time is None or abs(time) <= LATEST:
+        return time
+    raise InvalidValueError(field, time, f"seconds of at most {LATEST:.0f}")
 
 
 def _value(entry: Mapping[Any, Any], labels: _Labels, path: Path, base: float | None) -> Value | None:
-    field = str(path)
-    readers: list[tuple[Label, Callable[[Any], Value]]] = [
-        (labels.v, lambda item: cbor.number(item) + (base or 0)),
-        (labels.vs, lambda item: coerce(Type.STRING, item, field)),
-        (labels.vb, lambda item: coerce(Type.BOOLEAN, item, field)),
-        (labels.vd, lambda item: coerce(Type.OPAQUE, item, field)),
-        (labels.vlo, lambda item: coerce(Type.OBJLNK, item, field)),
-    ]
-    found = [read(entry[label]) for label, read in readers if entry.get(label) is not None]
+    found = [label for label in labels[6:] if entry.get(label) is not None]
+    if not found:
+        return None
+    item, label, field = entry[found[0]], found[0], str(path)
     if len(found) > 1:
-        raise DecodeError(f"not SenML: {path} has {len(found)} values")
-    if found and not path.is_value:
-        raise DecodeError(f"not SenML: a value at {path}")
-    return found[0] if found else None
+        raise InvalidValueError(field, [*found], "one value in a record")
+    if not path.is_value:
+        raise InvalidValueError(field, item, "no value: only resources and their instances hold one")
+    if label == labels.v:
+        number = cbor.number(item, field)
+        return number if base is None else cbor.number(number + base, field)
+    if isinstance(item, cbor.Unusable):
+        raise InvalidValueError(field, item.what, item.allowed)
+    return coerce(_TYPES[label], item, field)
 
 
 def _text(entry: Mapping[Any, Any], label: Label, default: str) -> str:
@@ -187,11 +242,6 @@ def _text(entry: Mapping[Any, Any], label: Label, default: str) -> str:
     if not isinstance(value, str) or len(value) > 255:
         raise DecodeError(f"not SenML: label {label!r} holds no name")
     return value
-
-
-def _number(entry: Mapping[Any, Any], label: Label, default: float | None) -> float | None:
-    value = entry.get(label)
-    return default if value is None else cbor.number(value)
 
 
 def _whole(number: float) -> int | float:

@@ -1,14 +1,17 @@
 """OMA TLV, content format 11542 (Core 7.4.3): what LwM2M 1.0 clients speak."""
 
+import math
 import struct
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from iiot.errors import DecodeError
+from iiot.budgets import RECORDS, BudgetError
+from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import ObjectLink, Record, Value
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path, content_path
+from iiot.lwm2m.records import faulty, sound
 
 _INSTANCE: Final = 0
 _RESOURCE_INSTANCE: Final = 1
@@ -30,14 +33,28 @@ def encode(records: Iterable[Record], path: Path, definitions: Definitions) -> b
     return b"".join(_encode_below(path, found, definitions))
 
 
-def decode(payload: bytes, path: Path, definitions: Definitions) -> tuple[Record, ...]:
+def decode(
+    payload: bytes, path: Path, definitions: Definitions, *, keep_faults: bool = False
+) -> tuple[Record, ...]:
     """The records of a payload for a request to `path`; values of unknown resources stay bytes.
 
+    Args:
+        payload: the entries.
+        path: what the request named.
+        definitions: known objects.
+        keep_faults: give records that cannot be used with their fault, instead of raising.
+
     Raises:
+        BudgetError: too many entries.
         DecodeError: not TLV, or a level that does not belong below `path`.
-        InvalidValueError: an id out of range.
+        InvalidValueError: an id out of range, or a wrong value.
     """
-    return tuple(_decode_below(payload, path, definitions))
+    records: list[Record] = []
+    for record in _decode_below(payload, path, definitions):
+        records.append(record)
+        if len(records) > RECORDS:
+            raise BudgetError("records", RECORDS, "TLV")
+    return tuple(records) if keep_faults else sound(tuple(records))
 
 
 def _encode_below(path: Path, records: list[Record], definitions: Definitions) -> Iterator[bytes]:
@@ -152,25 +169,29 @@ def _instance_ids(path: Path) -> tuple[int, ...]:
 
 def _record(path: Path, body: bytes, definitions: Definitions) -> Record:
     known = definitions.resource(path)
-    return Record(path, _decode_value(body, known.type if known else Type.OPAQUE, path))
+    kind = known.type if known else Type.OPAQUE
+    value = _decode_value(body, kind)
+    if value is None:
+        return faulty(path, InvalidValueError(str(path), body, f"{kind}, as TLV writes it"))
+    return Record(path, value)
 
 
-def _decode_value(body: bytes, kind: Type, path: Path) -> Value:
+def _decode_value(body: bytes, kind: Type) -> Value | None:
     match kind:
         case Type.OPAQUE | Type.NONE:
             return body
         case Type.STRING | Type.CORELNK:
             try:
                 return body.decode()
-            except UnicodeDecodeError as error:
-                raise DecodeError(f"not TLV: {path} is no UTF-8") from error
+            except UnicodeDecodeError:
+                return None
         case Type.INTEGER | Type.TIME | Type.UNSIGNED if len(body) in (1, 2, 4, 8):
             return int.from_bytes(body, signed=kind is not Type.UNSIGNED)
         case Type.FLOAT if len(body) in (4, 8):
             (number,) = struct.unpack("!f" if len(body) == 4 else "!d", body)
-            return float(number)
+            return float(number) if math.isfinite(number) else None
         case Type.BOOLEAN if body in (b"\0", b"\1"):
             return body == b"\1"
         case Type.OBJLNK if len(body) == 4:
             return ObjectLink(*struct.unpack("!HH", body))
-    raise DecodeError(f"not TLV: {path} is no {kind}: {body[:8].hex()}")
+    return None

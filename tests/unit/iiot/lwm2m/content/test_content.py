@@ -1,12 +1,14 @@
 from contextlib import suppress
 
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, IiotError, InvalidValueError
 from iiot.lwm2m.content import Format, cbor, decode, encode, text
-from iiot.lwm2m.datatypes import Type
+from iiot.lwm2m.datatypes import Type, coerce
 from iiot.lwm2m.message import Content, ObjectLink
 from iiot.lwm2m.path import Path
 from lwm2m_vectors import DEFINITIONS, DEVICE, records
@@ -108,6 +110,9 @@ def test_formats_that_cannot_say_it():
     for form in (Format.TEXT, Format.OPAQUE, Format.CBOR, Format.LINK):
         with pytest.raises(InvalidValueError, match="format"):
             encode(form, DEVICE, Path.of(3, 0), DEFINITIONS)
+        for path in ("/3/0/6/0", "/3/0/9"):
+            with pytest.raises(InvalidValueError, match="format"):
+                encode(form, records({path: 1}), Path.parse(path).parent, DEFINITIONS)
     with pytest.raises(InvalidValueError, match="opaque"):
         encode(Format.OPAQUE, records({"/3/0/0": "x"}), Path.of(3, 0, 0), DEFINITIONS)
 
@@ -120,18 +125,96 @@ def test_types_come_from_the_definitions():
     assert type(one(Format.SENML_JSON, b'[{"n":"/3303/0/5700","v":45}]', "/3303")) is float
 
 
-@pytest.mark.parametrize(
-    "hexadecimal", ["", "01 02", "18", "9f01", "62c328", "c1fb7ff0000000000000", "81" * 600]
-)
+@pytest.mark.parametrize("hexadecimal", ["", "01 02", "18", "9f01", "62c328", "a201010102", "81" * 600])
 def test_cbor_is_one_item(hexadecimal):
     with pytest.raises(DecodeError):
         cbor.load(bytes.fromhex(hexadecimal))
 
 
-def test_hostile_decimal_fractions_cost_nothing():
+@pytest.mark.parametrize(
+    ("hexadecimal", "what"),
+    [
+        ("c1fb7ff0000000000000", "a time"),
+        ("c11bffffffffffffffff", "a time"),
+        ("c07819323032362d31312d33305432353a30303a30302b30303a3030", "a date"),
+        ("c249010000000000000000", "an integer of 72 bits"),
+        ("c259138b" + "ff" * 5003, "an integer of 40024 bits"),
+        ("c359138b" + "ff" * 5003, "an integer of 40024 bits"),
+        ("c4821a7fffffff01", "a decimal fraction"),
+        ("c482c249010000000000000000" + "01", "a decimal fraction"),
+        ("c5821a7fffffff01", "a bigfloat"),
+        ("c58219044c1bffffffffffffffff", "a bigfloat"),
+        ("d81c81d81d00", "a value with a tag"),
+        ("d81e820100", "a value with a tag"),
+        ("d823662828612b292b", "a value with a tag"),
+        ("d903e901", "a value with tag 1001"),
+        ("fb7ff0000000000000", "inf"),
+        ("f97e00", "nan"),
+        ("f7", "undefined"),
+        ("f820", "CBORSimpleValue"),
+        ("81f5", "True"),
+        ("f6", "nothing"),
+    ],
+)
+def test_numbers_and_tags_that_no_resource_holds_are_named_and_never_made(hexadecimal, what):
+    with pytest.raises(InvalidValueError, match=what) as refused:
+        cbor.scalar(cbor.load(bytes.fromhex(hexadecimal)), "/3303/0/5700")
+    assert refused.value.field == "/3303/0/5700"
+
+
+@pytest.mark.parametrize(
+    ("hexadecimal", "value"),
+    [
+        ("c482001a1dcd6504", 500000004),
+        ("c48221196ab3", 273.15),
+        ("c58220 03", 1.5),
+        ("c248ffffffffffffffff", 2**64 - 1),
+        ("c24a0000ffffffffffffffff", 2**64 - 1),
+        ("c3487fffffffffffffff", -(2**63)),
+        ("c11a5182428f", 1367491215),
+        ("c074323031332d30352d30325431303a34303a31355a", 1367491215),
+        ("d9d9f705", 5),
+    ],
+)
+def test_numbers_and_times_in_every_form_of_cbor(hexadecimal, value):
+    assert cbor.scalar(cbor.load(bytes.fromhex(hexadecimal)), "x") == value
+
+
+@pytest.mark.parametrize(
+    ("payload", "budget"),
+    [(b"\x81" * 70 + b"\x01", "levels"), (b"\xc6" * 70 + b"\x01", "levels")]
+    + [
+        (head + item * 60_000, "elements")
+        for head in (b"\x9a\x00\x00\xea\x60",)
+        for item in (b"\x80", b"\xa0", b"\x01")
+    ],
+)
+def test_what_costs_more_than_its_budget_is_refused_by_name(payload, budget):
+    with pytest.raises(BudgetError) as refused:
+        cbor.load(payload)
+    assert refused.value.budget == budget
+    with pytest.raises(BudgetError) as refused:
+        decode(Content(Format.SENML_CBOR, payload), Path.of(3), DEFINITIONS)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "9bffffffffffffffff",
+        "bbffffffffffffffff",
+        "5bffffffffffffffff",
+        "7b7fffffffffffffff",
+        "9b7fffffffffffffff",
+    ],
+)
+def test_lengths_of_what_is_not_there_cost_nothing(head):
     with pytest.raises(DecodeError):
-        cbor.scalar(cbor.load(bytes.fromhex("c4821a7fffffff01")))
-    assert cbor.number(cbor.load(bytes.fromhex("c482001a1dcd6504"))) == 500000004
+        cbor.load(bytes.fromhex(head) + b"\x00" * 60_000)
+
+
+def test_large_ordinary_items_are_within_the_budgets():
+    strings = ["x" * length for length in (0, 23, 24, 255, 256, 65_536)]
+    assert cbor.load(cbor2.dumps([*strings, b"\x80" * 200_000])) == [*strings, b"\x80" * 200_000]
 
 
 @given(
@@ -142,3 +225,28 @@ def test_hostile_decimal_fractions_cost_nothing():
 def test_hostile_bytes_raise_only_our_errors(form, payload, path):
     with suppress(IiotError):
         decode(Content(form, payload), Path.parse(path), DEFINITIONS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Type.OBJLNK, "1" * 5000 + ":1"), (Type.OBJLNK, "1:" + "0" * 5000), (Type.TIME, "1" * 5000),
+        (Type.INTEGER, 2**64), (Type.INTEGER, 1e308), (Type.UNSIGNED, 2**64), (Type.UNSIGNED, -1),
+        (Type.FLOAT, 10**400),
+        (Type.FLOAT, float("nan")), (Type.TIME, float("inf")), (Type.TIME, 1e300), (Type.BOOLEAN, 2**64),
+    ],
+)  # fmt: skip
+def test_what_is_too_long_or_large_for_a_type(kind, value):
+    with pytest.raises(InvalidValueError):
+        coerce(kind, value, "x")
+
+
+@pytest.mark.parametrize(
+    "kind", [Type.INTEGER, Type.UNSIGNED, Type.FLOAT, Type.TIME, Type.OBJLNK, Type.BOOLEAN]
+)
+@pytest.mark.parametrize(
+    "value", ["9" * 5000, "1e9999", "-1e9999", "nan", "inf", "0x10", "1_0", "1:" + "9" * 5000]
+)
+def test_numbers_in_text_are_bounded_too(kind, value):
+    with pytest.raises(InvalidValueError):
+        text.decode(value, kind)
