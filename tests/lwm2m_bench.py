@@ -73,6 +73,15 @@ class Counts(list):
     def unmatched_response(self):
         self.append("unmatched")
 
+    def unfit(self, operation):
+        self.append(("unfit", operation))
+
+    def records_refused(self, operation, count):
+        self.append(("records refused", operation, count))
+
+    def budget_exceeded(self, budget):
+        self.append(("budget", budget))
+
 
 class Message:
     """A message from the broker."""

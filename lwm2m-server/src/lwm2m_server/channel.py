@@ -18,6 +18,13 @@ log = get_logger("lwm2m_server.transport")
 sparing = SparingLog(log, time.monotonic)
 
 
+class TooLargeError(InvalidValueError):
+    """A device's message is larger than the server takes (4.13)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("payload", f"{size} bytes", f"at most {MAX_MESSAGE_BYTES} bytes")
+
+
 class Channel(Protocol):
     """One profile on the server's MQTT session: subscriptions, what arrives, what leaves."""
 
@@ -49,6 +56,9 @@ class Metrics(Protocol):
     def foreign(self, reason: str) -> None:
         """A message was dropped, and why: one of `metrics.DROPPED`."""
 
+    def budget_exceeded(self, budget: str) -> None:
+        """A message was refused since it would cost more than `budget` allows."""
+
 
 def drop(metrics: Metrics, message: Message, reason: str) -> None:
     """Count, log and acknowledge a message that has no effect."""
@@ -58,14 +68,21 @@ def drop(metrics: Metrics, message: Message, reason: str) -> None:
     message.ack()
 
 
+def fail(metrics: Metrics, message: Message, error: Exception) -> None:
+    """Count, log and acknowledge a message on which the server itself failed: others must go on."""
+    metrics.foreign("failed")
+    sparing.failure("message_failed", error, topic=message.topic[:200], size=len(message.payload))
+    message.ack()
+
+
 def check_size(payload: bytes) -> None:
     """Refuse what is too large to be taken from a device.
 
     Raises:
-        InvalidValueError: too large (4.13).
+        TooLargeError: too large.
     """
     if len(payload) > MAX_MESSAGE_BYTES:
-        raise InvalidValueError("payload", f"{len(payload)} bytes", f"at most {MAX_MESSAGE_BYTES} bytes")
+        raise TooLargeError(len(payload))
 
 
 def sendable(topic: str, payload: bytes) -> tuple[str, bytes]:

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Final
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, IiotError, InvalidValueError
 from iiot.lwm2m import json_profile
 from iiot.lwm2m.json_profile import Topic
 from iiot.lwm2m.message import Code, Downlink, Operation, Refusal, Response
 from iiot.mqtt import Message, Subscription
-from lwm2m_server.answer_check import unintelligible
-from lwm2m_server.channel import Metrics, check_size, drop, sendable
+from lwm2m_server.channel import Metrics, TooLargeError, check_size, drop, fail, sendable
 from lwm2m_server.operations import Operations
 from lwm2m_server.uplink import Uplink
 
@@ -77,16 +77,25 @@ class JsonChannel:
         """Act on a device's message."""
         topic = json_profile.parse_topic(message.topic, self._prefix)
         try:
+            self._handle(topic, message)
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw gets an answer, too
+            fail(self._metrics, message, error)
+            self._fail(topic)
+
+    def _handle(self, topic: Topic, message: Message) -> None:
+        try:
             check_size(message.payload)
             decoded = json_profile.decode_uplink(topic, message.payload)
         except InvalidValueError as error:
-            large = error.field == "payload"
+            large = isinstance(error, TooLargeError)
             code = Code.REQUEST_ENTITY_TOO_LARGE if large else Code.BAD_REQUEST
             self._refuse(topic, message, code, error, Refusal.of(error))
         except DecodeError as error:
             if topic.kind not in _OPERATIONS and topic.kind != "resp":
                 drop(self._metrics, message, "topic")
                 return
+            if isinstance(error, BudgetError):
+                self._metrics.budget_exceeded(error.budget)
             snippet = message.payload[:60].decode("utf-8", "replace")
             reason = Refusal("payload", snippet, f"a JSON object ({error})")
             self._refuse(topic, message, Code.BAD_REQUEST, error, reason)
@@ -99,9 +108,17 @@ class JsonChannel:
                 reply = self._replier(topic.endpoint)
                 self._uplink.handle(topic.endpoint, decoded, self.name, reply, message.ack)
 
+    def _fail(self, topic: Topic) -> None:
+        error = DecodeError("the server failed on it")
+        if topic.kind == "resp":
+            self._operations.not_understood(topic.endpoint, topic.token, error)
+        elif topic.kind in _OPERATIONS:
+            code, operation = Code.INTERNAL_SERVER_ERROR, _OPERATIONS[topic.kind]
+            self._replier(topic.endpoint)(Response(code=code, operation=operation, error=str(error)))
+
     def _refuse(self, topic: Topic, message: Message, code: Code, error: IiotError, reason: Refusal) -> None:
         if topic.kind == "resp":
-            self._operations.handle(topic.endpoint, unintelligible(topic.endpoint, topic.token, error))
+            self._operations.not_understood(topic.endpoint, topic.token, error)
             message.ack()
             return
         reply = self._replier(topic.endpoint)

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from iiot.http_metrics import HttpMetrics
-from iiot.lwm2m.message import Operation
+from iiot.lwm2m.message import SUCCESS, Operation
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _MESSAGES = ("register", "update", "deregister", "send", "notify", "bootstrap-request")
@@ -16,31 +16,22 @@ _EVENTS = (
     "registered updated deregistered expired send notification online offline awake sleeping response"
     " bootstrap firmware refused"
 )
-DROPPED = ("retained", "topic", "undecodable", "operation", "echo", "repeated")
+DROPPED = ("retained", "topic", "undecodable", "operation", "echo", "repeated", "failed")
 """Why messages have no effect: kept by the broker, on a topic of nobody, not CBOR, an operation that no
-device sends; on the shared topics of the OMA binding also our own ones, and repeated requests."""
+device sends; on the shared topics of the OMA binding also our own ones, and repeated requests; and those on
+which the server
+itself failed."""
 
 _UNANSWERED = ("timeout", "unavailable", "delayed", "refused")
 """How a command ends beside the device's code: too late, not to be reached, kept until it is, too many."""
-_COMMANDS = {
-    **dict.fromkeys(
-        (
-            *(Operation.READ, Operation.READ_COMPOSITE, Operation.DISCOVER),
-            *(Operation.OBSERVE, Operation.OBSERVE_COMPOSITE, Operation.CANCEL_OBSERVE),
-        ),
-        "2.05",
-    ),
-    **dict.fromkeys(
-        (
-            *(Operation.WRITE, Operation.WRITE_PARTIAL, Operation.WRITE_ATTRIBUTES),
-            *(Operation.WRITE_COMPOSITE, Operation.EXECUTE),
-        ),
-        "2.04",
-    ),
-    Operation.CREATE: "2.01",
-    Operation.DELETE: "2.02",
-}
-"""Operations that the server sends, and the code of their success (Core 6.3, 6.4)."""
+_COMMANDS = tuple(
+    operation
+    for operation in SUCCESS
+    if operation.value not in _MESSAGES and not operation.value.startswith("bootstrap")
+)
+"""Operations that the server sends."""
+BUDGETS = ("elements", "levels", "levels of JSON", "links", "records")
+"""What a message can have too many of (`iiot.budgets`)."""
 
 
 class Metrics:
@@ -74,10 +65,34 @@ class Metrics:
             "lwm2m_command_duration_seconds", "From request to answer", ["operation"],
             buckets=_BUCKETS, registry=registry,
         )  # fmt: skip
-        for operation, code in _COMMANDS.items():
-            for outcome in (code, *_UNANSWERED):
+        self._unfit = Counter(
+            "lwm2m_answers_unfit",
+            "Answers and notifications that could not be read, or did not fit what was asked",
+            ["operation"],
+            registry=registry,
+        )
+        for operation in _COMMANDS:
+            for outcome in (SUCCESS[operation].dotted, *_UNANSWERED):
                 self._commands.labels(operation.value, outcome)
             self._command_seconds.labels(operation.value)
+            self._unfit.labels(operation.value)
+        self._unfit.labels(Operation.NOTIFY.value)
+        self._records_refused = Counter(
+            "lwm2m_records_refused",
+            "Records that were refused while others of their message were accepted",
+            ["operation"],
+            registry=registry,
+        )
+        for reporting in (Operation.SEND, Operation.NOTIFY):
+            self._records_refused.labels(reporting.value)
+        self._budgets = Counter(
+            "lwm2m_over_budget",
+            "Messages refused since they had more of something than a message may",
+            ["budget"],
+            registry=registry,
+        )
+        for budget in BUDGETS:
+            self._budgets.labels(budget)
         self._unmatched = Counter(
             "lwm2m_responses_unmatched", "Responses that nobody waited for", registry=registry
         )
@@ -103,6 +118,18 @@ class Metrics:
     def message(self, operation: Operation, outcome: str) -> None:
         """A device's message was `accepted`, `refused` or a `duplicate`."""
         self._messages(operation.value, outcome).inc()
+
+    def records_refused(self, operation: Operation, count: int) -> None:
+        """Of an accepted message some records were refused."""
+        self._records_refused.labels(operation.value).inc(count)
+
+    def unfit(self, operation: Operation) -> None:
+        """An answer or notification could not be read, or did not fit what was asked."""
+        self._unfit.labels(operation.value).inc()
+
+    def budget_exceeded(self, budget: str) -> None:
+        """A message was refused since it would cost more than `budget` allows."""
+        self._budgets.labels(budget).inc()
 
     def foreign(self, reason: str) -> None:
         """A message had no effect, and why: one of `DROPPED`."""

@@ -14,6 +14,7 @@ from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import ObjectLink, Record, Value
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import MAX_ID, Path
+from iiot.lwm2m.records import distinct
 
 TYPES = {
     Type.STRING: "STRING",
@@ -60,10 +61,11 @@ def from_body(path: Path, body: object, definitions: Definitions) -> tuple[Recor
         definitions: known objects, for types and ranges.
 
     Raises:
-        InvalidValueError: no such node, or a value of the wrong type or out of range.
+        InvalidValueError: no such node, two values for one place, or a value of the wrong type or out of
+            range.
     """
     if isinstance(body, Mapping):
-        return tuple(_from_node(path, body, definitions))
+        return _distinct(_from_node(path, body, definitions))
     return (Record(path, _value(path, body, definitions)),)
 
 
@@ -88,7 +90,7 @@ def created(
         raise InvalidValueError("id", named, f"{instance_id}, as in the URL")
     number = instance_id if instance_id is not None else named
     path = Path((object_id, MAX_ID if number is None else number))
-    return tuple(_from_node(path, {"resources": [], **body}, definitions))
+    return _distinct(_from_node(path, {"resources": [], **body}, definitions))
 
 
 def from_paths(body: object, definitions: Definitions) -> tuple[Record, ...]:
@@ -108,7 +110,13 @@ def from_paths(body: object, definitions: Definitions) -> tuple[Record, ...]:
             records.append(Record(path))
         else:
             records += from_body(path, node, definitions)
-    return tuple(records)
+    return _distinct(records)
+
+
+def _distinct(records: Iterable[Record]) -> tuple[Record, ...]:
+    found = tuple(records)
+    distinct(found)
+    return found
 
 
 def _from_node(path: Path, node: Mapping[str, Any], definitions: Definitions) -> Iterable[Record]:
@@ -159,12 +167,13 @@ def _parsed(value: object, kind: Type | None, field: str) -> object:
 def _resource_node(path: Path, records: list[Record], definitions: Definitions) -> dict[str, Any]:
     known = definitions.resource(path)
     kinds = [known.type if known else _guess(record.value) for record in records]
-    head: dict[str, Any] = {"id": path.ids[-1], "type": TYPES[kinds[0] if kinds else Type.STRING]}
+    none = known.type if known else Type.STRING
+    head: dict[str, Any] = {"id": path.ids[-1], "type": TYPES[kinds[0] if kinds else none]}
     values = {record.path: shown(record.value, kind) for record, kind in zip(records, kinds, strict=True)}
     if path.level == "resource instance":
         return {"kind": "resourceInstance", **head, "value": values.get(path)}
-    if path in values:
-        return {"kind": "singleResource", **head, "value": values[path]}
+    if path in values or (known is not None and not known.multiple and not values):
+        return {"kind": "singleResource", **head, "value": values.get(path)}
     return {"kind": "multiResource", **head, "values": {str(p.ids[-1]): value for p, value in values.items()}}
 
 

@@ -116,7 +116,7 @@ class Observations:
 
     def path(self, endpoint: str, token: str) -> Path | None:
         """What a notification is about; `/` for a composite one, None for an unknown token."""
-        known = self._all.get(endpoint, {}).get(token)
+        known = self.known(endpoint, token)
         if known is None:
             return None
         return ROOT if known.composite else known.paths[0]
@@ -148,17 +148,23 @@ class Observations:
             self._all.pop(observation.endpoint, None)
         self._storage.put(OBSERVATION, observation.token, None)
 
-    def notified(self, endpoint: str, token: str) -> Observation | None:
-        """Note a notification; None when its token is unknown, of which the device is told."""
-        known = self._all.get(endpoint, {}).get(token)
-        if known is None:
-            self._refuse(endpoint, token)
-            return None
-        known.notified, known.notifications = self._wall_ms(), known.notifications + 1
-        if known.state != "active":
-            known.state, known.error = "active", None
-            self._store(known)
-        return known
+    def known(self, endpoint: str, token: str) -> Observation | None:
+        """The observation with this token."""
+        return self._all.get(endpoint, {}).get(token)
+
+    def notified(self, observation: Observation) -> None:
+        """Note a notification."""
+        observation.notified, observation.notifications = self._wall_ms(), observation.notifications + 1
+        if observation.state != "active":
+            observation.state, observation.error = "active", None
+            self._store(observation)
+
+    def refuse(self, endpoint: str, token: str) -> None:
+        """Tell a device that notifies with an unknown token to end that observation."""
+        if (endpoint, token) not in self._cancelling and len(self._cancelling) < MAX_PER_DEVICE:
+            self._cancelling.add((endpoint, token))
+            # A device that does not answer this must not hold up what others ask of it.
+            self._operations.tell(endpoint, Command(token=token, operation=Operation.CANCEL_OBSERVE))
 
     def registered(self, endpoint: str) -> None:
         """Make a device's observations anew: a Register ended them (Core 6.2.1)."""
@@ -196,9 +202,3 @@ class Observations:
         else:
             known.state, known.error = "pending", outcome.value
         self._store(known)
-
-    def _refuse(self, endpoint: str, token: str) -> None:
-        if (endpoint, token) not in self._cancelling and len(self._cancelling) < MAX_PER_DEVICE:
-            self._cancelling.add((endpoint, token))
-            # A device that does not answer this must not hold up what others ask of it.
-            self._operations.tell(endpoint, Command(token=token, operation=Operation.CANCEL_OBSERVE))

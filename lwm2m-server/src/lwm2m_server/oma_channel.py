@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, IiotError, InvalidValueError
 from iiot.lwm2m import content, oma_profile
 from iiot.lwm2m.alternate_path import NONE
@@ -28,8 +29,7 @@ from iiot.lwm2m.oma_keys import Up
 from iiot.lwm2m.oma_profile import BOOTSTRAP, MANAGEMENT, Topic
 from iiot.lwm2m.path import ROOT, Path
 from iiot.mqtt import Message, Subscription
-from lwm2m_server.answer_check import unintelligible
-from lwm2m_server.channel import Metrics, check_size, drop, sendable
+from lwm2m_server.channel import Metrics, TooLargeError, check_size, drop, fail, sendable
 from lwm2m_server.format_choice import choose
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registration
@@ -133,9 +133,7 @@ class OmaChannel:
             message = replace(message, records=(), content=Content(Format.SENML_CBOR, payload))
         if isinstance(message, Response) and isinstance(message.error, Refusal):
             reason = message.error
-            message = replace(
-                message, error=f"{reason.field}: got {reason.value!r}, allowed: {reason.allowed}"
-            )
+            message = replace(message, error=str(reason))
         payload = oma_profile.encode_downlink(message, extensions=self._extensions, root=root)
         return sendable(str(Topic(endpoint, interface, self._prefix)), payload)
 
@@ -145,6 +143,13 @@ class OmaChannel:
 
     def handle(self, message: Message) -> None:
         """Act on a message of a device; drop what we published ourselves, and what is repeated."""
+        try:
+            self._handle(message)
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw gets an answer, too
+            fail(self._metrics, message, error)
+            self._fail(message)
+
+    def _handle(self, message: Message) -> None:
         topic = oma_profile.parse_topic(message.topic, self._prefix)
         payload, now = message.payload, self._now()
         if self._echoes.is_echo(message.topic, payload, now):
@@ -184,7 +189,9 @@ class OmaChannel:
             try:
                 response = self._read(endpoint, response, command)
             except IiotError as error:
-                response = unintelligible(endpoint, response.token, error)
+                self._note_budget(error)
+                self._operations.not_understood(endpoint, response.token, error)
+                return
         self._operations.handle(endpoint, response)
 
     def _root(self, endpoint: str) -> str:
@@ -210,16 +217,31 @@ class OmaChannel:
                 if body.format not in SEND_FORMATS:
                     allowed = ", ".join(str(int(form)) for form in SEND_FORMATS)
                     raise InvalidValueError("ct", body.format, allowed)
-                records = content.decode(body, ROOT, self._definitions, root)
+                records = content.decode(body, ROOT, self._definitions, root, keep_faults=True)
                 return replace(message, records=records, content=None)
             case Notify(content=Content() as body):
                 path = self._observed(endpoint, message.token)
                 # Of an observation that is not known, nothing is understood and nothing is lost.
-                records = () if path is None else content.decode(body, path, self._definitions, root)
+                if path is None:
+                    return replace(message, records=(), content=None)
+                records = content.decode(body, path, self._definitions, root, keep_faults=True)
                 return replace(message, records=records, content=None)
         return message
 
+    def _fail(self, message: Message) -> None:
+        try:
+            topic, body = oma_profile.parse_topic(message.topic, self._prefix), Reader(message.payload)
+        except IiotError:
+            return
+        error = DecodeError("the server failed on it")
+        if body.is_response:
+            self._operations.not_understood(topic.endpoint, body.token, error)
+            return
+        answer = Response(token=body.token, code=Code.INTERNAL_SERVER_ERROR, error=str(error))
+        self._emit(str(topic), oma_profile.encode_downlink(answer, extensions=self._extensions))
+
     def _refuse(self, topic: Topic, message: Message, error: InvalidValueError | DecodeError) -> None:
+        self._note_budget(error)
         try:
             body = Reader(message.payload)
             operation = None if body.is_response else _OPERATIONS.get((topic.interface, body.operation))
@@ -227,7 +249,7 @@ class OmaChannel:
             drop(self._metrics, message, "undecodable")
             return
         if body.is_response:
-            self._operations.handle(topic.endpoint, unintelligible(topic.endpoint, body.token, error))
+            self._operations.not_understood(topic.endpoint, body.token, error)
             message.ack()
             return
         code, reason = _code(error, operation, body), _reason(error)
@@ -238,6 +260,10 @@ class OmaChannel:
             return
         reply = self._replier(topic.endpoint, message)
         self._uplink.refuse(topic.endpoint, operation, code, reason, reply, message.ack, token=body.token)
+
+    def _note_budget(self, error: IiotError) -> None:
+        if isinstance(error, BudgetError):
+            self._metrics.budget_exceeded(error.budget)
 
     def _with_content(self, command: Command, known: Registration | None) -> Command:
         if not command.records or command.content is not None:
@@ -264,7 +290,7 @@ class OmaChannel:
 
 
 def _code(error: IiotError, operation: Operation | None, body: Reader) -> Code:
-    if isinstance(error, InvalidValueError) and error.field == "payload" and "bytes" in str(error.value):
+    if isinstance(error, TooLargeError):
         return Code.REQUEST_ENTITY_TOO_LARGE
     if operation is None and body.operation not in _BOOTSTRAP_CODES:
         return Code.NOT_IMPLEMENTED

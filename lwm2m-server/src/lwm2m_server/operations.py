@@ -11,12 +11,12 @@ from functools import partial
 from typing import Final
 
 from iiot import correlation
-from iiot.errors import IiotError, InvalidValueError, MqttError
+from iiot.errors import IiotError, MqttError
 from iiot.lwm2m.message import Code, Command, Response
 from iiot.lwm2m.model import Definitions
 from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
-from lwm2m_server.answer_check import checked
+from lwm2m_server.answer_check import checked, unintelligible
 from lwm2m_server.answers import answer
 from lwm2m_server.registry import Registration, Registry
 from lwm2m_server.request_queue import (
@@ -158,7 +158,8 @@ class Operations:
         job.deadline = time.monotonic() + ANSWER_SECONDS
         try:
             self._send(endpoint, registration.profile, job.command)
-        except (MqttError, InvalidValueError):
+        except Exception as error:  # noqa: BLE001 - whatever the encoder raises, the job must not stay
+            job.note_failure(error)
             self._finish(job, Failure.TIMEOUT)
 
     async def exchange(
@@ -200,8 +201,28 @@ class Operations:
             self._metrics.unmatched_response()
             _sparing.warning("response_unmatched", endpoint=endpoint, token=response.token[:40])
             return
-        self._finish(job, checked(endpoint, job.command, response, self._definitions))
-        self.pump(endpoint)
+        try:
+            self._finish(job, self._fitting(job, response))
+        finally:
+            self._land(job)
+            self.pump(endpoint)
+
+    def not_understood(self, endpoint: str, token: str, error: IiotError) -> None:
+        """A response that cannot be read ends the waiting for it all the same."""
+        command = self.command(endpoint, token)
+        if command is not None:
+            self._metrics.unfit(command.operation)
+        self.handle(endpoint, unintelligible(endpoint, token, error))
+
+    def _fitting(self, job: Job, response: Response) -> Response:
+        registration = self._registry.get(job.endpoint)
+        profile = "" if registration is None else registration.profile
+        try:
+            now = self._wall_ms() / 1000
+            return checked(job.command, response, profile, self._definitions, now)
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the waiting ends
+            self._metrics.unfit(job.command.operation)
+            return unintelligible(job.endpoint, response.token, error)
 
     def pump(self, endpoint: str) -> None:
         """Send what waits for a device, if it can be reached and nothing is in flight."""
@@ -297,15 +318,15 @@ class Operations:
         return Job(number, endpoint, told, now, now + round(ttl * 1000))
 
     async def _delay(self, registration: Registration, job: Job) -> Delayed:
-        try:
-            self._check(registration.endpoint, registration.profile, job.command)
-        except InvalidValueError:
-            self._withdraw(job)
-            raise
         job.delayed = True
         durable = asyncio.Event()
+        try:
+            self._check(registration.endpoint, registration.profile, job.command)
+            self._events.put(REQUEST, job.id, job.dump(), durable.set)
+        except Exception as error:
+            self._withdraw(job)
+            raise job.refusal(error) from error
         self._queues.setdefault(job.endpoint, deque()).append(job)
-        self._events.put(REQUEST, job.id, job.dump(), durable.set)
         self._metrics.command(job.command.operation, "delayed", 0.0)
         job.note("command_waits", ttl_s=(job.expires - job.created) / 1000)
         await durable.wait()
@@ -331,9 +352,10 @@ class Operations:
                 self._metrics.command(job.command.operation, "unavailable", 0.0)
                 self._fail(job, UnavailableError(f"broker: {error}"))
             return False
-        except InvalidValueError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the job must not stay in flight
             self._metrics.command(job.command.operation, "refused", 0.0)
-            self._fail(job, error)
+            job.note_failure(error)
+            self._fail(job, job.refusal(error))
         return True
 
     def _retry(self, job: Job) -> None:
@@ -362,7 +384,7 @@ class Operations:
             self._events.put(REQUEST, job.id, None)
             self._events.append("response", job.endpoint, self._event(job, outcome))
 
-    def _fail(self, job: Job, error: IiotError) -> None:
+    def _fail(self, job: Job, error: Exception) -> None:
         waiter = job.waiter
         if waiter is None:
             self._finish(job, Response(token=job.command.token, code=Code.BAD_REQUEST, error=str(error)))

@@ -9,14 +9,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from iiot.errors import InvalidValueError
 from iiot.lwm2m import alternate_path
 from iiot.lwm2m.message import Link, Register, Update
 from iiot.lwm2m.path import Path
 from lwm2m_server.profile_ids import ProfileIds
-
-VERSIONS = ("1.0", "1.1", "1.2")
-"""LwM2M versions whose devices may register."""
 
 
 class Clock(Protocol):
@@ -134,13 +130,7 @@ class Registry:
         return self._all.get(endpoint)
 
     def register(self, message: Register, profile: str) -> Registration:
-        """Take in a device; an earlier registration of the endpoint is replaced.
-
-        Raises:
-            InvalidValueError: the server does not speak the version (4.12).
-        """
-        if message.version not in VERSIONS:
-            raise InvalidValueError("version", message.version, ", ".join(VERSIONS))
+        """Take in a device, its Register was checked; it replaces an earlier registration."""
         now = self._clock.wall_ms()
         self.remove(message.endpoint)
         registration = Registration(

@@ -1,5 +1,6 @@
 """Requests on their way to one device: in order, one in flight, kept while it sleeps (Core 6.5)."""
 
+import time
 from asyncio import Future
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,8 +10,9 @@ from typing import Any, Final, Protocol
 import orjson
 
 from iiot import correlation
-from iiot.errors import IiotError
+from iiot.errors import DecodeError, IiotError, InvalidValueError
 from iiot.lwm2m.message import Command, Operation, Response
+from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
 from lwm2m_server import stored_command
 
@@ -26,6 +28,7 @@ ONCE: Final = frozenset({Operation.EXECUTE, Operation.CREATE, Operation.DELETE})
 """What must not be done twice: sent once, and never again when its answer is lost."""
 
 log = get_logger("lwm2m_server.commands")
+_sparing = SparingLog(log, time.monotonic)
 
 
 class UnknownEndpointError(IiotError):
@@ -129,6 +132,18 @@ class Job:
                 event, endpoint=self.endpoint, operation=command.operation, token=command.token, **fields
             )
 
+    def refusal(self, error: Exception) -> Exception:
+        """What whoever asked is told when the command cannot be encoded."""
+        if isinstance(error, DecodeError):
+            return InvalidValueError("body", self.command.operation.value, str(error))
+        return error
+
+    def note_failure(self, error: Exception) -> None:
+        """Log that our own code failed to encode or send it."""
+        if not isinstance(error, IiotError):
+            operation = self.command.operation
+            _sparing.failure("command_failed", error, endpoint=self.endpoint, operation=operation)
+
     def note_end(self, outcome: Outcome) -> None:
         """Log how it ended."""
         self.note("command_ended", outcome=outcome if isinstance(outcome, Failure) else outcome.code.dotted)
@@ -139,6 +154,9 @@ class Metrics(Protocol):
 
     def command(self, operation: Operation, outcome: str, seconds: float) -> None:
         """A command ended with a code such as `2.05`, with `timeout`, `unavailable`, `refused`, `delayed`."""
+
+    def unfit(self, operation: Operation) -> None:
+        """An answer could not be read, or did not fit what was asked."""
 
     def unmatched_response(self) -> None:
         """A response came that nobody waits for: late, repeated or forged."""

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from iiot.errors import InvalidValueError
 from iiot.lwm2m import json_values
+from iiot.lwm2m import registration as registration_check
 from iiot.lwm2m.message import (
+    SUCCESS,
     BootstrapRequest,
     Code,
     Deregister,
@@ -20,6 +22,9 @@ from iiot.lwm2m.message import (
     Update,
 )
 from iiot.lwm2m.model import Definitions
+from iiot.lwm2m.path import Path
+from iiot.lwm2m.records import outside, usable
+from iiot.lwm2m.registration import RefusedError
 from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
 from lwm2m_server.bootstrap import FORMATS, Bootstrap
@@ -44,19 +49,22 @@ _OPERATIONS: Final[dict[type[object], Operation]] = {
     BootstrapRequest: Operation.BOOTSTRAP_REQUEST,
 }
 _ALWAYS_ANSWERED: Final = (Operation.REGISTER, Operation.DEREGISTER)
-_SUCCESS: Final = {
-    Operation.REGISTER: Code.CREATED,
-    Operation.UPDATE: Code.CHANGED,
-    Operation.DEREGISTER: Code.DELETED,
-    Operation.SEND: Code.CHANGED,
-    Operation.NOTIFY: Code.CHANGED,
-}
-"""What the specification answers on success (Core 6.2, 6.4)."""
+_PATHS_SHOWN: Final = 20
+"""Observed paths that a refusal lists at most."""
 
 log = get_logger("lwm2m_server.uplink")
 _sparing = SparingLog(log, time.monotonic)
 _life = SparingLog(log, time.monotonic)
 """Comings and goings, which a flood of refusals shall not hide."""
+
+
+class _Effect(NamedTuple):
+    """What a message did: its event, the registration to store, and the fault of which its sender is told."""
+
+    kind: str
+    data: dict[str, Any]
+    registration: Registration | None = None
+    fault: Refusal | None = None
 
 
 class Metrics(Protocol):
@@ -65,12 +73,11 @@ class Metrics(Protocol):
     def message(self, operation: Operation, outcome: str) -> None:
         """A device's message was `accepted`, `refused` or a `duplicate`."""
 
+    def records_refused(self, operation: Operation, count: int) -> None:
+        """Of an accepted message some records were refused."""
 
-class _RefusedError(Exception):
-    def __init__(self, code: Code, reason: str | Refusal) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
+    def unfit(self, operation: Operation) -> None:
+        """An answer or notification did not fit what was asked."""
 
 
 class Uplink:
@@ -130,8 +137,8 @@ class Uplink:
             return
         try:
             self.heard(endpoint)
-            kind, data, registration = self._apply(endpoint, message, profile)
-        except _RefusedError as refusal:
+            kind, data, registration, fault = self._apply(endpoint, message, profile)
+        except RefusedError as refusal:
             self.refuse(endpoint, operation, refusal.code, refusal.reason, reply, done, message)
             return
         self._metrics.message(operation, "accepted")
@@ -139,7 +146,11 @@ class Uplink:
             _life.info(kind, endpoint=endpoint, profile=profile)
 
         def durable() -> None:
-            self._answer(operation, message.token, reply)
+            if fault is None:
+                self._answer(operation, message.token, reply)
+            else:
+                code = Code.BAD_REQUEST
+                reply(Response(token=message.token, code=code, operation=operation, error=fault))
             done()
             if isinstance(message, Register) and registration is not None:
                 self._begin(registration)
@@ -230,7 +241,7 @@ class Uplink:
 
     def _answer(self, operation: Operation, token: str, reply: Reply) -> None:
         if operation in _ALWAYS_ANSWERED or (token and operation is not Operation.NOTIFY):
-            reply(Response(token=token, code=_SUCCESS[operation], operation=operation))
+            reply(Response(token=token, code=SUCCESS[operation], operation=operation))
 
     def _handle_bootstrap(
         self, endpoint: str, message: BootstrapRequest, profile: str, reply: Reply, done: Callable[[], None]
@@ -261,69 +272,69 @@ class Uplink:
         data = {"registrationId": registration.id}
         self._events.append("sleeping", registration.endpoint, data)
 
-    def _apply(
-        self, endpoint: str, message: _Registered, profile: str
-    ) -> tuple[str, dict[str, Any], Registration | None]:
+    def _apply(self, endpoint: str, message: _Registered, profile: str) -> _Effect:
         if isinstance(message, Register):
             return self._register(message, profile)
         registration = self._registry.get(endpoint)
         if registration is None:
-            raise _RefusedError(Code.NOT_FOUND, "not registered: Register first")
+            raise RefusedError(Code.NOT_FOUND, "not registered: Register first")
         match message:
             case Update():
-                return self._update(endpoint, message)
+                return self._update(endpoint, message, profile)
             case Deregister():
                 self._registry.remove(endpoint)
                 self._operations.ended(endpoint)
-                return "deregistered", {"registrationId": registration.id}, None
+                return _Effect("deregistered", {"registrationId": registration.id})
             case Send():
-                self._check(message.records)
-                self._check_registered(registration, message.records)
-                self._values.record(endpoint, message.records, self._clock.wall_ms())
-                return "send", json_values.bodies(message.records), None
+                return self._send(endpoint, registration, message)
             case Notify():
-                return self._notify(endpoint, message)
+                return self._notify(endpoint, registration, message)
 
-    def _notify(self, endpoint: str, message: Notify) -> tuple[str, dict[str, Any], None]:
-        self._check(message.records)
-        observation = self._observations.notified(endpoint, message.token)
+    def _send(self, endpoint: str, registration: Registration, message: Send) -> _Effect:
+        records, told, fault = self._taken(message, registration.profile)
+        self._check_registered(registration, records)
+        self._values.record(endpoint, records, self._clock.wall_ms())
+        return _Effect("send", json_values.bodies(records) | told, fault=fault)
+
+    def _notify(self, endpoint: str, registration: Registration, message: Notify) -> _Effect:
+        observation = self._observations.known(endpoint, message.token)
         if observation is None:
-            raise _RefusedError(Code.NOT_FOUND, "no observation has this token; it is being cancelled")
-        self._values.record(endpoint, message.records, self._clock.wall_ms())
+            self._observations.refuse(endpoint, message.token)
+            raise RefusedError(Code.NOT_FOUND, "no observation has this token; it is being cancelled")
+        strange = outside((r.path for r in message.records if r.path.ids), observation.paths)
+        if strange is not None:
+            self._metrics.unfit(Operation.NOTIFY)
+            allowed = f"a path at or below {', '.join(map(str, observation.paths[:_PATHS_SHOWN]))}"
+            raise RefusedError(Code.BAD_REQUEST, Refusal("path", str(strange), allowed))
+        records, told, fault = self._taken(message, registration.profile)
+        self._observations.notified(observation)
+        self._values.record(endpoint, records, self._clock.wall_ms())
         data: dict[str, Any] = {
             "token": message.token,
             "kind": "composite" if observation.composite else "single",
         }
         data |= {"paths": [*map(str, observation.paths)]}
-        return "notification", data | json_values.bodies(message.records), None
+        return _Effect("notification", data | json_values.bodies(records) | told, fault=fault)
 
-    def _register(self, message: Register, profile: str) -> tuple[str, dict[str, Any], Registration]:
-        self._check(message.records)
+    def _register(self, message: Register, profile: str) -> _Effect:
         message = self._completed(message.endpoint, message)
-        if profile == "oma" and not message.links:
-            raise _RefusedError(Code.CONFLICT, "a Register lists the objects of the device")
-        try:
-            registration = self._registry.register(message, profile)
-        except InvalidValueError as error:
-            raise _RefusedError(Code.PRECONDITION_FAILED, Refusal.of(error)) from error
+        registration_check.check(message, profile, self._definitions)
+        registration = self._registry.register(message, profile)
         self._values.record(message.endpoint, message.records, self._clock.wall_ms())
-        return (
-            "registered",
-            {
-                "registrationId": registration.id,
-                "lifetime": message.lifetime,
-                "version": message.version,
-                "bindingMode": message.binding,
-                "profile": profile,
-                "objects": json_values.objects(message.links, message.records),
-            }
-            | ({} if message.profile_id is None else {"pid": message.profile_id}),
-            registration,
-        )
+        data: dict[str, Any] = {
+            "registrationId": registration.id,
+            "lifetime": message.lifetime,
+            "version": message.version,
+            "bindingMode": message.binding,
+            "profile": profile,
+            "objects": json_values.objects(message.links, message.records),
+        }
+        data |= {} if message.profile_id is None else {"pid": message.profile_id}
+        return _Effect("registered", data, registration)
 
-    def _update(self, endpoint: str, message: Update) -> tuple[str, dict[str, Any], Registration | None]:
-        self._check(message.records)
+    def _update(self, endpoint: str, message: Update, profile: str) -> _Effect:
         message = self._completed(endpoint, message)
+        registration_check.check(message, profile, self._definitions)
         registration = self._registry.update(endpoint, message)
         self._values.record(endpoint, message.records, self._clock.wall_ms())
         data: dict[str, Any] = {"registrationId": registration.id if registration else None}
@@ -333,29 +344,45 @@ class Uplink:
             data["bindingMode"] = message.binding
         if message.links is not None:
             data["objects"] = json_values.objects(message.links, message.records)
-        return "updated", data, registration
+        return _Effect("updated", data, registration)
+
+    def _taken(
+        self, message: Send | Notify, profile: str
+    ) -> tuple[tuple[Record, ...], dict[str, Any], Refusal | None]:
+        """What can be used of a report; what its event tells of the rest, and the first fault.
+
+        Raises:
+            RefusedError: nothing can be used.
+        """
+        # Content formats were read by the types of the resources already.
+        check = self._typed if profile == "json" else None
+        records, faults = usable(message.records, self._clock.wall_ms() / 1000, check)
+        if not faults:
+            return records, {}, None
+        if not records:
+            raise RefusedError(Code.BAD_REQUEST, faults[0])
+        self._metrics.records_refused(_OPERATIONS[type(message)], len(faults))
+        return records, json_values.refused(faults), faults[0]
+
+    def _typed(self, record: Record) -> Record:
+        self._definitions.typed(record.path, record.value)
+        return record
 
     def _completed(self, endpoint: str, message: M) -> M:
         try:
             return self._registry.profile_ids.complete(endpoint, message)
         except InvalidValueError as error:
-            raise _RefusedError(Code.CONFLICT, Refusal.of(error)) from error
+            raise RefusedError(Code.CONFLICT, Refusal.of(error)) from error
 
     def _check_registered(self, registration: Registration, records: Iterable[Record]) -> None:
         # Core 6.4.7; in the JSON profile a device may send what it did not care to list.
         if registration.profile != "oma":
             return
-        listed = {link.path.object_id for link in registration.links}
+        listed = {link.path.ids[:2] for link in registration.links}
         for record in records:
-            if record.path.object_id not in listed:
-                raise _RefusedError(Code.NOT_FOUND, f"object {record.path.object_id} is not registered")
-
-    def _check(self, records: Iterable[Record]) -> None:
-        for record in records:
-            try:
-                self._definitions.typed(record.path, record.value)
-            except InvalidValueError as error:
-                raise _RefusedError(Code.BAD_REQUEST, Refusal.of(error)) from error
+            if record.path.ids[:2] not in listed:
+                what = Path(record.path.ids[:2])
+                raise RefusedError(Code.NOT_FOUND, f"object instance {what} is not registered")
 
 
 def _ledger(message: DeviceMessage) -> dict[str, Any]:

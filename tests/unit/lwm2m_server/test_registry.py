@@ -2,7 +2,6 @@ import random
 
 import pytest
 
-from iiot.errors import InvalidValueError
 from iiot.lwm2m.message import Link, Register, Update
 from iiot.lwm2m.path import Path
 from lwm2m_rig import Clock
@@ -90,12 +89,6 @@ def test_wall_clock_jumps_end_nothing(registry, clock):
     register(registry)
     clock.wall += 10**9
     assert expired(registry) == []
-
-
-def test_only_known_versions_register(registry):
-    with pytest.raises(InvalidValueError, match=r"version: got '2\.0', allowed: 1\.0, 1\.1, 1\.2"):
-        register(registry, version="2.0")
-    assert len(registry) == 0
 
 
 def test_births_and_deaths_count_changes_only(registry):

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from iiot import json_input
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
 from iiot.lwm2m import json_values as values
@@ -32,9 +33,8 @@ from iiot.lwm2m.message import (
     Uplink,
 )
 from iiot.lwm2m.path import MAX_ID, Path
-
-MAX_LIFETIME = 2**32 - 1
-"""Longest lifetime in s; 0 never expires."""
+from iiot.lwm2m.records import distinct
+from iiot.lwm2m.registration import MAX_LIFETIME, check_binding
 
 UP_KINDS = ("reg", "update", "dereg", "send", "bootstrap")
 UP_TOKEN_KINDS = ("notify", "resp")
@@ -48,7 +48,6 @@ _ACK = {
 }
 _ACKNOWLEDGED = {name: operation for operation, name in _ACK.items()}
 _COMMANDS = frozenset(Operation) - {*_ACK, Operation.NOTIFY, Operation.BOOTSTRAP_PACK}
-_BINDINGS = frozenset("UMHTSNQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def parse_topic(topic: str, prefix: str = "") -> Topic:
 
 
 def decode_uplink(topic: Topic, payload: bytes) -> Uplink:
-    """What a device said.
+    """What a device said. Of a Send or Notify, records that cannot be used have a fault.
 
     Raises:
         DecodeError: not a JSON object, or a topic that only servers publish to.
@@ -112,9 +111,10 @@ def decode_uplink(topic: Topic, payload: bytes) -> Uplink:
         case "dereg":
             return Deregister(**_ledger(body))
         case "send":
-            return Send(records=values.records(body), **_ledger(body))
+            return Send(records=values.records(body, keep_faults=True), **_ledger(body))
         case "notify":
-            return Notify(records=values.records(body), **_ledger(body) | {"token": topic.token})
+            records = values.records(body, keep_faults=True)
+            return Notify(records=records, **_ledger(body) | {"token": topic.token})
         case "resp":
             return _response(topic.token, None, body)
         case "bootstrap":
@@ -208,10 +208,7 @@ def _dump(body: dict[str, Any]) -> bytes:
 
 
 def _body(payload: bytes) -> dict[str, Any]:
-    try:
-        body = orjson.loads(payload) if payload.strip() else {}
-    except orjson.JSONDecodeError as error:
-        raise DecodeError(f"not JSON: {error}") from error
+    body = json_input.loads(payload) if payload.strip() else {}
     if not isinstance(body, dict):
         raise DecodeError("not a JSON object")
     return body
@@ -241,10 +238,7 @@ def _ledger_body(message: DeviceRequest) -> dict[str, Any]:
 
 
 def _binding(body: dict[str, Any]) -> str | None:
-    binding = values.text(body, "bindingMode")
-    if binding is not None and not (binding and set(binding) <= _BINDINGS):
-        raise InvalidValueError("bindingMode", binding, "letters of UMHTSNQ")
-    return binding
+    return check_binding(values.text(body, "bindingMode"), "bindingMode")
 
 
 def _register(endpoint: str, body: dict[str, Any]) -> Register:
@@ -329,6 +323,7 @@ def _command(token: str, body: dict[str, Any]) -> Command:
 
 
 def _command_body(message: Command) -> dict[str, Any]:
+    distinct(message.records)
     body: dict[str, Any] = {"operation": message.operation.value}
     if message.path is not None:
         body["path"] = str(message.path)

@@ -2,18 +2,24 @@
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from iiot.errors import DecodeError, InvalidValueError
+from iiot.budgets import LINKS, BudgetError
+from iiot.errors import DecodeError, InvalidValueError, shown
 from iiot.lwm2m.datatypes import INT_MIN, UINT_MAX
 from iiot.lwm2m.message import Link, ObjectLink, Record, Refusal, Value
 from iiot.lwm2m.path import MAX_ID, ROOT, Path, content_path, parse_content
+from iiot.lwm2m.records import bounded, faulty, sound, unambiguous
 
 _PLAIN = frozenset((str, bool, int, float))
 _QUOTED = 100
 """Characters of a refused value that its sender gets back."""
+_SHOWN = 20
+"""Refused records that are listed."""
+_EXPLAINED = 1000
+"""Characters kept of a device's reason."""
 
 
 def integer(body: Mapping[str, Any], field: str, low: int, high: int) -> int | None:
@@ -46,36 +52,62 @@ def text(body: Mapping[str, Any], field: str, longest: int = 255) -> str | None:
     raise InvalidValueError(field, value, f"a string of at most {longest} characters")
 
 
-def records(body: Mapping[str, Any], *, creates: bool = False) -> tuple[Record, ...]:
+def records(
+    body: Mapping[str, Any], *, creates: bool = False, keep_faults: bool = False
+) -> tuple[Record, ...]:
     """The values of a message: `values` maps paths to values, `records` lists values with their times in ms.
 
-    A mapping in place of a value holds what lies below the path: `{"/3/0/6": {"0": 1, "1": 5}}`. In the
-    `values` of a Create the instance id 65535 leaves the choice to the device.
+    A mapping in place of a value holds what lies below the path: `{"/3/0/6": {"0": 1, "1": 5}}`.
+
+    Args:
+        body: the message.
+        creates: it is a Create, in whose `values` the instance id 65535 leaves the choice to the device.
+        keep_faults: give records that cannot be used with their fault, instead of raising.
 
     Raises:
-        InvalidValueError: a wrong path or value.
+        BudgetError: too many values.
+        InvalidValueError: `values` or `records` of another shape; a wrong path or value, two values for one
+            place.
     """
+    found = unambiguous(tuple(_records(body, parse_content if creates else Path.parse)))
+    return found if keep_faults else sound(found)
+
+
+def _records(body: Mapping[str, Any], parse: Callable[[str], Path]) -> Iterable[Record]:
     values = body.get("values")
     if values is None:
         values = {}
     if not isinstance(values, dict):
         raise InvalidValueError("values", values, "an object of paths and values")
-    parse = parse_content if creates else Path.parse
-    found: list[Record] = []
+    bounded(values, "values", len(body["records"]) if isinstance(body.get("records"), list) else 0)
     for name, value in values.items():
-        path = parse(name)
+        try:
+            path = parse(name)
+        except InvalidValueError as error:
+            yield faulty(ROOT, error)
+            continue
         if type(value) in _PLAIN and path.is_value:
-            found.append(Record(path, value))
+            yield Record(path, value)
         else:
-            found += flatten(path, value)
+            yield from _below_path(path, value, None)
     history = body.get("records", [])
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
         raise InvalidValueError("records", history, 'a list of {"path", "value", "timestamp"}')
     for entry in history:
-        path, time = Path.parse(text(entry, "path") or ""), integer(entry, "timestamp", 0, 2**53)
-        seconds = None if time is None else time / 1000
-        found += (Record(record.path, record.value, seconds) for record in flatten(path, entry.get("value")))
-    return tuple(found)
+        try:
+            path, time = Path.parse(text(entry, "path") or ""), integer(entry, "timestamp", -(2**53), 2**53)
+        except InvalidValueError as error:
+            yield faulty(ROOT, error)
+            continue
+        yield from _below_path(path, entry.get("value"), None if time is None else time / 1000)
+
+
+def _below_path(path: Path, value: object, time: float | None) -> Iterable[Record]:
+    try:
+        # All or none of what one name holds.
+        return [Record(record.path, record.value, time) for record in flatten(path, value)]
+    except InvalidValueError as error:
+        return [faulty(path, error, time)]
 
 
 def flatten(path: Path, value: object) -> Iterable[Record]:
@@ -120,10 +152,12 @@ def links_and_records(objects: object) -> tuple[tuple[Link, ...], tuple[Record, 
     """The object list of a registration, and the values that came with it.
 
     Raises:
+        BudgetError: too many of them.
         InvalidValueError: not `{object: {instance: {resource: value}}}`; an object may also carry `ver`.
     """
     if not isinstance(objects, dict):
         raise InvalidValueError("objects", objects, '{"object": {"instance": {"resource": value}}}')
+    bounded(objects, "objects")
     links: list[Link] = []
     found: list[Record] = []
     for number, instances in objects.items():
@@ -140,6 +174,8 @@ def links_and_records(objects: object) -> tuple[tuple[Link, ...], tuple[Record, 
             if not isinstance(resources, dict):
                 raise InvalidValueError(f"objects{child}", resources, "an object of resources")
             links.append(Link(child))
+            if len(links) > LINKS:
+                raise BudgetError("links", LINKS, "objects")
             found += flatten(child, resources)
     return tuple(links), tuple(found)
 
@@ -199,8 +235,12 @@ def error(body: Mapping[str, Any]) -> str | Refusal | None:
     """The reason that a response carries, as text or as the refusal of one field."""
     value = body.get("error")
     if isinstance(value, dict):
-        return Refusal(str(value.get("field", "")), value.get("value"), str(value.get("allowed", "")))
-    return None if value is None else str(value)
+        return Refusal(_cut(value.get("field", "")), value.get("value"), _cut(value.get("allowed", "")))
+    return None if value is None else _cut(value)
+
+
+def _cut(value: object) -> str:
+    return value[:_EXPLAINED] if isinstance(value, str) else shown(value)
 
 
 def error_body(reason: str | Refusal) -> Any:
@@ -208,10 +248,17 @@ def error_body(reason: str | Refusal) -> Any:
     if not isinstance(reason, Refusal):
         return reason
     value = reason.value
-    fits = not isinstance(value, int) or INT_MIN <= value <= UINT_MAX
+    fits = math.isfinite(value) if isinstance(value, float) else True
+    if isinstance(value, int):
+        fits = INT_MIN <= value <= UINT_MAX
     if not (value is None or (isinstance(value, bool | float | int) and fits)):
-        value = str(value)[:_QUOTED]
+        value = value[:_QUOTED] if isinstance(value, str) else shown(value)[:_QUOTED]
     return {"field": reason.field, "value": value, "allowed": reason.allowed}
+
+
+def refused(faults: Sequence[Refusal]) -> dict[str, Any]:
+    """What stands beside the values of a report of which some records cannot be used."""
+    return {"refused": [error_body(fault) for fault in faults[:_SHOWN]], "refusedCount": len(faults)}
 
 
 def attribute_link(entry: object) -> Link:

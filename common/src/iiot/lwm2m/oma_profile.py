@@ -40,6 +40,7 @@ from iiot.lwm2m.message import (
 )
 from iiot.lwm2m.oma_body import Reader, Writer, utf8
 from iiot.lwm2m.oma_keys import COMMANDS, Key, Up
+from iiot.lwm2m.registration import MAX_LIFETIME, check_binding
 
 MANAGEMENT: Final = "rd"
 BOOTSTRAP: Final = "bs"
@@ -217,7 +218,7 @@ def _register(endpoint: str, body: Reader) -> Register:
     named = body.text(Key.ENDPOINT)
     if named not in (None, endpoint):
         raise InvalidValueError("ep", named, f"{endpoint}, as in the topic")
-    lifetime, version = body.integer(Key.LIFETIME, 2**32 - 1), body.text(Key.VERSION)
+    lifetime, version = body.integer(Key.LIFETIME, MAX_LIFETIME), body.text(Key.VERSION)
     if lifetime is None:
         raise InvalidValueError("lifetime", None, "seconds, 0 for ever")
     if version is None:
@@ -227,7 +228,7 @@ def _register(endpoint: str, body: Reader) -> Register:
         endpoint=endpoint,
         lifetime=lifetime,
         version=version,
-        binding=body.text(Key.BINDING) or "M",
+        binding=check_binding(body.text(Key.BINDING), "binding") or "M",
         sms=body.text(Key.SMS),
         links=found.links,
         root=found.root,
@@ -239,11 +240,12 @@ def _register(endpoint: str, body: Reader) -> Register:
 
 def _update(body: Reader) -> Update:
     payload = body.data(Key.PAYLOAD)
-    found = None if payload is None else link.decode(utf8(payload))
+    # An empty payload is none: on CoAP, which the binding follows, the two are the same.
+    found = link.decode(utf8(payload)) if payload else None
     says = found is not None and bool(found.attributes)
     return Update(
-        lifetime=body.integer(Key.LIFETIME, 2**32 - 1),
-        binding=body.text(Key.BINDING),
+        lifetime=body.integer(Key.LIFETIME, MAX_LIFETIME),
+        binding=check_binding(body.text(Key.BINDING), "binding"),
         sms=body.text(Key.SMS),
         links=None if found is None else found.links,
         root=found.root if found is not None and says else None,

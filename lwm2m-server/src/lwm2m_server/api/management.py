@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
-from iiot.errors import InvalidValueError
+from iiot import json_input
+from iiot.errors import DecodeError, InvalidValueError
+from iiot.lwm2m.arguments import check_arguments
 from iiot.lwm2m.message import Attributes, Command, Operation, Response
 from iiot.lwm2m.observe import NAMES, OwnAttributes
 from iiot.lwm2m.path import Path
@@ -180,6 +181,7 @@ class Management:
         arguments = await _text(request)
         if len(arguments) > MAX_ARGUMENTS:
             raise InvalidValueError("arguments", len(arguments), f"at most {MAX_ARGUMENTS} characters")
+        check_arguments(arguments)
         command = Command(operation=Operation.EXECUTE, path=asked.node, arguments=arguments)
         return await self._answer(asked, command, asked)
 
@@ -316,6 +318,6 @@ async def _body(request: web.Request) -> object:
     if request.content_type != "application/json":
         return text
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise problem(400, f"the body is not JSON: {error}", field="body") from error
+        return json_input.loads(text.encode())
+    except DecodeError as error:
+        raise problem(400, f"the body is {error}", field="body") from error
