@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from iiot import schemas
 from iiot.kafka import Headers
+from iiot.lwm2m import registration
+from iiot.lwm2m.message import Deregister, Register, Update
+from iiot.lwm2m.model import built_in
 from iiot.sparkplug.payload import Payload
 from iiot.sparkplug.topic import DATA, MessageType, Topic
 from iiot.topics import DEVICE_STATE
@@ -139,20 +142,23 @@ class DeviceStates:
             self._of(device)
             self._note(device, now_ms, urgent=False)
 
-    def lwm2m(self, endpoint: str, operation: str, content: dict[str, Any], now_ms: int) -> None:
-        """An uplink message of the LwM2M JSON profile."""
+    def lwm2m(self, endpoint: str, message: object, profile: str, now_ms: int) -> None:
+        """An uplink message of LwM2M: one that the server refuses tells only that the device is there.
+
+        Args:
+            endpoint: the device.
+            message: what it says, as far as that matters here; None when it cannot be read.
+            profile: `json` or `oma`.
+            now_ms: time of receipt, UTC ms.
+        """
         if not self._is_on:
             return
-        state, lifetime = self._of(endpoint), content.get("lifetime")
-        known = state["lwm2m"]
-        urgent = operation in ("register", "deregister")
-        if type(lifetime) is not int:
-            lifetime = None if urgent or known is None else known["lifetime"]
-        if urgent:
-            registered = operation == "register"
-            state["lwm2m"] = {"registered": registered, "since": now_ms, "lifetime": lifetime}
-        elif known is not None and known["lifetime"] != lifetime:
-            known["lifetime"] = lifetime
+        urgent = False
+        state = self._of(endpoint)
+        if isinstance(message, Register | Update) and _is_accepted(message, profile):
+            urgent = _registered(state, message, now_ms)
+        elif isinstance(message, Deregister):
+            state["lwm2m"] = {"registered": False, "since": now_ms, "lifetime": None}
             urgent = True
         self._note(endpoint, now_ms, urgent=urgent)
 
@@ -181,6 +187,27 @@ class DeviceStates:
         if urgent or not 0 <= now_ms - self._written.get(device, 0) < self._interval_ms:
             self._written[device] = now_ms
             self._due = device
+
+
+def _is_accepted(message: Register | Update, profile: str) -> bool:
+    try:
+        registration.check(message, profile, built_in())
+    except registration.RefusedError:
+        return False
+    return True
+
+
+def _registered(state: dict[str, Any], message: Register | Update, now_ms: int) -> bool:
+    """Note what a registration says; whether that has to be written at once."""
+    known = state["lwm2m"]
+    if isinstance(message, Register):
+        state["lwm2m"] = {"registered": True, "since": now_ms, "lifetime": message.lifetime}
+        return True
+    # The server refuses an Update of a device that is not registered.
+    if known is None or not known["registered"] or message.lifetime in (None, known["lifetime"]):
+        return False
+    known["lifetime"] = message.lifetime
+    return True
 
 
 def _liveness(now_ms: int, *, online: bool) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From an MQTT message to a Kafka record: key, value, headers; one encoder per MQTT topic, reused."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -13,6 +14,7 @@ from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
 from iiot.json_nesting import check_nesting
 from iiot.kafka import Headers
+from iiot.lwm2m import json_profile
 from iiot.sparkplug.births import BirthCatalog, is_removal
 from iiot.sparkplug.output import check_output
 from iiot.sparkplug.payload import Payload, decode_message, decode_payload, read_sized
@@ -37,6 +39,7 @@ _OPERATIONS = {
     "resp": "response",
 }
 _WITH_TOKEN = ("notify", "resp")
+_REGISTRATION = ("register", "update", "deregister")
 _NULL: Final = b'"value":null'
 _BAD: Final = b'"quality":"bad"'
 _SHORT: Final = 4096
@@ -236,6 +239,7 @@ class Lwm2mJson:
         except InvalidValueError as exc:
             raise DecodeError(f"topic {topic!r}: {exc}") from exc
         self.key = (endpoint if route.key == "device" else route.key_of(topic)).encode()
+        self._topic = json_profile.Topic(endpoint, *levels[1:])
         self._endpoint, self._operation, self._states = endpoint, operation, context.states
         schema = schemas.uri(schemas.LWM2M_JSON)
         self._headers = EventHeaders(topic, f"iot.lwm2m.{operation}", endpoint, JSON, schema)
@@ -253,10 +257,18 @@ class Lwm2mJson:
         check_nesting(payload, "payload")
         sent, seq = content.get("timestamp"), content.get("seq")
         time_ms = sent if type(sent) is int else now_ms
-        self._states.lwm2m(self._endpoint, self._operation, content, now_ms)
+        self._note(payload, now_ms)
         # The payload's own bytes: they need no second serializing.
         value = b'%s"timestamp":%d,"payload":%s}' % (self._opening, time_ms, payload or b"{}")
         return value, self._headers.at(str(seq) if type(seq) is int else None, time_ms)
+
+    def _note(self, payload: bytes, now_ms: int) -> None:
+        """Tell the device's state, in which what the server refuses changes nothing."""
+        message = None
+        if self._operation in _REGISTRATION:
+            with suppress(DecodeError, InvalidValueError):
+                message = json_profile.decode_uplink(self._topic, payload)
+        self._states.lwm2m(self._endpoint, message, "json", now_ms)
 
 
 class Raw:

@@ -13,13 +13,14 @@ import orjson
 from iiot import schemas
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.kafka import Headers
-from iiot.lwm2m import content, json_profile, oma_profile
+from iiot.lwm2m import content, json_profile, json_values, oma_profile
 from iiot.lwm2m.content import Format
 from iiot.lwm2m.message import Deregister, Notify, Register, Send, Update
 from iiot.lwm2m.model import built_in
 from iiot.lwm2m.oma_body import Reader
 from iiot.lwm2m.oma_keys import Up
 from iiot.lwm2m.path import ROOT
+from iiot.lwm2m.records import usable
 from mqtt_redpanda_bridge.devices import DeviceStates
 from mqtt_redpanda_bridge.events import EventHeaders
 from mqtt_redpanda_bridge.routes import Route
@@ -71,13 +72,12 @@ class Lwm2mOma:
             message = oma_profile.decode_uplink(self._topic, payload)
             if not isinstance(message, _Telemetry):
                 raise DecodeError("not what a device tells of itself")
-            said = _said(endpoint, message)
+            said = _said(endpoint, message, now_ms)
         except InvalidValueError as exc:
             raise DecodeError(str(exc)) from exc
         operation = _NAMES[type(message)]
         time_ms = now_ms if message.timestamp is None else message.timestamp
-        changed = {"lifetime": message.lifetime} if isinstance(message, Register | Update) else {}
-        self._states.lwm2m(endpoint, operation, changed, now_ms)
+        self._states.lwm2m(endpoint, message, "oma", now_ms)
         envelope = {"endpoint": endpoint, "operation": operation, "topic": str(self._topic)}
         value = orjson.dumps(envelope | {"timestamp": time_ms, "payload": orjson.Fragment(said)})
         seq = None if message.seq is None else str(message.seq)
@@ -89,18 +89,21 @@ class Lwm2mOma:
         return EventHeaders(str(self._topic), kind, self._topic.endpoint, "application/json", schema)
 
 
-def _said(endpoint: str, message: _Telemetry) -> bytes:
-    """The body that the JSON profile would have."""
+def _said(endpoint: str, message: _Telemetry, now_ms: int) -> bytes:
+    """The body that the JSON profile would have; of records that cannot be used, why."""
     if not isinstance(message, Send | Notify) or message.content is None:
         return json_profile.encode_uplink(endpoint, message)[1]
     body = message.content
     # Only the server knows which path an observation has.
     understood = isinstance(message, Send) or body.format in _WITH_PATHS
     # Which alternate path a device has only the server knows, too: paths in records are without any.
-    records = content.decode(body, ROOT, built_in(), root=None) if understood else ()
+    found = content.decode(body, ROOT, built_in(), None, keep_faults=True) if understood else ()
+    records, faults = usable(found, now_ms / 1000)
+    if faults and not records:
+        raise InvalidValueError(faults[0].field, faults[0].value, faults[0].allowed)
     told = Send(records=records, seq=message.seq, timestamp=message.timestamp, token=message.token)
     said = json_profile.encode_uplink(endpoint, told)[1]
-    if understood:
+    if understood and not faults:
         return said
     raw = {"format": body.format, "content": base64.b64encode(body.payload).decode()}
-    return orjson.dumps(orjson.loads(said) | raw)
+    return orjson.dumps(orjson.loads(said) | (json_values.refused(faults) if understood else raw))

@@ -1,16 +1,25 @@
 import json
+from contextlib import suppress
 
+import cbor2
 import pytest
 
 from iiot import schemas
+from iiot.errors import DecodeError
+from iiot.lwm2m.message import Register
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload
 from iiot.sparkplug.topic import MessageType, Topic
 from mqtt_redpanda_bridge.devices import DeviceStates
+from mqtt_redpanda_bridge.encode import Context, Lwm2mJson
+from mqtt_redpanda_bridge.oma import Lwm2mOma
+from mqtt_redpanda_bridge.routes import Format, Route
 from schema_check import validator
 
 T = 1_795_503_119_000
 INTERVAL = 10_000
+LWM2M = Route(name="json", filters=("lwm2m/#",), topic="t", format=Format.LWM2M_JSON)
+OMA = Route(name="oma", filters=("lwm2m/rd/+",), topic="t", format=Format.LWM2M_OMA)
 
 
 @pytest.fixture
@@ -36,8 +45,10 @@ def sparkplug(states, kind, at, *, device=None, bd_seq=None, node="n"):
     return written(states)
 
 
-def lwm2m(states, operation, at, content=None, endpoint="n"):
-    states.lwm2m(endpoint, operation, content or {}, at)
+def lwm2m(states, kind, at, content=None, endpoint="n"):
+    context = Context(states=states)
+    encoder = Lwm2mJson(LWM2M, f"lwm2m/{endpoint}/{kind}", context)
+    encoder.encode(json.dumps(content or {}).encode(), at)
     return written(states)
 
 
@@ -47,14 +58,14 @@ def test_births_deaths_and_registrations_are_written_at_once(states):
     assert born["lwm2m"] is None
     with_device = sparkplug(states, "DBIRTH", T + 1, device="d")
     assert with_device["sparkplug"]["devices"] == {"d": {"online": True, "since": T + 1}}
-    registered = lwm2m(states, "register", T + 2, {"lifetime": 300})
+    registered = lwm2m(states, "reg", T + 2, {"lifetime": 300})
     assert registered["lwm2m"] == {"registered": True, "since": T + 2, "lifetime": 300}
     dead = sparkplug(states, "NDEATH", T + 3, bd_seq=4)
     assert (dead["sparkplug"]["online"], dead["sparkplug"]["since"]) == (False, T + 3)
     assert dead["sparkplug"]["devices"] == {"d": {"online": False, "since": T + 3}}
     # The broker sends a death: the device was last seen before.
     assert dead["last_seen"] == T + 2
-    assert lwm2m(states, "deregister", T + 4)["lwm2m"]["registered"] is False
+    assert lwm2m(states, "dereg", T + 4)["lwm2m"]["registered"] is False
 
 
 def test_a_device_that_dies_leaves_its_node_online(states):
@@ -86,15 +97,50 @@ def test_a_clock_set_back_silences_no_device(states):
 
 
 def test_an_update_with_another_lifetime_is_a_change(states):
-    lwm2m(states, "register", T, {"lifetime": 300})
+    lwm2m(states, "reg", T, {"lifetime": 300})
     assert lwm2m(states, "update", T + 1, {"lifetime": 300}) is None
     assert lwm2m(states, "update", T + 2, {"lifetime": 60})["lwm2m"]["lifetime"] == 60
     assert lwm2m(states, "update", T + 3, {"lifetime": "soon"}) is None
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {}, {"lifetime": -1}, {"lifetime": 2**32}, {"lifetime": "soon"},
+        {"lifetime": 60, "bindingMode": "XYZ"},
+        {"lifetime": 60, "version": "9.9"}, {"lifetime": 60, "endpoint": "other"},
+        {"lifetime": 60, "objects": {"3": {"0": {"9": "full"}}}},
+        {"lifetime": 60, "objects": {"3": {"65535": {}}}},
+    ],
+)  # fmt: skip
+def test_a_register_that_the_server_refuses_makes_no_registration(states, wrong):
+    assert lwm2m(states, "reg", T, wrong)["lwm2m"] is None
+    lwm2m(states, "reg", T + 1, {"lifetime": 300})
+    assert lwm2m(states, "reg", T + 2, wrong) is None
+    told = lwm2m(states, "dereg", T + INTERVAL)
+    assert told["lwm2m"] == {"registered": False, "since": T + INTERVAL, "lifetime": None}
+    assert lwm2m(states, "update", T + INTERVAL + 1, {"lifetime": 60}) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {8: -1}, {8: 2**32}, {9: "9.9"}, {10: "XYZ"}, {3: "other"}, {7: b""}, {7: b"</x>"},
+    ],
+)  # fmt: skip
+def test_a_register_of_the_oma_profile_likewise(states, wrong):
+    message = {1: 6, 2: 1, 8: 60, 9: "1.2", 10: "M", 7: b"</3/0>"}
+    encoder = Lwm2mOma(OMA, "lwm2m/rd/n", states)
+    with suppress(DecodeError):
+        encoder.encode(cbor2.dumps(message | wrong), T)
+    assert (told := written(states)) is None or told["lwm2m"] is None
+    encoder.encode(cbor2.dumps(message), T + 1)
+    assert written(states)["lwm2m"] == {"registered": True, "since": T + 1, "lifetime": 60}
+
+
 def test_the_next_bridge_goes_on_from_what_was_written(states):
     sparkplug(states, "NBIRTH", T, bd_seq=4)
-    states.lwm2m("n", "register", {"lifetime": 300}, T + 1)
+    states.lwm2m("n", Register(endpoint="n", lifetime=300), "json", T + 1)
     successor = DeviceStates(INTERVAL)
     successor.restore(*states.take()[:2])
     assert sparkplug(successor, "NDATA", T + 2) is None
@@ -133,7 +179,7 @@ def test_a_state_that_somebody_removed_is_forgotten(states):
 
 def test_nothing_is_kept_when_it_is_off():
     assert sparkplug(DeviceStates(None), "NBIRTH", T) is None
-    assert lwm2m(DeviceStates(None), "register", T) is None
+    assert lwm2m(DeviceStates(None), "reg", T, {"lifetime": 60}) is None
 
 
 def test_beyond_the_limit_the_device_silent_for_longest_is_forgotten():

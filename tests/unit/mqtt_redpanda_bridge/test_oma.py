@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from contextlib import suppress
 from dataclasses import replace
 
@@ -211,3 +212,26 @@ def test_the_default_routes_take_both_profiles_with_and_without_a_prefix(prefix)
     assert (pump.unmatched, pump.not_telemetry, pump.in_flight) == (0, 1, 0)
     counters = pump.counters["lwm2m-oma"]
     assert (counters.received, counters.delivered, counters.dead_lettered) == (3, 2, 1)
+
+
+def sending(*records):
+    payload = bytes([0x80 + len(records)]) + b"".join(map(cbor2.dumps, records))
+    return cbor2.dumps({1: 24, 2: 3, 19: 112, 7: payload})
+
+
+def test_relative_times_become_absolute():
+    _, record, _ = encode(sending({0: "/3303/0/5700", 2: 19.5, 6: -30}, {0: "/3/0/9", 2: 5}))
+    assert record["payload"]["values"] == {"/3/0/9": 5}
+    (timed,) = record["payload"]["records"]
+    assert timed == {"path": "/3303/0/5700", "value": 19.5, "timestamp": NOW - 30_000}
+
+
+def test_of_a_send_what_cannot_be_used_is_listed_beside_the_rest():
+    _, record, _ = encode(
+        sending({0: "/3303/0/5700", 2: math.nan}, {0: "/3/0/9", 2: 5}, {0: "/3/0/10", 2: 2**70})
+    )
+    assert record["payload"]["values"] == {"/3/0/9": 5}
+    assert record["payload"]["refusedCount"] == 2
+    assert [refused["field"] for refused in record["payload"]["refused"]] == ["/3303/0/5700", "/3/0/10"]
+    with pytest.raises(DecodeError, match="/3303/0/5700"):
+        encode(sending({0: "/3303/0/5700", 2: math.nan}))
