@@ -48,6 +48,7 @@ _KINDS: Final[dict[type[object], str]] = {
 }
 _CODES: Final = {"operation": Code.NOT_IMPLEMENTED, "uri": Code.NOT_FOUND}
 """What is answered to a request that cannot be read, by the field that is wrong."""
+_OBSERVING: Final = (Operation.OBSERVE, Operation.OBSERVE_COMPOSITE)
 _BOOTSTRAP: Final = frozenset(op for op in Operation if op.startswith("bootstrap"))
 
 
@@ -176,6 +177,7 @@ class OmaWire:
         self._root = root
         self._token = random.getrandbits(40) * 2 + 1
         self._pending: OrderedDict[str, Operation] = OrderedDict()
+        self._observed: OrderedDict[str, tuple[int | None, Path]] = OrderedDict()
         self._echoes = Echoes()
 
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -191,11 +193,14 @@ class OmaWire:
             bootstrap = request is not None and request.operation in _BOOTSTRAP
             reason = _text(message.error) if isinstance(message.error, Refusal) else message.error
             message = replace(message, content=self._answer(message, request), error=reason)
+            self._note_observation(message, request)
         elif isinstance(message, Notify):
-            message = replace(message, content=self._content(message.records, None))
+            message = replace(message, content=self._notification(message))
         else:
             if isinstance(message, Send):
-                message = replace(message, content=self._content(message.records, Format.SENML_CBOR))
+                message = replace(
+                    message, content=self._content(message.records, Format.SENML_CBOR, ROOT, self._root)
+                )
             elif isinstance(message, Register | Update) and message.links:
                 message = replace(message, root=self._root, formats=FORMATS)
             message = replace(message, token=self._next_token(message))
@@ -281,25 +286,41 @@ class OmaWire:
         if request.operation is Operation.CANCEL_OBSERVE:
             return None
         root = alternate_path.NONE if request.operation in _BOOTSTRAP else self._root
-        return self._content(message.records, request.format, request.path, root)
+        return self._content(message.records, self._form(request), request.path or ROOT, root)
 
-    def _content(
-        self,
-        records: tuple[Record, ...],
-        wish: int | None,
-        path: Path | None = None,
-        root: str | None = None,
-    ) -> Content:
-        single = len(records) == 1 and records[0].time is None and records[0].path.level == "resource"
-        if wish is None:
-            wish = Format.TEXT if single and path in (None, records[0].path) else Format.SENML_CBOR
+    def _form(self, request: Command) -> int:
+        """The format of an answer: the one wished for, else by operation and level, not by the values."""
+        if request.format is not None:
+            return request.format
+        path = request.path
+        known = None if path is None else self._definitions.resource(path)
+        single = path is not None and path.level == "resource" and known is not None and not known.multiple
+        return Format.TEXT if single else Format.SENML_CBOR
+
+    def _note_observation(self, answer: Response, request: Command | None) -> None:
+        if request is None:
+            return
+        if request.operation is Operation.CANCEL_OBSERVE:
+            self._observed.pop(request.token, None)
+        elif request.operation in _OBSERVING and answer.content is not None:
+            self._observed[request.token] = (answer.content.format, request.path or ROOT)
+            if len(self._observed) > MAX_PENDING:
+                self._observed.popitem(last=False)
+
+    def _notification(self, message: Notify) -> Content:
+        """In the format of the answer to the Observe (RFC 7641 section 4.4), unless it cannot tell times."""
+        form, path = self._observed.get(message.token, (Format.SENML_CBOR, ROOT))
+        timed = any(record.time is not None for record in message.records)
+        if timed and form not in (Format.SENML_CBOR, Format.SENML_JSON):
+            form = Format.SENML_CBOR
+        return self._content(message.records, form, path, self._root)
+
+    def _content(self, records: tuple[Record, ...], wish: int | None, path: Path, root: str) -> Content:
         try:
-            form = Format(wish)
+            form = Format(wish or 0)
         except ValueError as exc:
             raise InvalidValueError("format", wish, ", ".join(str(int(known)) for known in Format)) from exc
-        return Content(
-            form, content.encode(form, records, path or ROOT, self._definitions, root or self._root)
-        )
+        return Content(form, content.encode(form, records, path, self._definitions, root))
 
 
 def _why(exc: DecodeError | InvalidValueError) -> str | Refusal:

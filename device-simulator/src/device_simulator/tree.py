@@ -4,12 +4,12 @@ One tree serves all devices of a kind; its functions are given the device, which
 a server created.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from iiot.errors import IiotError, InvalidValueError
+from iiot.lwm2m.arguments import check_arguments
 from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import Code, Link, Record, Value
 from iiot.lwm2m.model import Definitions, implied_version
@@ -40,7 +40,6 @@ Check = Callable[[D, Value], None]
 
 CLOSED_OBJECTS: Final = frozenset({0, 21, 23})
 """Objects that only bootstrap servers may use."""
-_ARGUMENTS: Final = re.compile(r"^(\d(='[^']*')?(,\d(='[^']*')?)*)?$")
 
 
 class OperationError(IiotError):
@@ -199,7 +198,8 @@ class Tree(Generic[D]):
         """Execute a resource (Core 6.3.5).
 
         Raises:
-            OperationError: 4.00, 4.01, 4.04 or 4.05.
+            OperationError: 4.01, 4.04 or 4.05.
+            InvalidValueError: the arguments are none.
         """
         if path.level != "resource":
             self._require(device, path)
@@ -207,10 +207,7 @@ class Tree(Generic[D]):
         resource = self.resource(device, path)
         if resource.execute is None:
             raise OperationError(Code.METHOD_NOT_ALLOWED, f"{path} cannot be executed")
-        if not _ARGUMENTS.match(arguments):
-            raise OperationError(
-                Code.BAD_REQUEST, "arguments are digits with optional ='text', comma-separated"
-            )
+        check_arguments(arguments)
         resource.execute(device, arguments)
 
     def create(self, device: D, path: Path, values: Mapping[Path, Value]) -> Path:

@@ -260,6 +260,56 @@ def test_hostile_bytes_never_escape(payload):
             wire.decode(topic, payload, 0.0)
 
 
+ONE, MISSING, MULTIPLE, INSTANCE = "/3/0/9", "/3/0/77", "/3/0/6", "/3306/3"
+
+
+def etch(*paths):
+    return cbor2.dumps([{0: path} for path in paths])
+
+
+@pytest.mark.parametrize(
+    ("request_", "form"),
+    [
+        ({OP: 9, URI: ONE}, TEXT),
+        ({OP: 9, URI: MULTIPLE}, SENML_CBOR),
+        ({OP: 9, URI: "/3/0/6/0"}, SENML_CBOR),
+        ({OP: 9, URI: "/3/0"}, SENML_CBOR),
+        ({OP: 10, PATHS: etch(ONE)}, SENML_CBOR),
+        ({OP: 10, PATHS: etch(ONE, MISSING)}, SENML_CBOR),
+        ({OP: 10, PATHS: etch(MISSING)}, SENML_CBOR),
+        ({OP: 20, URI: ONE}, TEXT),
+        ({OP: 20, URI: MULTIPLE}, SENML_CBOR),
+        ({OP: 21, PATHS: etch(ONE)}, SENML_CBOR),
+        ({OP: 21, PATHS: etch(ONE, MISSING)}, SENML_CBOR),
+    ],
+)
+def test_the_format_of_an_answer_follows_operation_and_level_not_the_number_of_values(oma, request_, form):
+    (answer,) = ask(oma, **{f"_{key}": value for key, value in (request_ | {TOKEN: 50}).items()})
+    assert (answer[RESULT], answer[CT]) == (205, form)
+    if form == SENML_CBOR:
+        assert isinstance(cbor2.loads(answer[PAYLOAD]), list)
+
+
+@pytest.mark.parametrize(
+    ("request_", "form"),
+    [
+        ({OP: 20, URI: "/3303/0/5700"}, TEXT),
+        ({OP: 20, URI: "/3303/0/5700", 4: SENML_JSON}, SENML_JSON),
+        ({OP: 20, URI: "/3303/0"}, SENML_CBOR),
+        ({OP: 21, PATHS: etch("/3303/0/5700")}, SENML_CBOR),
+        ({OP: 21, PATHS: etch("/3303/0/5700", MISSING)}, SENML_CBOR),
+    ],
+)
+def test_a_notification_has_the_format_of_the_answer_to_its_observe(oma, request_, form):
+    token = said(oma.client.register(1000.0))[TOKEN]
+    ask(oma, _18=201, _2=token)
+    (answer,) = ask(oma, **{f"_{key}": value for key, value in (request_ | {TOKEN: 50}).items()})
+    told = [said(p) for at in range(1, 120) for p in oma.client.tick(1000.0 + at, online=True)]
+    notified = [body for body in told if body.get(OP) == 23 and body[TOKEN] == 50]
+    assert notified
+    assert {body[CT] for body in (answer, *notified)} == {form}
+
+
 @pytest.fixture
 def below(make_parts):
     """A device that has its objects at `/lwm2m`, and attributes that a server attached."""
