@@ -91,6 +91,8 @@ async def test_a_session_that_stays_open_answers_discover_and_read(server, mosqu
             "url": "/0/1", "attributes": {"ssid": "101", "uri": "mqtts://b"},
         }  # fmt: skip
         assert (read["path"], read["content"]["instances"][0]["resources"][1]["value"]) == ("/1", "300")
+        # What the device has beside the object is no answer.
+        assert (await server.get(f"{base}/discover?path=/1"))[0] == 502
         answers[4] = {18: 205, 19: 40, 7: b'</>;lwm2m="1.2",</1/0>;ssid=101'}
         _, body = await server.get(f"{base}/discover?path=/1")
         assert made.requests[-1][5] == "/1"
