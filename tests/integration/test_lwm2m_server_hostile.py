@@ -107,10 +107,14 @@ async def test_relative_times_are_absolute_wherever_values_are_shown(server, the
             thermometer.ask, {1: 24, 2: int(value * 10), 19: 112, 7: cbor2.dumps([entry])}
         )
         assert answer[18] == 204
-    _, history = await server.get(f"/api/clients/{thermometer.name}/3303/0/5700/history")
-    points = history["resources"]["/3303/0/5700"] if "resources" in history else history
-    text = str(points)
-    assert text.index("17.5") < text.index("18.5") < text.index("19.5")
+    base = f"/api/clients/{thermometer.name}"
+    _, (history,) = await server.get(f"{base}/3303/0/5700/history")
+    assert [point["value"] for point in history["values"]] == ["17.5", "18.5", "19.5"]
+    times = [point["timestamp"] for point in history["values"]]
+    assert 29_000 < times[1] - times[0] < 31_000
+    _, latest = await server.get(f"{base}/values")
+    assert "19.5" in str(latest)
+    assert "18.5" not in str(latest)
     sends = [event for event in await server.events(thermometer.name) if event["type"] == "send"]
     assert sends[0]["data"]["records"][0]["timestamp"] > 1_700_000_000_000
 
