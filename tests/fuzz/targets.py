@@ -32,7 +32,7 @@ from iiot.sparkplug.host import SparkplugHost
 from iiot.sparkplug.host_policy import HostPolicy
 from iiot.sparkplug.lint.events import Publish, decode_line
 from iiot.sparkplug.lint.linter import Linter
-from iiot.sparkplug.payload import Metric, Payload, decode_command, decode_payload, encode_payload
+from iiot.sparkplug.payload import Metric, Payload, decode_payload, encode_payload
 from iiot.sparkplug.rebirth import RebirthPolicy
 from iiot.sparkplug.state import decode_state
 from iiot.sparkplug.topic import parse_topic
@@ -40,6 +40,7 @@ from iiot.yamlfile import load_yaml
 from mqtt_redpanda_bridge.encode import Context, Encoder, open_encoder
 from mqtt_redpanda_bridge.routes import Format as RouteFormat
 from mqtt_redpanda_bridge.routes import Route, load_routes
+from sparkplug_edge import born
 from testbed.connect.config import ConfigError
 from testbed.connect.config import parse as parse_connect
 from testbed.monitor.preview import summary
@@ -105,6 +106,13 @@ def _host(data: bytes) -> None:
         else:
             host.receive(parsed, decoded, now)
         host.tick(now)
+
+
+def _command(data: bytes) -> None:
+    edge = born()
+    for topic in ("spBv1.0/IIoT/NCMD/n", "spBv1.0/IIoT/DCMD/n/pump"):
+        with suppress(DecodeError):
+            edge.receive(topic, data)
 
 
 def _lint(data: bytes) -> None:
@@ -235,7 +243,6 @@ _xml = _in_file("object.xml", lambda file: load(file.parent), DefinitionError)
 _recording = _refused_if(DecodeError)(lambda data: [decode_line(line) for line in data.split(b"\n")])
 _connect = _refused_if(ConfigError)(lambda data: parse_connect(data.decode("utf-8", "replace"), {}, "health"))
 _payload = _refused_if(DecodeError)(decode_payload)
-_command = _refused_if(DecodeError)(decode_command)
 _link = _refused_if(DecodeError, InvalidValueError)(lambda data: link.decode(data.decode("utf-8", "replace")))
 
 

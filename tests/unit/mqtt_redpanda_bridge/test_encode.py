@@ -55,7 +55,7 @@ def test_a_birth_becomes_json_with_cloud_events_headers():
         "ce_type": "iot.sparkplug.dbirth",
         "ce_subject": "device-temp-001",
         "ce_time": "2023-11-14T22:13:20.000Z",
-        "ce_dataschema": "urn:iot-testbed:schema:sparkplug-data.v1",
+        "ce_dataschema": "urn:iot-testbed:schema:sparkplug-data.v2",
         "content-type": "application/json",
     }
 
@@ -276,7 +276,7 @@ def test_deeper_json_is_refused_with_the_limit(levels):
 @pytest.mark.parametrize(
     ("topic", "form", "payload", "schema"),
     [
-        ("spBv1.0/g/NDATA/n", Format.SPARKPLUG_JSON, encode_payload(Payload(1)), "sparkplug-data.v1"),
+        ("spBv1.0/g/NDATA/n", Format.SPARKPLUG_JSON, encode_payload(Payload(1)), "sparkplug-data.v2"),
         ("spBv1.0/g/NDATA/n", Format.SPARKPLUG_PROTOBUF, encode_payload(Payload(1)), "sparkplug_b.proto"),
         ("lwm2m/dev/update", Format.LWM2M_JSON, b"{}", "lwm2m-message.v1"),
     ],

@@ -173,8 +173,10 @@ def letters(kafka):
 
 
 def test_a_dead_letter_that_is_too_large_is_cut_until_kafka_takes_it(kafka, letters):
-    pump, message = make_pump(kafka), Incoming(POISON, b"\xff" * 900_000)
+    worker, message = Worker(), Incoming(POISON, b"\xff" * 900_000)
+    pump = make_pump(kafka, run=worker)
     pump.handle(message)
+    worker.finish()
     assert letters(TOO_LARGE, 2000) == [900_000, 65_536, 1024]
     assert dead_letters.read(kafka.log[0][1]).reason.startswith("undecodable")
     assert (message.acks, totals(pump)["dead_lettered"], pump.lost_letters, pump.stalled) == (1, 1, 0, [])

@@ -7,6 +7,7 @@ from typing import Any, Final
 import aiohttp
 
 from iiot.errors import IiotError, SettingsError
+from iiot.http_client import open_session
 from iiot.replays import Place
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
@@ -49,7 +50,7 @@ async def _post(url: str, token: str | None, body: dict[str, object]) -> dict[st
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
         async with (
-            aiohttp.ClientSession(timeout=TIMEOUT, headers=headers) as session,
+            open_session(timeout=TIMEOUT, headers=headers) as session,
             session.post(url, json=body) as response,
         ):
             answer: dict[str, Any] = await response.json(content_type=None)
