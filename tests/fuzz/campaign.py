@@ -26,6 +26,8 @@ LONGEST_INPUT = 2048
 SECONDS_PER_INPUT = 10
 """A decoder that takes this long has no budget; machines that run this are slow and shared."""
 MEMORY_MB = 2048
+START_SECONDS = 3
+"""To load and instrument the code of a target."""
 _RUNS = re.compile(r"stat::number_of_executed_units: (\d+)")
 _COVERED = re.compile(r"cov: (\d+)")
 
@@ -80,17 +82,25 @@ def run(minutes: float, names: Sequence[str] = ()) -> int:
     """Fuzz the named targets, or all, for so many minutes together; returns the exit code."""
     chosen = list(names or TARGETS)
     at_once = max(1, min(len(chosen), os.cpu_count() or 1))
-    seconds = max(1, int(minutes * 60 * at_once / len(chosen)))
-    print(f"fuzzing {len(chosen)} targets, {at_once} at once, {seconds} s each", flush=True)  # noqa: T201
+    end = time.monotonic() + minutes * 60
+    print(f"fuzzing {len(chosen)} targets for {minutes:g} minutes, {at_once} at once", flush=True)  # noqa: T201
     with ThreadPoolExecutor(at_once) as pool:
-        jobs = [pool.submit(_long, name, seconds) for name in chosen]
+        jobs = [
+            pool.submit(_long, name, end, -(-(len(chosen) - number) // at_once))
+            for number, name in enumerate(chosen)
+        ]
         outcomes = [_told(job.result()) for job in jobs]
+    for directory in FOUND.iterdir():
+        if not any(directory.iterdir()):
+            directory.rmdir()
     failed = sum(outcome.failed for outcome in outcomes)
     print(f"{len(outcomes) - failed} passed, {failed} failed")  # noqa: T201
     return 1 if failed else 0
 
 
-def _long(name: str, seconds: int) -> Outcome:
+def _long(name: str, end: float, turns: int) -> Outcome:
+    """Fuzz a target for its share of the time that is left, of which each still needs some to start."""
+    seconds = max(1, int((end - time.monotonic()) / turns - START_SECONDS))
     return fuzz(name, [f"-max_total_time={seconds}"], corpus=_CORPUS / name, found=FOUND / name)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from iiot.budgets import RECORDS, BudgetError
@@ -17,6 +17,9 @@ _INSTANCE: Final = 0
 _RESOURCE_INSTANCE: Final = 1
 _MULTIPLE: Final = 2
 _RESOURCE: Final = 3
+_TOP: Final = (_INSTANCE, _RESOURCE_INSTANCE, _MULTIPLE, _RESOURCE)
+_IN_INSTANCE: Final = (_MULTIPLE, _RESOURCE)
+_IN_MULTIPLE: Final = (_RESOURCE_INSTANCE,)
 _MAX_LENGTH: Final = 0xFFFFFF
 
 
@@ -144,14 +147,19 @@ def _entries(payload: bytes) -> Iterator[tuple[int, int, bytes]]:
         yield head >> 6, number, payload[start:at]
 
 
-def _decode_below(payload: bytes, path: Path, definitions: Definitions) -> Iterator[Record]:
+def _decode_below(
+    payload: bytes, path: Path, definitions: Definitions, kinds: Collection[int] = _TOP
+) -> Iterator[Record]:
+    """Records of the entries; only these kinds may stand here, so that nesting ends."""
     for kind, number, body in _entries(payload):
+        if kind not in kinds:
+            raise DecodeError(f"not TLV for {path}: an entry of kind {kind}")
         if kind == _INSTANCE and path.level in ("object", "instance"):
-            yield from _decode_below(body, content_path((path.ids[0], number)), definitions)
-        elif kind in (_RESOURCE, _MULTIPLE):
+            yield from _decode_below(body, content_path((path.ids[0], number)), definitions, _IN_INSTANCE)
+        elif kind in _IN_INSTANCE:
             resource = content_path((*_instance_ids(path), number))
             if kind == _MULTIPLE:
-                yield from _decode_below(body, resource, definitions)
+                yield from _decode_below(body, resource, definitions, _IN_MULTIPLE)
             else:
                 yield _record(resource, body, definitions)
         elif kind == _RESOURCE_INSTANCE and path.is_value:

@@ -164,3 +164,14 @@ def test_unsigned_numbers_read_the_same_with_and_without_a_sign(value, hexadecim
     assert tlv.encode(number, Path.of(1, 0), DEFINITIONS).hex() == hexadecimal
     assert tlv.decode(bytes.fromhex(hexadecimal), Path.of(1, 0), DEFINITIONS) == number
     assert decode("c111ff", "/1/0") == records({"/1/0/17": 255})
+
+
+@pytest.mark.parametrize("kind", [0b00, 0b10], ids=["instances", "multiple resources"])
+@pytest.mark.parametrize("levels", [3, 5_000])
+def test_what_holds_its_like_is_refused(kind, levels):
+    body = b""
+    for _ in range(levels):
+        size = len(body).to_bytes(3)
+        body = bytes([kind << 6 | 3 << 3, 1]) + size + body
+    with pytest.raises(DecodeError, match="kind"):
+        tlv.decode(body, Path.parse("/3/0"), DEFINITIONS)
