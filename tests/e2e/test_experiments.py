@@ -50,7 +50,7 @@ def test_nothing_of_an_experiment_stays_online(testbed):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("nothing",), 3, "part-kill"),
+        (("nothing",), 2, "part-kill"),
         (("load", "--set", "rate=0"), 2, "a whole number from 1 to 20000"),
         (("load", "--set", "rate"), 2, "must be NAME=VALUE"),
     ],
