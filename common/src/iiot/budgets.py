@@ -12,6 +12,10 @@ from iiot.errors import DecodeError
 MESSAGE_BYTES: Final = 1024 * 1024
 """One MQTT packet: `max_packet_size` in mosquitto.conf. Larger ones never come."""
 
+TOPIC_CHARS: Final = 512
+"""Of an MQTT topic that is remembered, and of every Sparkplug topic. MQTT allows 65,535; caches hold some ten
+thousand topics, and ids are names of machines."""
+
 INFLATED_BYTES: Final = MESSAGE_BYTES
 """What a compressed payload may become: compression spares the wire, and is no way around its limit."""
 
@@ -43,6 +47,10 @@ RECORDS: Final = 10_000
 
 LINKS: Final = 5_000
 """Objects and instances in one registration; a gateway with a thousand sensors has some thousands."""
+
+BIRTHS_BYTES: Final = 32 * 1024 * 1024
+"""Births of one edge node id and its devices, that a reader of births keeps: about 100,000 metrics. Names of
+devices are free to invent, and so are groups."""
 
 BODY_VALUES: Final = 20_000
 """Values in the JSON body of one HTTP request: to say what is wrong with each costs 5 µs. The longest list of

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from zlib import crc32
 
+from iiot.budgets import TOPIC_CHARS
 from iiot.errors import DecodeError
 from iiot.sparkplug.topic import BIRTHS, Topic, parse_topic
 from mqtt_redpanda_bridge.pump import MAX_LANES, Incoming, Pump
@@ -224,7 +225,9 @@ class Dispatcher:
             self._ways.clear()
         device, is_birth = device_of(route, topic)
         member = self._members[crc32(device.encode()) % len(self._members)]
-        way = self._ways[topic] = _Way(member, is_birth)
+        way = _Way(member, is_birth)
+        if len(topic) <= TOPIC_CHARS:
+            self._ways[topic] = way
         return way
 
     def _spread(self, owner: Member | None, message: Incoming) -> None:

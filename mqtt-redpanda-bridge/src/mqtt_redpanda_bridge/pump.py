@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from iiot import dead_letters
+from iiot.budgets import TOPIC_CHARS
 from iiot.errors import DecodeError, KafkaError
 from iiot.in_order import LARGE_BYTES, InOrder, Runner, in_thread
 from iiot.kafka import DeliveryHandler, Headers, is_refusal, is_too_large, is_topic_missing
@@ -321,7 +322,9 @@ class Pump:
         route = self._table.match(topic)
         if route is None:
             return None
-        lane = self._lanes[topic] = Lane(topic, route, self.counters[route.name], self.context)
+        lane = Lane(topic, route, self.counters[route.name], self.context)
+        if len(topic) <= TOPIC_CHARS:
+            self._lanes[topic] = lane
         return lane
 
     def _encode(self, delivery: Delivery) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,22 @@ def test_poison_goes_to_the_dead_letter_topic_and_is_acknowledged_after_that(kaf
     assert message.acks == 0
     kafka.report()
     assert (message.acks, totals(pump)["dead_lettered"]) == (1, 1)
+
+
+@pytest.mark.parametrize("topic", ["spBv1.0/g/DDATA/n/", "raw/"])
+def test_topics_as_long_as_mqtt_allows_are_not_remembered(kafka, topic):
+    pump = make_pump(kafka)
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            pump.handle(Incoming(f"{topic}{number:060000d}", b"{}"))
+            kafka.report()
+        kafka.log.clear()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert pump.in_flight == 0
+    assert kept < 2_000_000
 
 
 @pytest.fixture

@@ -10,12 +10,14 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from iiot.budgets import TOPIC_CHARS, BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 
 NAMESPACE = "spBv1.0"
 CERTIFICATES = "$sparkplug/certificates/"
 """Where a Sparkplug-aware broker offers stored births, followed by their own topic."""
 _STATE = "STATE"
+_SHOWN: Final = 60
 
 
 class MessageType(StrEnum):
@@ -111,8 +113,11 @@ def parse_topic(text: str, *, accept_short_form: bool = False) -> Topic | StateT
     `id`, device `id`, with `short_form` set.
 
     Raises:
+        BudgetError: longer than `TOPIC_CHARS`.
         DecodeError: not a Sparkplug B topic; the text says which level is wrong.
     """
+    if len(text) > TOPIC_CHARS:
+        raise BudgetError("characters", TOPIC_CHARS, f"topic {text[:_SHOWN]!r}…")
     namespace, *levels = text.split("/")
     if namespace != NAMESPACE:
         raise DecodeError(f"topic {text!r}: does not start with {NAMESPACE}/")

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.sparkplug.topic import MessageType, StateTopic, Topic, check_id, format_topic, parse_topic
 
-ids = st.text(st.characters(exclude_characters="/+#\0", exclude_categories=["Cs"]), min_size=1)
+ids = st.text(st.characters(exclude_characters="/+#\0", exclude_categories=["Cs"]), min_size=1, max_size=100)
 
 
 @given(message_type=st.sampled_from(MessageType), group=ids, edge_node=ids, device=ids)
@@ -52,6 +53,12 @@ def test_state():
 def test_illegal_topics_are_refused(text):
     with pytest.raises(DecodeError, match="topic"):
         parse_topic(text)
+
+
+def test_a_topic_of_more_characters_than_caches_can_hold_is_refused():
+    with pytest.raises(BudgetError, match="more than 512 characters"):
+        parse_topic("spBv1.0/IIoT/DDATA/n/" + "d" * 500)
+    assert parse_topic("spBv1.0/IIoT/DDATA/n/" + "d" * 400).device == "d" * 400
 
 
 @pytest.mark.parametrize("verb", ["DBIRTH", "DDATA", "DDEATH"])
