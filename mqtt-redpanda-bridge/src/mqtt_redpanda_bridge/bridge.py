@@ -283,7 +283,7 @@ class Bridge:
             parsed = parse_topic(topic, accept_short_form=True)
             if isinstance(parsed, Topic):
                 birth = decode_payload(payload, self._context.budget)
-                if self._context.births.learn(parsed, birth):
+                if self._context.births.learn(parsed, birth, len(payload)):
                     self._store.put(parsed, payload)
 
     def _prepare(self, link: ReceiverLink | None, change: int) -> None:

@@ -119,6 +119,7 @@ class _Sparkplug:
         """Learn from a message.
 
         Raises:
+            BudgetError: the births of its edge node are too large to be kept.
             DecodeError: it says nothing.
         """
         context, topic = self.context, self.topic
@@ -127,7 +128,7 @@ class _Sparkplug:
         self.count_short_form()
         if not self.is_birth:
             context.states.sparkplug(topic, message, now_ms)
-        elif context.births.learn(topic, message):
+        elif context.births.learn(topic, message, 0 if context.store is None else len(payload)):
             context.states.sparkplug(topic, message, now_ms)
             if context.store is not None:
                 context.store.put(topic, payload)
@@ -217,10 +218,10 @@ class SparkplugProtobuf(_Sparkplug):
         """See `Encoder.encode`."""
         try:
             message = decode_payload(payload, self.context.budget)
+            self.take(payload, message, now_ms)
         except BudgetError:
             self.context.over_budget += 1
             raise
-        self.take(payload, message, now_ms)
         return payload, self.headers_of(message.timestamp, message.seq, now_ms)
 
 

@@ -92,7 +92,7 @@ class Store:
         learnt = 0
         for topic, payload in self.births():
             try:
-                learnt += catalog.learn(topic, decode_payload(payload, budget))
+                learnt += catalog.learn(topic, decode_payload(payload, budget), len(payload))
             except DecodeError:
                 continue
         return learnt

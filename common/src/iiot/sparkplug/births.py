@@ -5,17 +5,21 @@ same edge node tell what is meant (specification 3.0, sections 6.4.6 and 6.4.7).
 """
 
 from dataclasses import dataclass, field
-from sys import intern
+from sys import getsizeof, intern
 from typing import Final, NamedTuple
 
+from iiot.budgets import BIRTHS_BYTES, BudgetError
 from iiot.sparkplug.composite import Property
-from iiot.sparkplug.datatypes import CARRIERS, DataType, EntryMeter
+from iiot.sparkplug.datatypes import CARRIERS, DataType, EntryMeter, brief
 from iiot.sparkplug.payload import Metric, Payload, Template, complete_parameter
 from iiot.sparkplug.topic import BIRTHS, MessageType, Topic
 from iiot.sparkplug.wire import DEFAULT_BUDGET, PayloadBudget
 
 _AMBIGUOUS: Final = ("int_value", "long_value")
 _NAME_SHOWN: Final = 60
+_UNIT_BYTES: Final = 1_000
+_DEFINITION_BYTES: Final = 320
+_ENTRY_BYTES: Final = 100
 
 
 class Definition(NamedTuple):
@@ -37,11 +41,13 @@ class Known:
 
     Attributes:
         longest: characters of the longest name.
+        size: bytes that it takes, about.
     """
 
     by_name: dict[str, Definition] = field(default_factory=dict)
     by_alias: dict[int, Definition] = field(default_factory=dict)
     longest: int = 0
+    size: int = 0
 
 
 _NEVER_EMPTY: Final = (*BIRTHS, MessageType.NDEATH)
@@ -70,38 +76,90 @@ def birth_fault(topic: Topic, payload: Payload) -> str | None:
     return None
 
 
+class _Shared:
+    """The one object of all equal definitions, and how many units use it."""
+
+    __slots__ = ("definition", "users")
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition, self.users = definition, 0
+
+
 class BirthCatalog:
-    """Definitions of every edge node and device whose birth was seen."""
+    """Definitions of every edge node and device whose birth was seen.
 
-    def __init__(self) -> None:
+    Args:
+        limit: bytes of the births of one edge node id, in all groups together.
+    """
+
+    def __init__(self, limit: int = BIRTHS_BYTES) -> None:
         self._nodes: dict[tuple[str, str], dict[str | None, Known]] = {}
-        self._shared: dict[Definition, Definition] = {}
+        self._shared: dict[Definition, _Shared] = {}
+        self._limit = limit
+        self._sizes: dict[str, int] = {}
 
-    def learn(self, topic: Topic, payload: Payload) -> bool:
+    def learn(self, topic: Topic, payload: Payload, size: int = 0) -> bool:
         """Take in a birth; other messages change nothing, nor does one with a `birth_fault`.
 
         An NBIRTH replaces all that was known of the edge node, its devices included.
 
+        Args:
+            topic: of the message.
+            payload: what it holds.
+            size: bytes that the caller keeps of it.
+
         Returns:
             Whether it was a birth.
+
+        Raises:
+            BudgetError: the edge node's births would be larger than the limit; the unit is unknown then.
         """
         if topic.message_type not in BIRTHS or birth_fault(topic, payload) is not None:
             return False
-        if topic.message_type is MessageType.NBIRTH:
-            units = self._nodes[topic.group, topic.edge_node] = {}
-        else:
-            units = self._nodes.setdefault((topic.group, topic.edge_node), {})
-        unit = units[topic.device] = Known()
+        self._forget(topic)
+        unit = Known(size=size)
         for metric in payload.metrics:
             if metric.name is None or metric.datatype is None:
                 continue
             definition = _definition(metric.name, metric.datatype, metric)
-            definition = self._shared.setdefault(definition, definition)
             unit.by_name[definition.name] = definition
             unit.longest = max(unit.longest, len(definition.name))
             if metric.alias is not None:
                 unit.by_alias[metric.alias] = definition
+        unit.size += _UNIT_BYTES + sum(map(_size, unit.by_name.values()))
+        self._keep(topic, unit)
         return True
+
+    def _keep(self, topic: Topic, unit: Known) -> None:
+        size = self._sizes.get(topic.edge_node, 0) + unit.size
+        if size > self._limit:
+            raise BudgetError("bytes", self._limit, f"births of edge node {brief(topic.edge_node)}")
+        self._sizes[topic.edge_node] = size
+        self._nodes.setdefault((topic.group, topic.edge_node), {})[topic.device] = unit
+        for name, definition in unit.by_name.items():
+            shared = self._shared.setdefault(definition, _Shared(definition))
+            shared.users += 1
+            unit.by_name[name] = shared.definition
+        for alias, definition in unit.by_alias.items():
+            if definition in self._shared:
+                unit.by_alias[alias] = self._shared[definition].definition
+
+    def _forget(self, topic: Topic) -> None:
+        """Forget the unit of a birth; with an edge node's own go those of its devices."""
+        key = (topic.group, topic.edge_node)
+        units = self._nodes.get(key, {})
+        for device in list(units) if topic.device is None else [topic.device] * (topic.device in units):
+            unit = units.pop(device)
+            self._sizes[topic.edge_node] -= unit.size
+            for definition in unit.by_name.values():
+                shared = self._shared[definition]
+                shared.users -= 1
+                if not shared.users:
+                    del self._shared[definition]
+        if not units:
+            self._nodes.pop(key, None)
+        if not self._sizes.get(topic.edge_node, 1):
+            del self._sizes[topic.edge_node]
 
     def known(self, topic: Topic) -> Known:
         """What the latest birth of the topic's node or device said; nothing if none was seen."""
@@ -143,6 +201,14 @@ def _definition(name: str, datatype: DataType, metric: Metric) -> Definition:
         )
         parameters = tuple((intern(entry.name), entry.datatype) for entry in metric.value.parameters)
     return Definition(intern(name), datatype, members, _properties(metric), parameters)
+
+
+def _size(definition: Definition) -> int:
+    """Bytes that a definition takes with the tables it is in, about."""
+    keys = [key for key, _ in (*definition.properties, *definition.parameters)]
+    own = _DEFINITION_BYTES + _ENTRY_BYTES * len(keys)
+    texts = sum(getsizeof(text) for text in (definition.name, *keys))
+    return own + texts + sum(map(_size, definition.members))
 
 
 def _properties(metric: Metric) -> tuple[tuple[str, DataType], ...]:

@@ -1,6 +1,9 @@
+import tracemalloc
+
 import pytest
 
 from iiot._pb.sparkplug_b_pb2 import Payload as Message
+from iiot.budgets import BudgetError
 from iiot.sparkplug.births import BirthCatalog, birth_fault
 from iiot.sparkplug.composite import Property
 from iiot.sparkplug.datatypes import DataType
@@ -68,6 +71,69 @@ def test_other_messages_teach_nothing():
     catalog = BirthCatalog()
     catalog.learn(DDATA, decode_payload(encode_payload(Payload(metrics=[Metric("Mode", 1, DataType.INT8)]))))
     assert catalog.resolve(DDATA, Payload(metrics=[Metric("Mode", 1)])) == ["Mode: not in a birth"]
+
+
+NBIRTH = Topic(MessageType.NBIRTH, "IIoT", "n")
+
+
+def birth(prefix, count=10):
+    return Payload(
+        1, [Metric(f"{prefix}/{number}", 1, DataType.INT32, alias=number) for number in range(count)]
+    )
+
+
+def traced(work):
+    tracemalloc.start()
+    try:
+        kept = work()
+        return tracemalloc.get_traced_memory()[0], kept
+    finally:
+        tracemalloc.stop()
+
+
+def test_births_of_one_edge_node_with_new_names_each_time_take_no_more_memory():
+    def reborn(times):
+        catalog = BirthCatalog()
+        for number in range(times):
+            catalog.learn(NBIRTH, birth(f"name {number}", 1_000))
+        return catalog
+
+    assert traced(lambda: reborn(20))[0] < 2 * traced(lambda: reborn(2))[0]
+
+
+def invented(number, payload):
+    yield Topic(MessageType.DBIRTH, "IIoT", "n", f"device {number}"), payload
+    yield Topic(MessageType.NBIRTH, f"group {number}", "n"), payload
+
+
+@pytest.mark.parametrize("way", [0, 1], ids=["devices", "groups"])
+def test_an_edge_node_that_invents_devices_or_groups_is_refused_and_costs_no_other_its_names(way):
+    catalog = BirthCatalog(limit=1_000_000)
+    other = Topic(MessageType.NBIRTH, "IIoT", "other")
+    catalog.learn(other, birth("other"))
+
+    refused = 0
+    for number in range(500):
+        topic, payload = list(invented(number, birth(f"{number}", 100)))[way]
+        try:
+            catalog.learn(topic, payload)
+        except BudgetError:
+            refused += 1
+
+    assert 400 < refused < 490
+    assert catalog.resolve(other, Payload(metrics=[Metric(None, 1, alias=3)])) == []
+    with pytest.raises(BudgetError, match="births of edge node 'n': more than 1000000 bytes"):
+        catalog.learn(topic, payload)
+
+
+def test_long_names_count_as_what_they_take():
+    catalog = BirthCatalog(limit=1_000_000)
+    with pytest.raises(BudgetError):
+        catalog.learn(NBIRTH, Payload(1, [Metric("\U0001f600" * 300_000, 1, DataType.INT8)]))
+    with pytest.raises(BudgetError):
+        catalog.learn(NBIRTH, birth("stored"), size=1_000_000)
+    assert catalog.learn(NBIRTH, birth("stored"), size=900_000)
+    assert catalog.learn(NBIRTH, birth("again"), size=900_000)
 
 
 def motor(*metrics):
