@@ -18,6 +18,8 @@ from mqtt_redpanda_bridge.events import EventHeaders
 
 MAX_DEVICES: Final = 50_000
 """Devices whose state is kept in memory, about 1.2 kB each."""
+MAX_BEHIND: Final = 1_000
+"""Devices behind one edge node: each birth and death of one writes them all, 60 bytes and a name each."""
 _DEATH: Final = MessageType.NDEATH
 
 
@@ -63,7 +65,7 @@ class DeviceStates:
             it does not tell again is unknown.
 
     Attributes:
-        forgotten: devices forgotten for `limit`.
+        forgotten: devices forgotten for `limit`, and those behind edge nodes for `MAX_BEHIND`.
     """
 
     def __init__(self, interval_ms: int | None = None, limit: int = MAX_DEVICES) -> None:
@@ -133,7 +135,8 @@ class DeviceStates:
         elif kind is MessageType.DBIRTH or kind is MessageType.DDEATH:
             node = state["sparkplug"]
             if node is not None and topic.device is not None:
-                node["devices"][topic.device] = _liveness(now_ms, online=kind is MessageType.DBIRTH)
+                life = _liveness(now_ms, online=kind is MessageType.DBIRTH)
+                self._note_behind(node["devices"], topic.device, life)
         self._note(topic.edge_node, now_ms, urgent=True, alive=kind is not _DEATH)
 
     def seen(self, device: str, now_ms: int) -> None:
@@ -161,6 +164,15 @@ class DeviceStates:
             state["lwm2m"] = {"registered": False, "since": now_ms, "lifetime": None}
             urgent = True
         self._note(endpoint, now_ms, urgent=urgent)
+
+    def _note_behind(self, devices: dict[str, Any], name: str, life: dict[str, Any]) -> None:
+        """Note the life of a device behind an edge node; the one that changed longest ago makes room."""
+        devices.pop(name, None)
+        while len(devices) >= MAX_BEHIND:
+            offline = (known for known, state in devices.items() if not state["online"])
+            del devices[next(offline, next(iter(devices)))]
+            self.forgotten += 1
+        devices[name] = life
 
     def _of(self, device: str) -> dict[str, Any]:
         state = self._states.get(device)

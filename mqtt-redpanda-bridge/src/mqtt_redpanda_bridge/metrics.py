@@ -82,7 +82,11 @@ class BridgeCollector(Collector):
             ("handed_over", "Messages given to other bridges of the group", dispatcher.handed_over),
             ("handed_over_settled", "Of these, delivered or dead-lettered", dispatcher.settled),
             ("taken_back", "Of these, taken back from bridges that were lost", dispatcher.taken_back),
-            ("devices_forgotten", "Devices forgotten for MAX_DEVICES", context.states.forgotten),
+            (
+                "devices_forgotten",
+                "Devices forgotten for MAX_DEVICES, or behind an edge node with over 1000",
+                context.states.forgotten,
+            ),
         ):
             yield CounterMetricFamily(f"bridge_{name}", text, value=value)
         for name, text, value in (

@@ -201,3 +201,23 @@ def test_states_read_back_are_bounded_too_and_replace_what_was_known(states):
     sparkplug(states, "NBIRTH", T, node="old")
     states.adopt(found)
     assert (states.count, states.forgotten) == (2, 1)
+
+
+def test_an_edge_node_that_invents_devices_makes_no_record_that_kafka_refuses(states):
+    sparkplug(states, "NBIRTH", T, bd_seq=4)
+    sparkplug(states, "DBIRTH", T, device="pump")
+    for number in range(1_500):
+        states.sparkplug(Topic(MessageType.DDEATH, "g", "n", f"{number:0400d}"), Payload(T, [], 0), T)
+    _, value, _ = states.take()
+    devices = json.loads(value)["sparkplug"]["devices"]
+    assert len(value) < 500_000
+    assert (len(devices), devices["pump"]["online"], f"{1_499:0400d}" in devices) == (1_000, True, True)
+    assert states.forgotten == 501
+
+
+def test_a_device_that_is_known_pushes_no_other_out(states):
+    sparkplug(states, "NBIRTH", T, bd_seq=4)
+    for number in range(1_000):
+        sparkplug(states, "DBIRTH", T, device=f"d{number}")
+    again = sparkplug(states, "DDEATH", T + 1, device="d5")
+    assert (len(again["sparkplug"]["devices"]), states.forgotten) == (1_000, 0)
