@@ -9,6 +9,8 @@ from iiot.errors import InvalidValueError
 MAX_ID = 65535
 """Reserved as an instance id: "no instance" in object links and in Create (Core 7.3)."""
 
+_LONGEST = 64
+"""Characters of a path's text, which is remembered; four ids have 24, the rest is for zeros and blanks."""
 _IDS = re.compile(r"[0-9]{1,5}(?:/[0-9]{1,5})*")
 _LEVELS = ("object", "instance", "resource", "resource instance")
 _ALLOWED = "/object[/instance[/resource[/resource instance]]] with ids 0..65535, instance ids 0..65534"
@@ -141,6 +143,8 @@ def _parse(text: str) -> Path:
 
 @lru_cache(maxsize=16384)
 def _ids(text: str) -> tuple[int, ...]:
+    if len(text) > _LONGEST:
+        raise InvalidValueError("path", text, _ALLOWED)
     body = text.strip().strip("/")
     if not body:
         if text.strip() != "/":

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iiot.errors import InvalidValueError
-from iiot.lwm2m.path import ROOT, Path
+from iiot.lwm2m.path import ROOT, Path, parse_content
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,14 @@ def test_refuses_what_names_no_node(text):
 @given(st.lists(st.integers(0, 65534), max_size=4))
 def test_text_and_back(ids):
     assert Path.parse(str(Path.of(*ids))) == Path.of(*ids)
+
+
+@pytest.mark.parametrize("read", [Path.parse, parse_content])
+@pytest.mark.parametrize("text", ["/" * 1_000_000 + "3/0/0", " " * 1_000_000 + "/3/0/0"])
+def test_a_long_text_is_no_path(read, text):
+    """It would be remembered as it is."""
+    with pytest.raises(InvalidValueError, match="path"):
+        read(text)
 
 
 def test_relations():
