@@ -11,6 +11,7 @@ from iiot.lwm2m.path import Path
 from lwm2m_rig import Clock
 from lwm2m_server.bootstrap import Bootstrap
 from lwm2m_server.duplicates import Duplicates
+from lwm2m_server.models import Models
 from lwm2m_server.observations import Observations
 from lwm2m_server.oma_channel import OmaChannel
 from lwm2m_server.operations import Operations
@@ -97,21 +98,22 @@ class Message:
 class Bench:
     """Registry, requests, observations, values and uplink; `sent` holds what would go to devices."""
 
-    def __init__(self) -> None:
+    def __init__(self, definitions: model.Definitions | None = None) -> None:
         self.clock, self.log, self.counts = Clock(), Log(), Counts()
         self.sent: list[Command] = []
         self.broker_away = False
         self.registry = Registry(self.clock)
-        self.definitions = model.built_in()
+        self.definitions = definitions or model.built_in()
+        self.models = Models(self.definitions, self.registry)
         self.operations = Operations(
-            self.registry, self.definitions, self.send, lambda *_: None, self.log, self.counts,
+            self.registry, self.models, self.send, lambda *_: None, self.log, self.counts,
             self.clock.wall_ms, 3600.0,
         )  # fmt: skip
         self.observations = Observations(self.operations, self.log, self.clock.wall_ms)
         self.values = Values(100, 10_000)
         self.bootstrap = Bootstrap(self.operations, self.log, self.definitions, self.clock.wall_ms)
         self.uplink = Uplink(
-            self.registry, self.log, Duplicates(), self.definitions, self.operations, self.observations,
+            self.registry, self.log, Duplicates(), self.models, self.operations, self.observations,
             self.values, self.clock, self.bootstrap, self.counts,
         )  # fmt: skip
         self.replies: list[Response] = []
@@ -145,11 +147,13 @@ class Bench:
 class OmaBench(Bench):
     """The same behind the OMA channel."""
 
-    def __init__(self, extensions: bool = True, prefix: str = "") -> None:
-        super().__init__()
+    def __init__(
+        self, extensions: bool = True, prefix: str = "", definitions: model.Definitions | None = None
+    ) -> None:
+        super().__init__(definitions)
         self.published: list[tuple[str, bytes]] = []
         self.channel = OmaChannel(
-            prefix, extensions, self.definitions, self.uplink, self.operations, self.observations.path,
+            prefix, extensions, self.models, self.uplink, self.operations, self.observations.path,
             self.registry.get,
             lambda topic, payload: self.published.append((topic, payload)), self.counts, self.clock.monotonic,
         )  # fmt: skip

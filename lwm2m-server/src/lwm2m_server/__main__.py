@@ -76,8 +76,9 @@ class Server:
         clock = SystemClock()
         self.registry = Registry(clock, settings.lwm2m_awake_seconds)
         self.transport = Transport(settings, self._presence, events.settled, self.metrics)
+        models = Models(definitions, self.registry)
         self.operations = Operations(
-            self.registry, definitions, self.transport.send, self._encodable, events, self.metrics,
+            self.registry, models, self.transport.send, self._encodable, events, self.metrics,
             clock.wall_ms, settings.lwm2m_queue_ttl,
         )  # fmt: skip
         self.observations = Observations(self.operations, events, clock.wall_ms)
@@ -91,7 +92,7 @@ class Server:
         )  # fmt: skip
         duplicates = Duplicates()
         self.uplink = Uplink(
-            self.registry, events, duplicates, definitions, self.operations, self.observations, self.values,
+            self.registry, events, duplicates, models, self.operations, self.observations, self.values,
             clock, self.bootstrap, self.metrics,
         )  # fmt: skip
         self._clock = clock
@@ -99,7 +100,7 @@ class Server:
         publish, prefix = self.transport.publish, settings.lwm2m_prefix
         self.transport.channels = (
             OmaChannel(
-                prefix, settings.lwm2m_extensions, definitions, self.uplink, self.operations,
+                prefix, settings.lwm2m_extensions, models, self.uplink, self.operations,
                 self.observations.path, self.registry.get, publish, self.metrics,
             ),
             JsonChannel(prefix, self.uplink, self.operations, publish, self.metrics),
@@ -107,7 +108,7 @@ class Server:
         self.feed = Feed(events, self.metrics, service.stopping)
         self.streams = EventStreams(FeedSource(events), service.stopping)
         secure = settings.mqtt_tls
-        leshan = LeshanSource(FeedSource(events), self.registry, definitions, secure)
+        leshan = LeshanSource(FeedSource(events), self.registry, models, secure)
         self.leshan_streams = EventStreams(leshan, service.stopping)
         firmware = FirmwareApi(
             self.packages, self.campaigns, self.registry, clock.wall_ms, lambda: self.firmware_url,
@@ -117,7 +118,7 @@ class Server:
         routes = [
             *EventFeed(events, self.feed, self.streams).routes(),
             *Clients(
-                self.registry, self.operations, self.observations, self.values, events, definitions,
+                self.registry, self.operations, self.observations, self.values, events, models,
                 secure=secure,
             ).routes(),
             *LeshanApi(
@@ -125,7 +126,7 @@ class Server:
             ).routes(),
             *BootstrapApi(self.bootstrap, definitions).routes(),
             *firmware.routes(),
-            *Management(self.operations, self.observations, Models(definitions, self.registry)).routes(),
+            *Management(self.operations, self.observations, models).routes(),
         ]  # fmt: skip
         api = Api("LwM2M server", DESCRIPTION, routes, ERRORS)
         self.app = make_api(service.registry, self.health, api, Access.of(settings))

@@ -7,11 +7,11 @@ import orjson
 
 from iiot.lwm2m import json_values
 from iiot.lwm2m.message import Record
-from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
 from iiot.rest import Batch, Event
 from lwm2m_server.descriptions import describe
 from lwm2m_server.event_source import FeedSource
+from lwm2m_server.models import Models
 from lwm2m_server.nodes import to_node
 from lwm2m_server.registry import Registry
 
@@ -38,14 +38,14 @@ class LeshanSource:
     Args:
         feed: the events.
         registry: what is registered now.
-        definitions: known objects, for types of values.
+        models: known objects in the versions of a device, for types of values.
         secure: devices come over TLS.
     """
 
-    def __init__(self, feed: FeedSource, registry: Registry, definitions: Definitions, secure: bool) -> None:
+    def __init__(self, feed: FeedSource, registry: Registry, models: Models, secure: bool) -> None:
         self._feed = feed
         self._registry = registry
-        self._definitions = definitions
+        self._models = models
         self._secure = secure
 
     @property
@@ -89,9 +89,9 @@ class LeshanSource:
                 }
                 return {"registration": self._registration(endpoint, data), "update": update}
             case "NOTIFICATION":
-                return {"ep": endpoint, **self._notification(data)}
+                return {"ep": endpoint, **self._notification(endpoint, data)}
             case "SEND":
-                return {"ep": endpoint, "val": self._nodes(_newest(data))}
+                return {"ep": endpoint, "val": self._nodes(endpoint, _newest(data))}
             case "REQUEST_RESPONSE":
                 told = {key: data.get(key) for key in ("path", "requestId", "response", "failure")}
                 return {"ep": endpoint, **told, "delayed": True}
@@ -107,17 +107,19 @@ class LeshanSource:
         names |= {"bindingMode": "bindingMode", "registrationId": "registrationId"}
         return {"endpoint": endpoint} | {names[key]: value for key, value in data.items() if key in names}
 
-    def _notification(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def _notification(self, endpoint: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        definitions = self._models.of(endpoint)
         records, paths = _newest(data), [*map(Path.parse, data["paths"])]
         if data["kind"] == "composite":
-            values = {str(path): to_node(path, records, self._definitions) for path in paths}
+            values = {str(path): to_node(path, records, definitions) for path in paths}
             return {"kind": "composite", "val": values, "paths": data["paths"]}
-        node = to_node(paths[0], records, self._definitions)
+        node = to_node(paths[0], records, definitions)
         return {"kind": "single", "res": str(paths[0]), "val": node}
 
-    def _nodes(self, records: list[Record]) -> dict[str, Any]:
+    def _nodes(self, endpoint: str, records: list[Record]) -> dict[str, Any]:
         paths = dict.fromkeys(Path(record.path.ids[:3]) for record in records)
-        return {str(path): to_node(path, records, self._definitions) for path in paths}
+        definitions = self._models.of(endpoint)
+        return {str(path): to_node(path, records, definitions) for path in paths}
 
 
 def _newest(data: Mapping[str, Any]) -> list[Record]:

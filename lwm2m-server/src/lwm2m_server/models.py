@@ -1,37 +1,39 @@
 """Object definitions in the versions that a device registered."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
 
 from iiot.lwm2m.message import Link
 from iiot.lwm2m.model import Definitions
-from lwm2m_server.registry import Registry
+from lwm2m_server.registry import Registry, Versions, told_versions
 
-
-def told_versions(links: Iterable[Link]) -> dict[int, str | None]:
-    """The objects of a registration with their `ver`, which an object's or an instance's link may tell."""
-    told: dict[int, str | None] = {}
-    for link in links:
-        if link.path.ids:
-            version = link.attributes.get("ver")
-            told[link.path.ids[0]] = told.get(link.path.ids[0]) if version is None else str(version)
-    return told
+_KEPT: Final = 256
+"""Choices of versions that are remembered; devices of a kind share one."""
 
 
 class Models:
     """Definitions by device.
 
     Args:
-        definitions: those that count for a device that tells no versions.
+        general: those that count for a device that is not registered.
         registry: the devices.
     """
 
-    def __init__(self, definitions: Definitions, registry: Registry) -> None:
-        self._definitions = definitions
+    def __init__(self, general: Definitions, registry: Registry) -> None:
+        self.general = general
         self._registry = registry
+        self._chosen = lru_cache(maxsize=_KEPT)(self._choose)
 
     def of(self, endpoint: str) -> Definitions:
         """Definitions as the device uses them; the general ones of a device that is not registered."""
         registration = self._registry.get(endpoint)
-        if registration is None:
-            return self._definitions
-        return self._definitions.with_versions(told_versions(registration.links))
+        return self.general if registration is None else self._chosen(registration.versions)
+
+    def told(self, links: Iterable[Link]) -> Definitions:
+        """Definitions as a device with this object list uses them."""
+        return self._chosen(told_versions(links))
+
+    def _choose(self, versions: Versions) -> Definitions:
+        told: Mapping[int, str | None] = dict(versions)
+        return self.general.with_versions(told)

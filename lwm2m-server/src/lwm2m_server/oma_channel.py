@@ -22,7 +22,6 @@ from iiot.lwm2m.message import (
     Response,
     Send,
 )
-from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.oma_body import Reader, utf8
 from iiot.lwm2m.oma_exchange import Echoes, Replays
 from iiot.lwm2m.oma_keys import Up
@@ -31,6 +30,7 @@ from iiot.lwm2m.path import ROOT, Path
 from iiot.mqtt import Message, Subscription
 from lwm2m_server.channel import Metrics, TooLargeError, check_size, drop, fail, sendable
 from lwm2m_server.format_choice import choose
+from lwm2m_server.models import Models
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registration
 from lwm2m_server.uplink import DeviceMessage, Uplink
@@ -62,7 +62,7 @@ class OmaChannel:
     Args:
         prefix: topic level before `lwm2m`.
         extensions: fill the binding's holes; without, what it cannot say is refused.
-        definitions: known objects, for the types of values.
+        models: known objects in the versions of a device, for the types of values.
         uplink: acts on devices' messages.
         operations: takes devices' responses, and knows the requests that they answer.
         observed: the path of an observation, given endpoint and token; None when there is none.
@@ -78,7 +78,7 @@ class OmaChannel:
         self,
         prefix: str,
         extensions: bool,
-        definitions: Definitions,
+        models: Models,
         uplink: Uplink,
         operations: Operations,
         observed: Callable[[str, str], Path | None],
@@ -89,7 +89,7 @@ class OmaChannel:
     ) -> None:
         self._prefix = prefix
         self._extensions = extensions
-        self._definitions = definitions
+        self._models = models
         self._uplink = uplink
         self._operations = operations
         self._observed = observed
@@ -122,14 +122,14 @@ class OmaChannel:
         if isinstance(message, Command):
             if message.operation.startswith("bootstrap"):
                 interface = BOOTSTRAP
-                message = self._with_content(message, None)
+                message = self._with_content(endpoint, message, None)
             else:
                 root = self._root(endpoint)
-                message = self._with_content(message, self._registration(endpoint))
+                message = self._with_content(endpoint, message, self._registration(endpoint))
         elif message.operation in (Operation.BOOTSTRAP_REQUEST, Operation.BOOTSTRAP_PACK):
             interface = BOOTSTRAP
         if isinstance(message, Response) and message.records:
-            payload = content.encode(Format.SENML_CBOR, message.records, ROOT, self._definitions)
+            payload = content.encode(Format.SENML_CBOR, message.records, ROOT, self._models.of(endpoint))
             message = replace(message, records=(), content=Content(Format.SENML_CBOR, payload))
         if isinstance(message, Response) and isinstance(message.error, Refusal):
             reason = message.error
@@ -207,24 +207,24 @@ class OmaChannel:
         path = command.path or ROOT
         # Nothing at all is an object without instances, or an empty text.
         if command.operation in _VALUES and (body.payload or (body.format in SINGLE and path.is_value)):
-            return replace(response, records=content.decode(body, path, self._definitions, root))
+            return replace(response, records=content.decode(body, path, self._models.of(endpoint), root))
         return response
 
     def _with_records(self, endpoint: str, message: DeviceMessage) -> DeviceMessage:
-        root = self._root(endpoint)
+        root, definitions = self._root(endpoint), self._models.of(endpoint)
         match message:
             case Send(content=Content() as body):
                 if body.format not in SEND_FORMATS:
                     allowed = ", ".join(str(int(form)) for form in SEND_FORMATS)
                     raise InvalidValueError("ct", body.format, allowed)
-                records = content.decode(body, ROOT, self._definitions, root, keep_faults=True)
+                records = content.decode(body, ROOT, definitions, root, keep_faults=True)
                 return replace(message, records=records, content=None)
             case Notify(content=Content() as body):
                 path = self._observed(endpoint, message.token)
                 # Of an observation that is not known, nothing is understood and nothing is lost.
                 if path is None:
                     return replace(message, records=(), content=None)
-                records = content.decode(body, path, self._definitions, root, keep_faults=True)
+                records = content.decode(body, path, definitions, root, keep_faults=True)
                 return replace(message, records=records, content=None)
         return message
 
@@ -265,12 +265,13 @@ class OmaChannel:
         if isinstance(error, BudgetError):
             self._metrics.budget_exceeded(error.budget)
 
-    def _with_content(self, command: Command, known: Registration | None) -> Command:
+    def _with_content(self, endpoint: str, command: Command, known: Registration | None) -> Command:
         if not command.records or command.content is not None:
             return command
         root, spoken = (NONE, ()) if known is None else (known.root, known.formats)
         form = choose(command, spoken) if command.format is None else Format(command.format)
-        payload = content.encode(form, command.records, command.path or ROOT, self._definitions, root)
+        definitions = self._models.of(endpoint)
+        payload = content.encode(form, command.records, command.path or ROOT, definitions, root)
         return replace(command, content=Content(form, payload), records=(), format=None)
 
     def _replier(self, endpoint: str, message: Message) -> Callable[[Response], None]:

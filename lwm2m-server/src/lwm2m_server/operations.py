@@ -13,11 +13,11 @@ from typing import Final
 from iiot import correlation
 from iiot.errors import IiotError, MqttError
 from iiot.lwm2m.message import Code, Command, Response
-from iiot.lwm2m.model import Definitions
 from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
 from lwm2m_server.answer_check import checked, unintelligible
 from lwm2m_server.answers import answer
+from lwm2m_server.models import Models
 from lwm2m_server.registry import Registration, Registry
 from lwm2m_server.request_queue import (
     MAX_ATTEMPTS,
@@ -46,7 +46,7 @@ class Operations:
 
     Args:
         registry: the registered devices.
-        definitions: known objects, for the types of answered values.
+        models: known objects in the versions of a device, for the types of answered values.
         send: hands a command to a device's profile and the broker, given endpoint and profile; raises
             `MqttError`, or `InvalidValueError` when the profile cannot express it.
         check: raises that `InvalidValueError`, and sends nothing.
@@ -62,7 +62,7 @@ class Operations:
     def __init__(
         self,
         registry: Registry,
-        definitions: Definitions,
+        models: Models,
         send: Callable[[str, str, Command], None],
         check: Callable[[str, str, Command], object],
         events: Events,
@@ -72,7 +72,7 @@ class Operations:
     ) -> None:
         self.listeners: list[Callable[[str, Command, Outcome], None]] = []
         self._registry = registry
-        self._definitions = definitions
+        self._models = models
         self._send = send
         self._check = check
         self._events = events
@@ -219,7 +219,7 @@ class Operations:
         profile = "" if registration is None else registration.profile
         try:
             now = self._wall_ms() / 1000
-            return checked(job.command, response, profile, self._definitions, now)
+            return checked(job.command, response, profile, self._models.of(job.endpoint), now)
         except Exception as error:  # noqa: BLE001 - whatever it raises, the waiting ends
             self._metrics.unfit(job.command.operation)
             return unintelligible(job.endpoint, response.token, error)
@@ -395,7 +395,7 @@ class Operations:
 
     def _event(self, job: Job, outcome: Outcome) -> dict[str, object]:
         if isinstance(outcome, Response):
-            return job.told() | {"response": answer(job.command, outcome, self._definitions)}
+            return job.told() | {"response": answer(job.command, outcome, self._models.of(job.endpoint))}
         return job.told() | {"response": None, "failure": outcome.value}
 
     def _land(self, job: Job) -> None:

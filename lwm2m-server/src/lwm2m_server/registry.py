@@ -3,7 +3,7 @@
 import heapq
 import math
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -13,6 +13,19 @@ from iiot.lwm2m import alternate_path
 from iiot.lwm2m.message import Link, Register, Update
 from iiot.lwm2m.path import Path
 from lwm2m_server.profile_ids import ProfileIds
+
+Versions = tuple[tuple[int, str | None], ...]
+"""Objects of a registration by id, with the version that it tells."""
+
+
+def told_versions(links: Iterable[Link]) -> Versions:
+    """The objects of a list with their `ver`, which an object's or an instance's link may tell."""
+    told: dict[int, str | None] = {}
+    for link in links:
+        if link.path.ids:
+            version = link.attributes.get("ver")
+            told[link.path.ids[0]] = told.get(link.path.ids[0]) if version is None else str(version)
+    return tuple(sorted(told.items()))
 
 
 class Clock(Protocol):
@@ -43,6 +56,7 @@ class Registration:
         root: the alternate path of its objects; `links` are without it.
         formats: content formats that it says it speaks; none when it does not say.
         profile_id: what it sent in place of an object list, or with one.
+        versions: its objects with the versions that `links` tell.
     """
 
     id: str
@@ -63,6 +77,7 @@ class Registration:
     root: str = alternate_path.NONE
     formats: tuple[int, ...] = ()
     profile_id: str | None = None
+    versions: Versions = ()
 
     @property
     def queue_mode(self) -> bool:
@@ -81,7 +96,7 @@ class Registration:
         return orjson.dumps(kept)
 
 
-_OF_THE_MOMENT = ("links", "deadline", "sleeping", "ready", "heard")
+_OF_THE_MOMENT = ("links", "versions", "deadline", "sleeping", "ready", "heard")
 _STORED = [field.name for field in fields(Registration) if field.name not in _OF_THE_MOMENT]
 
 
@@ -259,6 +274,7 @@ class Registry:
         return registration
 
     def _learn(self, known: Registration) -> None:
+        known.versions = told_versions(known.links)
         self.profile_ids.learn(known.endpoint, known.profile_id, known.links, known.root, known.formats)
 
     def _add(self, registration: Registration) -> None:

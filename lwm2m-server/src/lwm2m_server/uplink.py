@@ -21,7 +21,6 @@ from iiot.lwm2m.message import (
     Send,
     Update,
 )
-from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
 from iiot.lwm2m.records import outside, usable
 from iiot.lwm2m.registration import RefusedError
@@ -30,6 +29,7 @@ from iiot.telemetry import get_logger
 from lwm2m_server.bootstrap import FORMATS, Bootstrap
 from lwm2m_server.duplicates import Duplicates
 from lwm2m_server.events import EventLog
+from lwm2m_server.models import Models
 from lwm2m_server.observations import Observations
 from lwm2m_server.operations import Operations
 from lwm2m_server.profile_ids import M
@@ -92,7 +92,7 @@ class Uplink:
         registry: Registry,
         events: EventLog,
         duplicates: Duplicates,
-        definitions: Definitions,
+        models: Models,
         operations: Operations,
         observations: Observations,
         values: Values,
@@ -103,7 +103,7 @@ class Uplink:
         self._registry = registry
         self._events = events
         self._duplicates = duplicates
-        self._definitions = definitions
+        self._models = models
         self._operations = operations
         self._observations = observations
         self._values = values
@@ -291,7 +291,7 @@ class Uplink:
                 return self._notify(endpoint, registration, message)
 
     def _send(self, endpoint: str, registration: Registration, message: Send) -> _Effect:
-        records, told, fault = self._taken(message, registration.profile)
+        records, told, fault = self._taken(message, registration)
         self._check_registered(registration, records)
         self._values.record(endpoint, records, self._clock.wall_ms())
         return _Effect("send", json_values.bodies(records) | told, fault=fault)
@@ -306,7 +306,7 @@ class Uplink:
             self._metrics.unfit(Operation.NOTIFY)
             allowed = f"a path at or below {', '.join(map(str, observation.paths[:_PATHS_SHOWN]))}"
             raise RefusedError(Code.BAD_REQUEST, Refusal("path", str(strange), allowed))
-        records, told, fault = self._taken(message, registration.profile)
+        records, told, fault = self._taken(message, registration)
         self._observations.notified(observation)
         self._values.record(endpoint, records, self._clock.wall_ms())
         data: dict[str, Any] = {
@@ -318,7 +318,7 @@ class Uplink:
 
     def _register(self, message: Register, profile: str) -> _Effect:
         message = self._completed(message.endpoint, message)
-        registration_check.check(message, profile, self._definitions)
+        registration_check.check(message, profile, self._models.told(message.links))
         registration = self._registry.register(message, profile)
         self._values.record(message.endpoint, message.records, self._clock.wall_ms())
         data: dict[str, Any] = {
@@ -334,7 +334,9 @@ class Uplink:
 
     def _update(self, endpoint: str, message: Update, profile: str) -> _Effect:
         message = self._completed(endpoint, message)
-        registration_check.check(message, profile, self._definitions)
+        listed = message.links is not None
+        definitions = self._models.told(message.links or ()) if listed else self._models.of(endpoint)
+        registration_check.check(message, profile, definitions)
         registration = self._registry.update(endpoint, message)
         self._values.record(endpoint, message.records, self._clock.wall_ms())
         data: dict[str, Any] = {"registrationId": registration.id if registration else None}
@@ -347,7 +349,7 @@ class Uplink:
         return _Effect("updated", data, registration)
 
     def _taken(
-        self, message: Send | Notify, profile: str
+        self, message: Send | Notify, registration: Registration
     ) -> tuple[tuple[Record, ...], dict[str, Any], Refusal | None]:
         """What can be used of a report; what its event tells of the rest, and the first fault.
 
@@ -355,7 +357,7 @@ class Uplink:
             RefusedError: nothing can be used.
         """
         # Content formats were read by the types of the resources already.
-        check = self._typed if profile == "json" else None
+        check = self._typed(registration) if registration.profile == "json" else None
         records, faults = usable(message.records, self._clock.wall_ms() / 1000, check)
         if not faults:
             return records, {}, None
@@ -364,9 +366,14 @@ class Uplink:
         self._metrics.records_refused(_OPERATIONS[type(message)], len(faults))
         return records, json_values.refused(faults), faults[0]
 
-    def _typed(self, record: Record) -> Record:
-        self._definitions.typed(record.path, record.value)
-        return record
+    def _typed(self, registration: Registration) -> Callable[[Record], Record]:
+        definitions = self._models.of(registration.endpoint)
+
+        def check(record: Record) -> Record:
+            definitions.typed(record.path, record.value)
+            return record
+
+        return check
 
     def _completed(self, endpoint: str, message: M) -> M:
         try:

@@ -10,6 +10,7 @@ from iiot.lwm2m.path import Path
 from iiot.rest import Batch, Event
 from lwm2m_rig import Clock
 from lwm2m_server.leshan_events import NAMELESS, LeshanSource
+from lwm2m_server.models import Models
 from lwm2m_server.registry import Registry
 
 NODE = {"kind": "singleResource", "id": 5700, "type": "FLOAT", "value": "23.5"}
@@ -29,7 +30,8 @@ class Feed:
 
 
 async def translated(kind, data, registry=None):
-    source = LeshanSource(Feed(kind, data), registry or Registry(Clock()), built_in(), secure=True)
+    registry = registry or Registry(Clock())
+    source = LeshanSource(Feed(kind, data), registry, Models(built_in(), registry), secure=True)
     (event,) = (await source.read(0, 10)).events
     return event.type, json.loads(event.body or b"null")
 

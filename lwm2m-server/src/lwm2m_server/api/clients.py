@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import ROOT, Path
 from iiot.rest import Answer, Route
 from iiot.telemetry import json_response, problem
@@ -12,7 +11,7 @@ from lwm2m_server.api import parameters as p
 from lwm2m_server.api.schemas import REGISTRATION, listing
 from lwm2m_server.descriptions import date, describe, describe_object
 from lwm2m_server.events import EventLog
-from lwm2m_server.models import told_versions
+from lwm2m_server.models import Models
 from lwm2m_server.nodes import shown
 from lwm2m_server.observations import Observations
 from lwm2m_server.operations import Operations
@@ -40,7 +39,7 @@ class Clients:
         observations: Observations,
         values: Values,
         events: EventLog,
-        definitions: Definitions,
+        models: Models,
         *,
         secure: bool,
     ) -> None:
@@ -49,7 +48,7 @@ class Clients:
         self._observations = observations
         self._values = values
         self._events = events
-        self._definitions = definitions
+        self._models = models
         self._secure = secure
 
     def routes(self) -> list[Route]:
@@ -133,7 +132,9 @@ class Clients:
         """Latest values."""
         self._registered(wanted.endpoint)
         found = self._values.latest(wanted.endpoint, ROOT)
-        return json_response([{"path": str(path), **self._point(path, at)} for path, at in found.items()])
+        return json_response(
+            [{"path": str(path), **self._point(wanted.endpoint, path, at)} for path, at in found.items()]
+        )
 
     async def history(self, _: web.Request, wanted: p.History) -> web.Response:
         """Values of a node, oldest first."""
@@ -141,7 +142,7 @@ class Clients:
         found = self._values.history(wanted.endpoint, wanted.node, wanted.since, wanted.limit)
         return json_response(
             [
-                {"path": str(path), "values": [self._point(path, point) for point in points]}
+                {"path": str(path), "values": [self._point(wanted.endpoint, path, point) for point in points]}
                 for path, points in found.items()
             ]
         )
@@ -180,13 +181,12 @@ class Clients:
 
     async def all_models(self, _: web.Request) -> web.Response:
         """All definitions, each version."""
-        return json_response([*map(describe_object, self._definitions.versions)])
+        return json_response([*map(describe_object, self._models.general.versions)])
 
     async def models(self, _: web.Request, wanted: p.Device) -> web.Response:
         """Definitions of the objects that a device registered."""
         registered = self._registered(wanted.endpoint)
-        told = told_versions(registered.links)
-        known = (self._definitions.version(number, told[number]) for number in sorted(told))
+        known = (self._models.general.version(number, told) for number, told in registered.versions)
         return json_response([describe_object(found) for found in known if found is not None])
 
     def _registered(self, endpoint: str) -> Registration:
@@ -195,8 +195,8 @@ class Clients:
             raise UnknownEndpointError(f"no device {endpoint[:64]!r} is registered")
         return registration
 
-    def _point(self, path: Path, point: Point) -> dict[str, Any]:
-        resource = self._definitions.resource(path)
+    def _point(self, endpoint: str, path: Path, point: Point) -> dict[str, Any]:
+        resource = self._models.of(endpoint).resource(path)
         return {"timestamp": point[0], "value": shown(point[1], resource.type if resource else None)}
 
 
