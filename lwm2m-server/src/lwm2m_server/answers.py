@@ -8,7 +8,7 @@ from iiot.lwm2m.message import Code, Command, Link, Operation, Refusal, Response
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
 from iiot.telemetry import problem
-from lwm2m_server.nodes import to_node
+from lwm2m_server.nodes import to_node, to_nodes
 
 _STATUS: Final = {
     Code.UNAUTHORIZED: 403,  # 401 is about the token of this API
@@ -36,7 +36,7 @@ def answer(command: Command, response: Response, definitions: Definitions) -> di
     if command.operation in _SINGLE and command.path is not None:
         told["content"] = to_node(command.path, response.records, definitions)
     elif command.operation in _COMPOSITE:
-        told["content"] = {str(p): to_node(p, response.records, definitions) for p in command.paths}
+        told["content"] = to_nodes(command.paths, response.records, definitions)
     elif command.operation in _LINKS:
         told["objectLinks"] = links(response.links)
     elif command.operation is Operation.CREATE:

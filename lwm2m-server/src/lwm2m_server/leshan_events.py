@@ -12,7 +12,7 @@ from iiot.rest import Batch, Event
 from lwm2m_server.descriptions import describe
 from lwm2m_server.event_source import FeedSource
 from lwm2m_server.models import Models
-from lwm2m_server.nodes import to_node
+from lwm2m_server.nodes import to_node, to_nodes
 from lwm2m_server.registry import Registry
 
 NAMES: Final = {
@@ -111,15 +111,14 @@ class LeshanSource:
         definitions = self._models.of(endpoint)
         records, paths = _newest(data), [*map(Path.parse, data["paths"])]
         if data["kind"] == "composite":
-            values = {str(path): to_node(path, records, definitions) for path in paths}
+            values = to_nodes(paths, records, definitions)
             return {"kind": "composite", "val": values, "paths": data["paths"]}
         node = to_node(paths[0], records, definitions)
         return {"kind": "single", "res": str(paths[0]), "val": node}
 
     def _nodes(self, endpoint: str, records: list[Record]) -> dict[str, Any]:
         paths = dict.fromkeys(Path(record.path.ids[:3]) for record in records)
-        definitions = self._models.of(endpoint)
-        return {str(path): to_node(path, records, definitions) for path in paths}
+        return to_nodes(paths, records, self._models.of(endpoint))
 
 
 def _newest(data: Mapping[str, Any]) -> list[Record]:

@@ -14,7 +14,7 @@ from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import ObjectLink, Record, Value
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import MAX_ID, Path
-from iiot.lwm2m.records import distinct
+from iiot.lwm2m.records import by_child, distinct
 
 TYPES = {
     Type.STRING: "STRING",
@@ -31,25 +31,40 @@ TYPES = {
 _NAMED = {name.lower(): kind for kind, name in TYPES.items() if kind is not Type.NONE}
 _LEAST_MS = 10**11
 """Leshan's nodes hold times in ms; as seconds a number this large would be beyond the year 5000."""
+_ABOVE_VALUES = {
+    "root": ("root", "objects"), "object": ("obj", "instances"), "instance": ("instance", "resources"),
+}  # fmt: skip
+"""Kind of a node above the resources, and where it lists those below it."""
+_CALENDAR = range(-62_135_596_800, 253_402_300_800)
+"""Seconds since 1970 in the years 1 to 9999, which have a date."""
 _NODE = 'a JSON value, or {"id", "kind", "value"|"values"|"resources"}'
 
 
 def to_node(path: Path, records: Iterable[Record], definitions: Definitions) -> dict[str, Any]:
     """The node at `path` with what the records hold."""
-    below = [record for record in records if path.contains(record.path)]
-    match path.level:
-        case "root":
-            return {
-                "kind": "root",
-                "objects": [to_node(child, below, definitions) for child in _children(path, below)],
-            }
-        case "object":
-            instances = [to_node(child, below, definitions) for child in _children(path, below)]
-            return {"kind": "obj", "id": path.ids[-1], "instances": instances}
-        case "instance":
-            resources = [to_node(child, below, definitions) for child in _children(path, below)]
-            return {"kind": "instance", "id": path.ids[-1], "resources": resources}
-    return _resource_node(path, below, definitions)
+    return _node(path, [record for record in records if path.contains(record.path)], definitions)
+
+
+def to_nodes(
+    paths: Iterable[Path], records: Iterable[Record], definitions: Definitions
+) -> dict[str, dict[str, Any]]:
+    """The nodes at several paths, which may overlap, by path."""
+    below: dict[tuple[int, ...], list[Record]] = {path.ids: [] for path in paths}
+    for record in records:
+        ids = record.path.ids
+        for depth in range(len(ids) + 1):
+            if ids[:depth] in below:
+                below[ids[:depth]].append(record)
+    return {str(Path(ids)): _node(Path(ids), found, definitions) for ids, found in below.items()}
+
+
+def _node(path: Path, below: list[Record], definitions: Definitions) -> dict[str, Any]:
+    if path.is_value:
+        return _resource_node(path, below, definitions)
+    found = by_child(below, len(path.ids))
+    children = [_node(path / number, records, definitions) for number, records in found.items()]
+    kind, field = _ABOVE_VALUES[path.level]
+    return {"kind": kind, **({"id": path.ids[-1]} if path.ids else {}), field: children}
 
 
 def from_body(path: Path, body: object, definitions: Definitions) -> tuple[Record, ...]:
@@ -183,7 +198,7 @@ def shown(value: Value | None, kind: Type | None) -> object:
         return value.hex()
     if isinstance(value, ObjectLink):
         return {"objectId": value.object_id, "objectInstanceId": value.instance_id}
-    if kind is Type.TIME and isinstance(value, int) and abs(value) < 2**37:
+    if kind is Type.TIME and type(value) is int and value in _CALENDAR:
         return datetime.fromtimestamp(value, UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
@@ -195,13 +210,6 @@ def _guess(value: Value | None) -> Type:
         bool: Type.BOOLEAN, int: Type.INTEGER, float: Type.FLOAT, bytes: Type.OPAQUE, ObjectLink: Type.OBJLNK,
     }  # fmt: skip
     return kinds.get(type(value), Type.STRING)
-
-
-def _children(path: Path, records: Iterable[Record]) -> list[Path]:
-    depth = len(path.ids)
-    return [
-        path / number for number in sorted({r.path.ids[depth] for r in records if len(r.path.ids) > depth})
-    ]
 
 
 def _list(node: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:

@@ -2,9 +2,10 @@ import pytest
 
 from iiot.errors import InvalidValueError
 from iiot.lwm2m import model
+from iiot.lwm2m.content import tlv
 from iiot.lwm2m.message import ObjectLink, Record
 from iiot.lwm2m.path import Path
-from lwm2m_server.nodes import from_body, to_node
+from lwm2m_server.nodes import from_body, to_node, to_nodes
 
 DEFINITIONS = model.built_in()
 DEVICE = [
@@ -109,3 +110,41 @@ def test_wrong_bodies_name_what_is_wrong(path, body, field):
     with pytest.raises(InvalidValueError) as caught:
         from_body(Path.parse(path), body, DEFINITIONS)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("seconds", [-(2**36), -62_135_596_801, 253_402_300_800, 2**63 - 1, -(2**63)])
+def test_a_time_that_no_calendar_has_is_shown_as_its_number(seconds):
+    path = Path.parse("/3/0/13")
+    assert to_node(path, [Record(path, seconds)], DEFINITIONS)["value"] == str(seconds)
+
+
+class Counted(tuple):
+    """Ids of a path that count how often they are looked at."""
+
+    looks = 0
+    __slots__ = ()
+
+    def __getitem__(self, key):
+        Counted.looks += 1
+        return tuple.__getitem__(self, key)
+
+
+@pytest.mark.parametrize(
+    ("top", "ids"),
+    [("/30000/0", lambda n: (30000, 0, n)), ("/30000", lambda n: (30000, n, 0)), ("/", lambda n: (n, 0, 0))],
+)
+def test_many_values_are_looked_at_a_few_times_each(top, ids):
+    many = [Record(Path(Counted(ids(number))), number) for number in range(2000)]
+    Counted.looks = 0
+    to_node(Path.parse(top), many, DEFINITIONS)
+    to_nodes([record.path for record in many], many, DEFINITIONS)
+    tlv.encode(many, Path.parse("/30000") if top == "/" else Path.parse(top), DEFINITIONS)
+    assert Counted.looks < 40 * len(many)
+
+
+def test_nodes_of_overlapping_paths_are_those_of_each_path():
+    paths = [Path.parse(text) for text in ("/3", "/3/0", "/3/0/9", "/3/0/6", "/3/0/6/1", "/3303", "/")]
+    values = {"/3/0/9": 85, "/3/0/6/0": 1, "/3/0/6/1": 5, "/3303/0/5700": 20.5}
+    records = [Record(Path.parse(path), value) for path, value in values.items()]
+    expected = {str(path): to_node(path, records, DEFINITIONS) for path in paths}
+    assert to_nodes(paths, records, DEFINITIONS) == expected

@@ -40,6 +40,18 @@ def _leaves(tree: object) -> int:
     return len(tree) + sum(_leaves(below) - 1 for below in tree.values() if type(below) is dict)
 
 
+def by_child(records: Iterable[Record], depth: int) -> dict[int, list[Record]]:
+    """Records of a node of `depth` ids, by the id of the child that they belong to, smallest first.
+
+    One pass for all children: of a node with thousands, a pass for each takes seconds.
+    """
+    found: dict[int, list[Record]] = {}
+    for record in records:
+        if len(record.path.ids) > depth:
+            found.setdefault(record.path.ids[depth], []).append(record)
+    return dict(sorted(found.items()))
+
+
 def absolute(records: Sequence[Record], now: float) -> tuple[Record, ...]:
     """Records with times since 1970; one of which the time is out of range has a fault instead of a value.
 

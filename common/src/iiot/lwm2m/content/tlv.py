@@ -11,7 +11,7 @@ from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import ObjectLink, Record, Value
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path, content_path
-from iiot.lwm2m.records import faulty, sound
+from iiot.lwm2m.records import by_child, faulty, sound
 
 _INSTANCE: Final = 0
 _RESOURCE_INSTANCE: Final = 1
@@ -65,9 +65,8 @@ def _encode_below(path: Path, records: list[Record], definitions: Definitions) -
     if depth >= 3:
         yield from _encode_resource(Path(path.ids[:3]), records, definitions)
         return
-    for number in sorted({record.path.ids[depth] for record in records}):
+    for number, below in by_child(records, depth).items():
         child = Path((*path.ids, number))
-        below = [record for record in records if child.contains(record.path)]
         if depth == 2:
             yield from _encode_resource(child, below, definitions)
         else:
