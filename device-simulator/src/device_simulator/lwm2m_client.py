@@ -45,6 +45,7 @@ _REPEATABLE: Final = frozenset(
     }
 )
 """Operations that may be carried out twice."""
+_REPORTS: Final = (Operation.UPDATE, Operation.SEND)
 
 
 class Lwm2mClient:
@@ -360,10 +361,7 @@ class Lwm2mClient:
     def _answered(self, answer: Response, now: float) -> list[Publication]:
         if not answer.code.is_success:
             self.refused += 1
-            forgotten = answer.code is Code.NOT_FOUND and answer.operation in (
-                Operation.UPDATE,
-                Operation.SEND,
-            )
+            forgotten = answer.code is Code.NOT_FOUND and answer.operation in _REPORTS
             if forgotten and self._retry.at is None:
                 self.registered = False
                 self._retry.at = now
@@ -395,5 +393,7 @@ class Lwm2mClient:
         try:
             return response, self.wire.encode(response, now, command)
         except InvalidValueError as exc:
+            if command.operation in (Operation.OBSERVE, Operation.OBSERVE_COMPOSITE):
+                self._observations.cancel(command.token)  # an Observe that is refused observes nothing
             response = Response(token=command.token, code=Code.NOT_ACCEPTABLE, error=Refusal.of(exc))
             return response, self.wire.encode(response, now, command)

@@ -11,6 +11,7 @@ from device_simulator.state import DeviceState
 from device_simulator.tree import Check, OperationError, Reading, Tree
 from device_simulator.waveform import key_of, noise
 from iiot.errors import InvalidValueError
+from iiot.lwm2m.datatypes import CALENDAR
 from iiot.lwm2m.message import Code, Value
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
@@ -30,6 +31,7 @@ DISABLED_FOR: Final = 86_400
 """Resource /1/0/5 until a server writes it, s."""
 PMAX: Final = 3600
 """Resource /1/0/3 until a server writes it, s."""
+_CURRENT_TIME: Final = Path.of(3, 0, 13)
 STORING: Final = Path.of(1, 0, 6)
 CREATABLE: Final = (3306, 3311)
 """Objects of which servers may create instances on any device, beside those of its sensors."""
@@ -121,7 +123,7 @@ def _add_device(tree: Tree[DeviceState], kind: Kind) -> None:
         tree.add(device / number, read)
     tree.add(device / 4, execute=_reboot)
     tree.add(device / 5, execute=lambda d, _: d.factory_reset())
-    tree.add(device / 13, lambda d: d.current_time(), lambda d, value: d.set_time(int(str(value))))
+    tree.add(_CURRENT_TIME, lambda d: d.current_time(), _write_time, check=_check_time)
     _stored(tree, device / 14, "+00:00")
     _stored(tree, device / 15, "Etc/UTC")
 
@@ -227,6 +229,16 @@ def _trigger_bootstrap(device: DeviceState, _: str) -> None:
 
 def _disable(device: DeviceState, _: str) -> None:
     device.disable_wanted = True
+
+
+def _check_time(_: DeviceState, value: Value) -> None:
+    # From the largest value that a resource holds the clock could not go on.
+    if value not in CALENDAR:
+        raise InvalidValueError(str(_CURRENT_TIME), value, "a time in the years 1 to 9999")
+
+
+def _write_time(device: DeviceState, value: Value) -> None:
+    device.set_time(int(str(value)))
 
 
 def _check_package(device: DeviceState, value: Value) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from iiot.errors import InvalidValueError
 from iiot.lwm2m.content import text
-from iiot.lwm2m.datatypes import Type
+from iiot.lwm2m.datatypes import CALENDAR, Type
 from iiot.lwm2m.message import ObjectLink, Record, Value
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import MAX_ID, Path
@@ -35,8 +35,6 @@ _ABOVE_VALUES = {
     "root": ("root", "objects"), "object": ("obj", "instances"), "instance": ("instance", "resources"),
 }  # fmt: skip
 """Kind of a node above the resources, and where it lists those below it."""
-_CALENDAR = range(-62_135_596_800, 253_402_300_800)
-"""Seconds since 1970 in the years 1 to 9999, which have a date."""
 _NODE = 'a JSON value, or {"id", "kind", "value"|"values"|"resources"}'
 
 
@@ -198,7 +196,7 @@ def shown(value: Value | None, kind: Type | None) -> object:
         return value.hex()
     if isinstance(value, ObjectLink):
         return {"objectId": value.object_id, "objectInstanceId": value.instance_id}
-    if kind is Type.TIME and type(value) is int and value in _CALENDAR:
+    if kind is Type.TIME and type(value) is int and value in CALENDAR:
         return datetime.fromtimestamp(value, UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)

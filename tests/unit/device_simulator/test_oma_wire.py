@@ -371,3 +371,24 @@ def test_discover_shows_what_a_node_inherits(oma):
     instance = links("/3/0")
     assert (instance["</3/0"], instance["</3/0/7"]) == (";pmin=10;pmax=60", ";dim=1;gt=50.5")
     assert (links("/3")["</3"], links("/3")["</3/0"]) == (";pmin=10", ";pmax=60")
+
+
+@pytest.mark.parametrize("form", [40, 42, 7777])
+@pytest.mark.parametrize("before", [False, True])
+def test_an_observe_whose_answer_cannot_be_given_observes_nothing(oma, form, before):
+    if before:
+        assert ask(oma, _1=20, _2=66, _5="/1/0/1")[0][RESULT] == 205
+    assert ask(oma, _1=20, _2=66, _5="/1/0/1", _4=form)[0][RESULT] == 406
+    paths = cbor2.dumps([{0: "/3/0/0"}, {0: "/1/0/1"}])
+    assert ask(oma, _1=21, _2=68, _6=paths, _4=form)[0][RESULT] == 406
+    written = ask(oma, _1=12, _2=70, _5="/1/0/1", _19=TEXT, _7=b"70")
+    assert [message.get(OP) for message in written] == [None, 7], "no notification"
+
+
+@pytest.mark.parametrize("seconds", [2**63 - 1, -(2**63), 253_402_300_800])
+def test_the_clock_is_set_to_times_of_the_calendar_only(oma, seconds):
+    refused = ask(oma, _1=12, _2=66, _5="/3/0/13", _19=60, _7=cbor2.dumps(seconds))
+    assert refused[0][RESULT] == 400
+    assert ask(oma, _1=12, _2=68, _5="/3/0/13", _19=TEXT, _7=b"253402300799")[0][RESULT] == 204
+    oma.clock.now += 10
+    assert ask(oma, _1=9, _2=70, _5="/3/0", _4=TLV)[0][RESULT] == 205

@@ -11,6 +11,8 @@ from iiot.errors import InvalidValueError
 from iiot.lwm2m.message import ObjectLink, Value
 
 _LONGEST_TIME = 40
+CALENDAR = range(-62_135_596_800, 253_402_300_800)
+"""Seconds since 1970 in the years 1 to 9999: other times have no date."""
 INT_MIN, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 
 
