@@ -6,7 +6,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from support import wait_until
+from support import wait_until, yardstick
 
 PORTS = {"lwm2m-server": 8080, "sparkplug-host": 8081, "mqtt-redpanda-bridge": 8082, "device-simulator": 8083}
 START_SECONDS = 2.0
@@ -24,15 +24,6 @@ def answers(address: str, port: int) -> bool:
         return connection.getresponse().status in {200, 503}
     finally:
         connection.close()
-
-
-def yardstick() -> float:
-    """Seconds that plain Python work takes here and now, beside whatever else the machine does."""
-    begin = time.monotonic()
-    total = 0
-    for number in range(5_000_000):
-        total += number * number
-    return time.monotonic() - begin
 
 
 @pytest.mark.parametrize("service", PORTS)

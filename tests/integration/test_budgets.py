@@ -27,7 +27,7 @@ from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import BD_SEQ, Metric, Payload, decode_payload, encode_payload
 from iiot.topics import SPARKPLUG_DATA
 from memory_limit import MemoryLimit, compose_limit, memory_limit
-from support import free_port, wait_until
+from support import free_port, wait_until, yardstick
 from testbed.engines.native.process import Command
 
 BLOCKED_SECONDS = 0.25
@@ -37,15 +37,6 @@ PACE = 0.05
 """Seconds between two messages of the ordinary device."""
 PATIENCE = 60.0
 GROUP = "IIoT"
-
-
-def yardstick() -> float:
-    """Processor seconds that plain Python work takes on this machine."""
-    begin = time.thread_time()
-    total = 0
-    for number in range(5_000_000):
-        total += number * number
-    return time.thread_time() - begin
 
 
 class Client:
@@ -140,7 +131,7 @@ class Ordinary:
 @pytest.fixture(scope="module")
 def slower() -> float:
     """How many times slower than a quiet machine this one is."""
-    return max(1.0, yardstick() / YARDSTICK_SECONDS)
+    return max(1.0, yardstick(time.thread_time) / YARDSTICK_SECONDS)
 
 
 @contextmanager
