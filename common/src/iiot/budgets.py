@@ -48,6 +48,10 @@ RECORDS: Final = 10_000
 LINKS: Final = 5_000
 """Objects and instances in one registration; a gateway with a thousand sensors has some thousands."""
 
+COMPARISONS: Final = 8 * ELEMENTS
+"""Properties of births that a message's metrics are compared with; members and parameters of templates count
+sixteen times. A metric may come many times in a message, each time all that its birth told is looked at."""
+
 BIRTHS_BYTES: Final = 32 * 1024 * 1024
 """Births of one edge node id and its devices, that a reader of births keeps: about 100,000 metrics. Names of
 devices are free to invent, and so are groups."""

@@ -8,7 +8,7 @@ from iiot.budgets import METRICS
 from iiot.errors import InvalidValueError
 from iiot.rest import ApiSettings
 from iiot.settings import MqttSettings, ServiceSettings
-from iiot.sparkplug.host_policy import HostPolicy
+from iiot.sparkplug.host_policy import MIB, HostPolicy
 from iiot.sparkplug.rebirth import RebirthPolicy
 from iiot.sparkplug.topic import check_id
 from iiot.sparkplug.wire import PayloadBudget
@@ -51,6 +51,8 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
     """Edge nodes kept in memory at most."""
     max_devices_per_node: int = Field(default=10_000, ge=1, le=10_000_000)
     """Devices of one edge node kept in memory at most."""
+    max_bytes_per_node: int = Field(default=32 * MIB, ge=1_000, le=1_000_000 * MIB)
+    """Bytes of values that are no numbers, properties and long names of one edge node and its devices."""
     max_metrics_per_node: int = Field(default=200_000, ge=1, le=100_000_000)
     """Metrics of one edge node and its devices kept in memory at most."""
 
@@ -95,6 +97,7 @@ class Settings(ServiceSettings, MqttSettings, ApiSettings):
             max_nodes=self.max_nodes,
             max_devices=self.max_devices_per_node,
             max_metrics=self.max_metrics_per_node,
+            max_bytes=self.max_bytes_per_node,
             rebirth=RebirthPolicy(
                 debounce=round(self.rebirth_debounce * 1000),
                 jitter=round(self.rebirth_jitter * 1000),

@@ -221,16 +221,19 @@ def _properties(metric: Metric) -> tuple[tuple[str, DataType], ...]:
 def _complete(metric: Metric, definition: Definition, meter: EntryMeter) -> None:
     """Give a metric, and the members of a template instance, what the birth said."""
     properties = None
-    if definition.properties:
-        properties = {key: Property(datatype, None) for key, datatype in definition.properties}
+    if definition.properties and (sent := metric.properties):
+        meter.compare(len(definition.properties))
+        types = ((key, datatype) for key, datatype in definition.properties if key in sent)
+        properties = {key: Property(datatype, None) for key, datatype in types}
     metric.resolve(definition.name, definition.datatype, properties, meter)
     if not isinstance(metric.value, Template):
         return
+    meter.compare(0, len(definition.members) + len(definition.parameters))
     known = {member.name: member for member in definition.members}
     for member in metric.value.metrics:
         if member.name in known:
             _complete(member, known[member.name], meter)
-    types = dict(definition.parameters)
+    told = dict(definition.parameters)
     metric.value.parameters = [
-        complete_parameter(entry, types.get(entry.name, entry.datatype)) for entry in metric.value.parameters
+        complete_parameter(entry, told.get(entry.name, entry.datatype)) for entry in metric.value.parameters
     ]

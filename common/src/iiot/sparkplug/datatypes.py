@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
-from iiot.budgets import BudgetError
+from iiot.budgets import COMPARISONS, BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 
 
@@ -134,14 +134,27 @@ def brief(value: Any) -> str:
 class EntryMeter:
     """Counts the entries of a message's arrays before they become objects: a bit is enough for one.
 
+    And it counts the parts of births that its metrics are compared with.
+
     Args:
         limit: entries of all arrays together.
     """
 
-    __slots__ = ("_left", "_limit")
+    __slots__ = ("_comparisons", "_left", "_limit")
 
     def __init__(self, limit: int) -> None:
         self._left = self._limit = limit
+        self._comparisons = COMPARISONS
+
+    def compare(self, properties: int, members: int = 0) -> None:
+        """Count what a metric is compared with: properties, and members and parameters of a template.
+
+        Raises:
+            BudgetError: more than `COMPARISONS`, with all before.
+        """
+        self._comparisons -= properties + 16 * members
+        if self._comparisons < 0:
+            raise BudgetError("comparisons with its birth", COMPARISONS, "Sparkplug payload")
 
     def take(self, datatype: DataType, raw: Any) -> None:
         """Count what the content of a carrier will become.

@@ -8,6 +8,7 @@ it, which is only shown, so no decision depends on a clock that is wrong or is s
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from iiot.errors import SessionStateError
@@ -27,6 +28,7 @@ from iiot.sparkplug.host_waiting import fill
 from iiot.sparkplug.payload import Metric, Payload
 from iiot.sparkplug.rebirth import RebirthReason
 from iiot.sparkplug.topic import BIRTHS, COMMANDS, DATA, MessageType, Topic
+from iiot.sparkplug.weight import is_light
 from iiot.sparkplug.wire import DEFAULT_BUDGET
 
 if TYPE_CHECKING:
@@ -193,6 +195,7 @@ class SparkplugHost(HostInventory):
             raise SessionStateError(f"device {device} of edge node {node.edge_node} is online")
         del node.devices[device]
         node.size -= len(unit.metrics)
+        node.weight -= unit.weight
         return self._event(Change.FORGOTTEN, node, now, device)
 
     def _in_order(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
@@ -379,12 +382,15 @@ class SparkplugHost(HostInventory):
             if metric.is_historical:
                 self.counters.historical += 1
                 continue
-            reason = state.take(metric, time, meter)
-            if unit.confirmed is not None:
-                unit.confirmed.add(state.name)
+            if is_light(metric, state):
+                reason = state.take(metric, time, meter)
+            else:
+                reason = self._take_heavy(node, unit, state, metric, partial(state.take, metric, time, meter))
             if reason is not None:
                 self.counters.undecodable += 1
                 self.rebirths.want(node.key, RebirthReason.UNDECODABLE, now, (topic.device, state.name))
+            if unit.confirmed is not None:
+                unit.confirmed.add(state.name)
             if reason or metric.property_fault:
                 refused.append((metric, reason or metric.property_fault or ""))
         return refused

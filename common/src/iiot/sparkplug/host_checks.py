@@ -40,7 +40,7 @@ def faults_of_birth(node: NodeState, unit: UnitState, payload: Payload) -> Itera
         return
     own = set(numbers)
     others = (other.aliases for other in node.units() if other is not unit and other.aliases)
-    if len(own) < len(numbers) or any(not own.isdisjoint(other) for other in others):
+    if len(own) < len(numbers) or any(not other.keys().isdisjoint(own) for other in others):
         yield NonConformity.ALIAS_COLLISION
 
 

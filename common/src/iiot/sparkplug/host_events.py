@@ -48,6 +48,7 @@ class Limit(StrEnum):
     NODES = "nodes"
     DEVICES = "devices"
     METRICS = "metrics"
+    BYTES = "bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class HostCounters:
         historical: metrics with stored values; they do not change the current value.
         certificates: stored births that a Sparkplug-aware broker offered and that told something new.
         rebirth_requests: sent to edge nodes.
-        over_limit: edge nodes' messages, devices' births and metrics that were ignored, by limit.
+        over_limit: edge nodes' messages, devices' births, metrics and values that were ignored, by limit.
         over_budget: messages that would have cost too much to read, by the budget of `iiot.budgets`.
         cleared: empty messages, which clear a retained one and say nothing else.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from iiot.sparkplug.births import birth_fault
+from iiot.sparkplug.composite import QUALITY
 from iiot.sparkplug.host_checks import SESSION_FAULTS, bd_seq_of_birth, faults_of_birth, nameless
 from iiot.sparkplug.host_events import (
     Cause,
@@ -20,10 +21,12 @@ from iiot.sparkplug.host_events import (
 from iiot.sparkplug.host_state import NodeState, UnitState
 from iiot.sparkplug.host_waiting import WaitingMessages
 from iiot.sparkplug.rebirth import NodeKey, RebirthReason, RebirthScheduler
+from iiot.sparkplug.weight import growth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from iiot.sparkplug.host_metric import MetricState
     from iiot.sparkplug.host_policy import HostPolicy
     from iiot.sparkplug.payload import Metric, Payload
     from iiot.sparkplug.topic import Topic
@@ -67,7 +70,8 @@ class HostInventory:
         surplus = self._take_birth(node, unit, payload)
         outputs: list[Output] = []
         if surplus:
-            reason = f"the edge node has more than {self._policy.max_metrics} metrics"
+            most = f"{self._policy.max_metrics} metrics or {self._policy.max_bytes} bytes of them"
+            reason = f"the edge node has more than {most}"
             outputs.append(Refusal(topic, None, reason, surplus))
         born = LifeEvent(Change.BORN, node.group, node.edge_node, topic.device, unit.born_at, online=True)
         return [born, *outputs, *refusals(topic, refused)]
@@ -83,12 +87,36 @@ class HostInventory:
         return [Refusal(topic, None, reason, len(payload.metrics))]
 
     def _take_birth(self, node: NodeState, unit: UnitState, payload: Payload) -> int:
-        """Take over the metrics; return how many are too many."""
-        before = len(unit.metrics)
-        surplus = unit.born(payload, unit.seen_at, self._policy.max_metrics - node.size + before)
-        node.size += len(unit.metrics) - before
+        """Take over the metrics; return how many are too many or too large."""
+        count, before = len(unit.metrics), unit.weight
+        most = self._policy.max_metrics - node.size + count
+        surplus = len(unit.born(payload, unit.seen_at, most, self._policy.max_bytes - node.weight + before))
+        node.size += len(unit.metrics) - count
+        node.weight += unit.weight - before
         self.counters.over_limit[Limit.METRICS] += surplus
         return surplus
+
+    def _take_heavy(
+        self,
+        node: NodeState,
+        unit: UnitState,
+        state: MetricState,
+        metric: Metric,
+        take: Callable[[], str | None],
+    ) -> str | None:
+        """Let a metric take in what may be large; if that is too much, it keeps what it had."""
+        kept = state.kept
+        reason = take()
+        changed = {QUALITY, *(metric.properties or ())}
+        more = growth(kept, state.kept, changed)
+        if more > 0 and node.weight + more > self._policy.max_bytes:
+            reason = f"the edge node's values take more than {self._policy.max_bytes} bytes"
+            state.restore(kept, reason)
+            self.counters.over_limit[Limit.BYTES] += 1
+            return reason
+        unit.weight += more
+        node.weight += more
+        return reason
 
     def _restore(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> None:
         """Take over a birth that may be out of date, unless a newer one is known."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from iiot.budgets import BudgetError
 from iiot.errors import DecodeError
 from iiot.sparkplug.composite import QUALITY, merge_properties
 from iiot.sparkplug.datatypes import DataType, decode_value
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from iiot.sparkplug.payload import Metric, Value
 
 NO_DATATYPE: Final = "the birth gives no datatype"
+
+
+Kept: TypeAlias = "tuple[Value | None, PropertySet | None, MetaData | None]"
+"""Value, properties and metadata of a metric."""
 
 
 class Quality(StrEnum):
@@ -67,6 +72,16 @@ class MetricState:
         self.properties: PropertySet | None = metric.properties
         self.metadata: MetaData | None = metric.metadata
 
+    @property
+    def kept(self) -> Kept:
+        """What a message may replace by something larger."""
+        return self.value, self.properties, self.metadata
+
+    def restore(self, kept: Kept, fault: str) -> None:
+        """Go back to what was kept before a message that cannot be taken in."""
+        self.value, self.properties, self.metadata = kept
+        self.fault = fault
+
     def take(self, metric: Metric, time: int, meter: EntryMeter | None = None) -> str | None:
         """Take in the metric of a DATA message that was sent at `time`; `meter` counts the message's arrays.
 
@@ -76,6 +91,12 @@ class MetricState:
         is_bare = metric.datatype is None and metric.properties is None and type(metric.value) in _PLAIN
         if is_bare and (self.properties is None or QUALITY not in self.properties):
             return self._take_plain(metric, time)
+        try:
+            if meter is not None and self.properties is not None:
+                meter.compare(len(self.properties))
+        except BudgetError as exc:
+            self.fault = str(exc)
+            return self.fault
         fault = self._resolve(metric, meter)
         if self.properties is not None or metric.properties is not None:
             self.properties = merge_properties(self.properties, metric.properties)

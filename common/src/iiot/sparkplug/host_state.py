@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iiot.sparkplug.host_metric import MetricState, Quality
 from iiot.sparkplug.reorder import ReorderBuffer
+from iiot.sparkplug.weight import weight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,12 @@ class UnitState:
         born_at, died_at, seen_at: 0 when it never happened. `seen_at` is the host's time.
         confirmed: None; or, where the births come from the broker's store and may be out of date, the
             metrics that were received since and are not stale.
+        weight: bytes of its metrics, as `weight` tells them.
     """
 
-    __slots__ = ("aliases", "born_at", "confirmed", "died_at", "metrics", "online", "seen_at", "stale")
+    __slots__ = (
+        "aliases", "born_at", "confirmed", "died_at", "metrics", "online", "seen_at", "stale", "weight",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.metrics: dict[str, MetricState] = {}
@@ -50,6 +54,7 @@ class UnitState:
         self.died_at = 0
         self.seen_at = 0
         self.confirmed: set[str] | None = None
+        self.weight = 0
 
     def find(self, metric: Metric) -> MetricState | None:
         """The state that a metric of a DATA message belongs to."""
@@ -65,32 +70,46 @@ class UnitState:
             return Quality.STALE
         return metric.quality()[0]
 
-    def born(self, payload: Payload, now: int, most: int) -> int:
-        """Take over the metrics of a birth, at most this many; what was known before is forgotten.
+    def born(self, payload: Payload, now: int, most: int, room: int) -> set[str]:
+        """Take over the metrics of a birth; what was known before is forgotten.
 
         Metrics without a name are left out. Of several with one name the last counts; an alias that several
         have stands for none of them.
 
+        Args:
+            payload: the birth.
+            now: the time where it tells none.
+            most: metrics to take over.
+            room: bytes that they may take.
+
         Returns:
-            How many were left out because they are too many.
+            The names of those that were left out because they are too many or too large.
         """
         born_at = now if payload.timestamp is None else payload.timestamp
-        self.metrics, self.aliases = {}, None
+        self.metrics, self.aliases, self.weight = {}, None, 0
         taken: set[int] = set()
+        left: set[str] = set()
         for metric in payload.metrics:
-            if metric.name is None or (len(self.metrics) >= most and metric.name not in self.metrics):
+            if metric.name is None:
                 continue
+            before = self.metrics.get(metric.name)
             name = intern(metric.name)
-            self._remove_alias(name)
             # The shared int spares memory: most metrics are born with their message's own time.
             timestamp = metric.timestamp
             if timestamp is None or timestamp == born_at:
                 timestamp = born_at
-            state = self.metrics[name] = MetricState(name, metric, timestamp)
+            state = MetricState(name, metric, timestamp)
+            added = weight(state) - (0 if before is None else weight(before))
+            if (before is None and len(self.metrics) >= most) or self.weight + added > room:
+                left.add(metric.name)
+                continue
+            self.weight += added
+            self._remove_alias(name)
+            self.metrics[name] = state
             if metric.alias is not None:
                 self._add_alias(metric.alias, state, taken)
         self.online, self.stale, self.born_at, self.confirmed = True, False, born_at, None
-        return max(0, len({metric.name for metric in payload.metrics} - {None}) - most)
+        return left
 
     def _remove_alias(self, name: str) -> None:
         """Of an earlier metric of the same name."""
@@ -131,7 +150,7 @@ class NodeState:
         overtook: the last NDEATH that came before the NBIRTH of its session.
         unread: messages that could not be read since the last one whose seq is known.
         in_turn: data was received in its turn since the last NBIRTH.
-        size: metrics of the edge node and all its devices.
+        size, weight: metrics of the edge node and all its devices, and their bytes.
         odd_births: births after a death whose bdSeq does not follow that of the session before.
         gaps, reordered, rebirth_requests, births, replaced: counts since the host started.
     """
@@ -139,7 +158,7 @@ class NodeState:
     __slots__ = (
         "bd_seq", "births", "dead", "devices", "duplicate", "edge_node", "gaps", "group", "in_turn",
         "odd_births", "order", "overtook", "rebirth_requests", "reordered", "replaced",
-        "replaced_bd_seq", "restored", "short_form", "size", "unit", "unread",
+        "replaced_bd_seq", "restored", "short_form", "size", "unit", "unread", "weight",
     )  # fmt: skip
 
     def __init__(self, group: str, edge_node: str) -> None:
@@ -164,6 +183,7 @@ class NodeState:
         self.unread = 0
         self.in_turn = False
         self.size = 0
+        self.weight = 0
 
     @property
     def key(self) -> tuple[str, str]:

@@ -25,9 +25,11 @@ def merge_template(known: Template, part: Template, meter: EntryMeter | None = N
     not fit has a `fault`.
 
     Raises:
-        BudgetError: the arrays hold more than `meter` allows.
+        BudgetError: the arrays hold more than `meter` allows, or there are more comparisons.
         DecodeError: a member or parameter was not in the birth.
     """
+    if meter is not None:
+        meter.compare(0, len(known.metrics) + len(known.parameters))
     members = {member.name: member for member in known.metrics}
     aliases = {member.alias: member.name for member in known.metrics if member.alias is not None}
     for member in part.metrics:

@@ -1,10 +1,10 @@
-import tracemalloc
+import gc
 
 import pytest
 
 from iiot._pb.sparkplug_b_pb2 import Payload as Message
 from iiot.budgets import BudgetError
-from iiot.sparkplug.births import BirthCatalog, birth_fault
+from iiot.sparkplug.births import BirthCatalog, Definition, birth_fault
 from iiot.sparkplug.composite import Property
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import EdgeNode, MetricDefinition
@@ -74,6 +74,7 @@ def test_other_messages_teach_nothing():
 
 
 NBIRTH = Topic(MessageType.NBIRTH, "IIoT", "n")
+DBIRTH = Topic(MessageType.DBIRTH, "IIoT", "n", "pump")
 
 
 def birth(prefix, count=10):
@@ -82,23 +83,16 @@ def birth(prefix, count=10):
     )
 
 
-def traced(work):
-    tracemalloc.start()
-    try:
-        kept = work()
-        return tracemalloc.get_traced_memory()[0], kept
-    finally:
-        tracemalloc.stop()
-
-
-def test_births_of_one_edge_node_with_new_names_each_time_take_no_more_memory():
-    def reborn(times):
-        catalog = BirthCatalog()
-        for number in range(times):
-            catalog.learn(NBIRTH, birth(f"name {number}", 1_000))
-        return catalog
-
-    assert traced(lambda: reborn(20))[0] < 2 * traced(lambda: reborn(2))[0]
+def test_names_that_no_birth_has_any_more_are_forgotten():
+    catalog = BirthCatalog()
+    for number in range(5):
+        catalog.learn(NBIRTH, birth(f"session {number}"))
+        catalog.learn(DBIRTH, birth(f"pump in session {number}"))
+    names = [entry.name for entry in gc.get_objects() if type(entry) is Definition]
+    assert len([name for name in names if name.startswith("session")]) == 10
+    assert len([name for name in names if name.startswith("pump in")]) == 10
+    catalog.learn(NBIRTH, birth("session"))
+    assert catalog.known(DBIRTH).by_name == {}
 
 
 def invented(number, payload):
