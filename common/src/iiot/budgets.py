@@ -32,6 +32,9 @@ BATCH_BYTES: Final = RECORD_BYTES + 4 * 1024
 QUEUE_BYTES: Final = 64 * 1024 * 1024
 """Records that a producer holds until Kafka has them; whoever produces waits when there are more."""
 
+EVENT_BYTES: Final = 32 * 1024 * 1024
+"""Events that a service keeps in memory for clients that come back: those of values may have 4 MiB each."""
+
 LETTER_PAYLOAD_BYTES: Final = OUTPUT_BYTES // 4 * 3
 """How much of a payload a dead letter carries, in base64: all of every MQTT message."""
 

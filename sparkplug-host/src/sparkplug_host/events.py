@@ -70,13 +70,6 @@ class HostEvents:
         self.ring.append("written", node.edge_node, data)
 
 
-def _life(event: LifeEvent) -> dict[str, Any]:
-    data = {"group": event.group, "device": event.device, "timestamp": event.time}
-    if event.online is not None:
-        data["online"] = event.online
-    return data if event.cause is None else {**data, "cause": event.cause.value}
-
-
 def _not_good(unit: UnitState, states: Iterable[MetricState]) -> Iterator[tuple[str, dict[str, str | None]]]:
     for state in states:
         quality = unit.quality(state)

@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
+from iiot.budgets import EVENT_BYTES
+
 
 class Event(NamedTuple):
     """An event: its number, its type, the device it is about, and all of it as JSON."""
@@ -61,10 +63,13 @@ class EventRing:
     Args:
         size: events kept.
         clock: µs since 1970. Ids start there, so that they are ahead of those before a restart.
+        most_bytes: of their bodies; the newest event is kept, however large.
     """
 
-    def __init__(self, size: int, clock: Callable[[], int]) -> None:
+    def __init__(self, size: int, clock: Callable[[], int], most_bytes: int = EVENT_BYTES) -> None:
         self._size = size
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._clock = clock
         self._events: list[Event] = []
         self._parts: list[tuple[EventRing, Callable[[str], bool]]] = []
@@ -81,7 +86,7 @@ class EventRing:
 
         Ids are the same in both, so a client may go from one to the other.
         """
-        ring = EventRing(self._size, self._clock)
+        ring = EventRing(self._size, self._clock, self._most_bytes)
         ring.latest = ring._lost = self.latest
         self._parts.append((ring, wanted))
         return ring
@@ -104,12 +109,22 @@ class EventRing:
         if not keep:
             return
         self._events.append(event)
-        if len(self._events) > self._size * 1.25:  # seldom, because it moves the whole list
-            surplus = len(self._events) - self._size
-            self._lost = self._events[surplus - 1].id
-            del self._events[:surplus]
+        self._bytes += len(event.body)
+        # Seldom, because it moves the whole list.
+        if len(self._events) > self._size * 1.25 or self._bytes > self._most_bytes * 1.25:
+            self._shrink()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def _shrink(self) -> None:
+        surplus = max(0, len(self._events) - self._size)
+        self._bytes -= sum(len(event.body) for event in self._events[:surplus])
+        while self._bytes > self._most_bytes and surplus < len(self._events) - 1:
+            self._bytes -= len(self._events[surplus].body)
+            surplus += 1
+        if surplus:
+            self._lost = self._events[surplus - 1].id
+            del self._events[:surplus]
 
     async def read(self, after: int, limit: int) -> Batch:
         """The events behind `after`, at most `limit`; a cursor ahead of them all starts at the oldest."""

@@ -193,3 +193,18 @@ async def test_a_part_of_a_ring_keeps_its_events_when_others_are_many(ring):
     gap = await life.read(born, 10)
     assert gap.skipped
     assert sse.frames(born, gap, gap.events).startswith(b"id: %d\nevent: gap" % (gap.events[0].id - 1))
+
+
+async def test_large_events_push_out_old_ones_before_they_fill_the_memory():
+    ring = EventRing(1_000, lambda: 0, most_bytes=10_000)
+    life = ring.part(lambda kind: kind != "values")
+    born = ring.append("node_born", "n", {})
+    for _ in range(100):
+        newest = ring.append("values", "n", {"values": "x" * 1_000})
+    kept = (await ring.read(0, 1_000)).events
+    assert sum(len(event.body) for event in kept) < 12_500
+    assert (kept[-1].id, (await ring.read(0, 1_000)).skipped) == (newest, True)
+    assert [event.id for event in (await life.read(0, 1_000)).events] == [born]
+    huge = ring.append("values", "n", {"values": "x" * 50_000})
+    assert [event.id for event in (await ring.read(0, 1_000)).events] == [huge]
+    assert not (await ring.read(newest, 1_000)).skipped
