@@ -1,7 +1,9 @@
 """What a definition says of an object and its resources, and which values are legal."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from iiot.errors import InvalidValueError, SettingsError
 from iiot.lwm2m.datatypes import Type, coerce
@@ -9,6 +11,10 @@ from iiot.lwm2m.message import Value
 
 Ranges = tuple[tuple[int | float, int | float], ...]
 """Lowest and highest value of each range; a single value is both."""
+
+
+VERSION: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
+"""An object's version (Core 7.2.2)."""
 
 
 class DefinitionError(SettingsError):

@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.ddf_reader import DdfError, Entry, read_ddf
-from iiot.lwm2m.definition import DefinitionError, Object, Resource
+from iiot.lwm2m.definition import VERSION, DefinitionError, Object, Resource
 from iiot.lwm2m.path import MAX_ID
 from iiot.lwm2m.ranges import parse_ranges
 
@@ -25,8 +25,11 @@ _TYPES: Final = {
 _OPERATIONS: Final = {"": "", "R": "R", "W": "W", "RW": "RW", "WR": "RW", "E": "E"}
 _INSTANCES: Final = {"Multiple": True, "Single": False}
 _MANDATORY: Final = {"Mandatory": True, "Optional": False}
-_VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}")
-_URN: Final = re.compile(r"urn:oma:lwm2m:\w+:(\d{1,5})(?::(\d{1,4}\.\d{1,4}))?", re.IGNORECASE)
+_LONGEST: Final = 100
+"""Characters of a text in a complaint."""
+_URN: Final = re.compile(
+    r"urn:oma:lwm2m:\w+:([0-9]{1,5})(?::([0-9]{1,4}\.[0-9]{1,4}))?", re.IGNORECASE | re.ASCII
+)
 
 
 def parse_ddf(name: str, data: bytes) -> list[tuple[int, Object]]:
@@ -68,7 +71,7 @@ class _Checked:
 
     def wrong(self, tag: str, allowed: str) -> None:
         text, line = self.entry.texts.get(tag, (None, self.entry.line))
-        got = "is missing" if text is None else f"got {text[:100]!r}"
+        got = "is missing" if text is None else f"got {text[:_LONGEST]!r}"
         self.fault(line, tag, f"{got}, allowed: {allowed}")
 
     def text(self, tag: str) -> str:
@@ -86,7 +89,7 @@ class _Checked:
         if text is not None and re.fullmatch(r"[0-9]{1,5}", text.strip()) and int(text) <= top:
             return int(text)
         line = self.entry.texts.get(field, ("", self.entry.line))[1]
-        got = "is missing" if text is None else f"got {text[:100]!r}"
+        got = "is missing" if text is None else f"got {text[:_LONGEST]!r}"
         self.fault(line, field, f"{got}, allowed: 0 to {top}")
         return 0
 
@@ -103,9 +106,10 @@ def _object(entry: _Checked) -> Object:
     resources: dict[int, Resource] = {}
     seen: set[int] = set()
     for item in entry.entry.items:
-        built = _resource(_Checked(entry.file, f"{entry.what}: Item {item.ident}", item, entry.faults))
+        told = f"Item {str(item.ident)[:_LONGEST]}"
+        built = _resource(_Checked(entry.file, f"{entry.what}: {told}", item, entry.faults))
         if built.id in seen:
-            entry.fault(item.line, f"Item {item.ident}", "stands twice")
+            entry.fault(item.line, told, "stands twice")
         seen.add(built.id)
         # OMA's schema lets a type be empty: such a value is taken as it comes, like an unknown one.
         if built.type is not Type.NONE or built.executable:
@@ -129,7 +133,7 @@ def _version(entry: _Checked, number: int) -> str:
     if urn and (match is None or int(match[1]) != number):
         entry.wrong("ObjectURN", f"urn:oma:lwm2m:CLASS:{number}[:VERSION]")
     for tag in ("ObjectVersion", "LWM2MVersion"):
-        if entry.text(tag) and not _VERSION.fullmatch(entry.text(tag)):
+        if entry.text(tag) and not VERSION.fullmatch(entry.text(tag)):
             entry.wrong(tag, "a version such as 1.0")
     return told or (match[2] if match and match[2] else "1.0")
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from iiot.lwm2m.datatypes import Type
-from iiot.lwm2m.definition import DefinitionError, Object, Ranges, Resource
+from iiot.lwm2m.definition import VERSION, DefinitionError, Object, Ranges, Resource
 from iiot.lwm2m.path import MAX_ID
 from iiot.lwm2m.yaml_nodes import Fields, YamlError, compose, shown
 
@@ -62,6 +62,9 @@ def _object(fields: Fields, common: Mapping[int, Resource]) -> Object:
     number = fields.take("id", int)
     if not 0 <= number <= MAX_ID:
         raise fields.error("id", f"got {number}, allowed: 0 to {MAX_ID}")
+    version = fields.take("version", str, "1.0")
+    if not VERSION.fullmatch(version):
+        raise fields.error("version", f"got {shown(version)}, allowed: a version such as 1.0")
     resources: dict[int, Resource] = {}
     for shared in fields.take("common", list, []):
         if not isinstance(shared, int) or shared not in common:
@@ -71,7 +74,7 @@ def _object(fields: Fields, common: Mapping[int, Resource]) -> Object:
     return Object(
         id=number,
         name=fields.take("name", str),
-        version=fields.take("version", str, "1.0"),
+        version=version,
         multiple=fields.take("multiple", bool, False),
         mandatory=fields.take("mandatory", bool, False),
         resources=dict(sorted(resources.items())),

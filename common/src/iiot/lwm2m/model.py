@@ -193,4 +193,4 @@ def _content(file: File) -> bytes:
 
 
 def _age(known: Object) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in known.version.split("."))
+    return tuple(map(int, known.version.split(".")))

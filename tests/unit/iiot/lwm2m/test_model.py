@@ -53,6 +53,8 @@ def test_a_user_adds_an_object_and_replaces_one(tmp_path):
     [
         ("id: 26241", "id: 70000", 1, "0 to 65535"),
         ("id: 26241\n", "", 1, "id: is missing"),
+        ("id: 26241\n", "id: 26241\nversion: '1.²'\n", 2, "got '1.²', allowed: a version such as 1.0"),
+        ("id: 26241\n", "id: 26241\nversion: '1'\n", 2, "got '1', allowed: a version such as 1.0"),
         ("name: Coffee machine", "name: 7", 2, "got 7, expected a string"),
         ("multiple: true", "multiple: maybe", 3, "'maybe', expected true or false"),
         ("multiple: true", "multipel: true", 3, "unknown field 'multipel'"),
