@@ -49,7 +49,7 @@ def issue(
     if as_json:
         typer.echo(orjson.dumps(files, option=orjson.OPT_INDENT_2))
         return
-    console = Console()
+    console = Console(emoji=False)
     for name, path in files.items():
         console.print(f"{name:<5}{path}", markup=False, highlight=False, soft_wrap=True)
 

@@ -16,7 +16,7 @@ _STYLES = {"healthy": "green", "done": "green", "absent": "dim", "unhealthy": "r
 
 def console() -> Console:
     """Standard output; a pipe or a file has no width, so tables need not wrap there."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    return Console(emoji=False) if sys.stdout.isatty() else Console(emoji=False, width=160)
 
 
 def brokers(engine: Engine) -> str:

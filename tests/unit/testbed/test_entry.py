@@ -1,6 +1,7 @@
 """The command line from outside: help, names, Ctrl-C, numbers."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -198,3 +199,18 @@ def test_an_unknown_experiment_is_wrong_usage():
 
 def test_the_app_has_the_hidden_command_too():
     assert isinstance(make_app(["topics"]), typer.Typer)
+
+
+@pytest.mark.parametrize("command", [("dlq", "show"), ("experiment", "run")])
+def test_names_with_colons_are_shown_as_they_are(command):
+    """`:100:` is an emoji to rich, and the 100th partition to us."""
+    assert "iot.x.dlq:100:-1" in run(*command, "iot.x.dlq:100:-1").stderr
+
+
+def test_no_console_turns_names_into_emoji():
+    sources = {path: path.read_text() for path in (ROOT / "testbed-cli/src").rglob("*.py")}
+    consoles = [
+        (path.name, call) for path, text in sources.items() for call in re.findall(r"\bConsole\(.*", text)
+    ]
+    assert len(consoles) > 10
+    assert not [call for call in consoles if not call[1].startswith("Console(emoji=False")]

@@ -97,7 +97,7 @@ def bridge(
     if as_json:
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     else:
-        Console().print(_table(measured))
+        Console(emoji=False).print(_table(measured))
     if lost or any(run.missing for run in measured):
         raise typer.Exit(1)
 

@@ -40,7 +40,7 @@ def in_good_order(first: str) -> Iterator[Say]:
     """
     # As Ctrl-C does: by itself SIGTERM would end this process and leave the parts running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    errors = Console(stderr=True)
+    errors = Console(emoji=False, stderr=True)
     try:
         with errors.status(first) as status:
             yield status.update

@@ -22,7 +22,7 @@ def show(options: Mapping[str, object], runs: Sequence[Figures], *, as_json: boo
         result = {"options": options, "machine": machine(), "median": medians(runs), "runs": runs}
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     else:
-        Console().print(_table(runs))
+        Console(emoji=False).print(_table(runs))
 
 
 def machine() -> dict[str, Any]:

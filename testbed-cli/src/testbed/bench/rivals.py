@@ -206,7 +206,7 @@ def _table(measured: dict[str, list[Run]]) -> Table:
 
 def _tell(measured: dict[str, list[Run]], tried: dict[str, list[Tried]]) -> None:
     """The figures, what each of them promises, and which configurations were tried, the best first."""
-    Console().print(_table(measured))
+    Console(emoji=False).print(_table(measured))
     for name in measured:
         typer.echo(f"{name}: {PROMISES[name]}")
         for one in tried[name]:

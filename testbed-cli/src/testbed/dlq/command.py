@@ -179,7 +179,7 @@ def _run(command: str, arguments: list[str], action: Callable[[DlqSettings], Non
 @contextmanager
 def _explained(command: str) -> Iterator[None]:
     """Errors in a line, with the exit status that belongs to them."""
-    errors = Console(stderr=True)
+    errors = Console(emoji=False, stderr=True)
     try:
         yield
     except KeyboardInterrupt:

@@ -41,7 +41,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")]
     for one in EXPERIMENTS.values():
         parameters = "\n".join(f"{parameter.name}={parameter.default}" for parameter in one.parameters)
         table.add_row(one.name, one.kind, one.does, parameters)
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 @app.command()
@@ -57,7 +57,7 @@ def run(
 
     Exit status: 0 passed; 1 not passed; 2 wrong usage; 3 the testbed is not running.
     """
-    errors = Console(stderr=True)
+    errors = Console(emoji=False, stderr=True)
     try:
         parameters = _parameters(given or [], seconds)
         if name not in EXPERIMENTS:
@@ -76,7 +76,7 @@ def run(
     if as_json:
         typer.echo(orjson.dumps(report["json"], option=orjson.OPT_INDENT_2))
     else:
-        Console().print(Markdown(report["text"]))
+        Console(emoji=False).print(Markdown(report["text"]))
         typer.echo(f"report: {report['file']}")
     if report["json"]["verdict"] != "passed":
         raise typer.Exit(EXIT_FAILED)

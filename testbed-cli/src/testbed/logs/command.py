@@ -46,7 +46,7 @@ def logs(
 
     On a terminal JSON lines are made readable; elsewhere, and with --raw, each line is as it was written.
     """
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(emoji=False, soft_wrap=True, highlight=False)
     now = datetime.now().astimezone()
     try:
         begin = parse(since, now) if since is not None else None

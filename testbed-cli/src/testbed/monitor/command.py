@@ -42,7 +42,7 @@ def monitor(
         for problem in exc.problems:
             typer.echo(f"monitor: {problem}", err=True)
         raise typer.Exit(EXIT_USAGE) from exc
-    console = Console()
+    console = Console(emoji=False)
     try:
         if once:
             asyncio.run(_print(console, places, None))

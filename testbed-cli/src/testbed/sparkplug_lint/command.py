@@ -71,7 +71,7 @@ def sparkplug_lint(
 
     Exit status: 0 nothing is wrong; 1 violations; 2 the broker or the recording cannot be read.
     """
-    console, errors = view.console(), Console(stderr=True)
+    console, errors = view.console(), Console(emoji=False, stderr=True)
     if rules:
         show.print_rules(console)
         return

@@ -80,7 +80,7 @@ def verify(
     to_stdout = str(plot_file) == "-"
     _check_plot_file(plot_file, as_json=as_json)
     # What is drawn on standard output stays alone there.
-    console, errors = Console(stderr=to_stdout), Console(stderr=True)
+    console, errors = Console(emoji=False, stderr=to_stdout), Console(emoji=False, stderr=True)
     try:
         engine = _engine()
         if isinstance(engine, DockerEngine):
