@@ -13,8 +13,7 @@ _HELP: Final = ("--help", "-h", "help")
 def main(arguments: Sequence[str]) -> int:
     """Run a command; returns the exit status."""
     if not arguments or arguments[0] in _HELP:
-        sys.stdout.write(overview() + "\n")
-        return 0 if arguments else EXIT_USAGE
+        return _show_overview() or (0 if arguments else EXIT_USAGE)
     from iiot.errors import IiotError  # these take longer than all that help needs
     from testbed.app import make_app
 
@@ -27,3 +26,14 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{arguments[0]}: {exc}\n")
         return 1
     return int(status or 0)
+
+
+def _show_overview() -> int:
+    try:
+        print(overview(), flush=True)  # noqa: T201 - a closed standard output is none, which print knows
+    except OSError as exc:
+        sys.stdout = None  # type: ignore[assignment] # or Python tries again at its end, and complains
+        if not isinstance(exc, BrokenPipeError):  # whoever read has seen enough
+            sys.stderr.write(f"help: {exc}\n")
+        return 1
+    return 0

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -174,6 +175,42 @@ def test_ctrl_c_while_the_code_is_loaded_prints_no_traceback(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors.strip()) == (130, "interrupted")
+
+
+@pytest.mark.parametrize("command", ["--help", "status"])
+def test_ctrl_c_at_any_time_of_the_start_prints_no_traceback(tmp_path, command):
+    for milliseconds in range(0, 200, 8):
+        process = subprocess.Popen(
+            [ROOT / "testbed", command],
+            env=os.environ | {"TESTBED_STATE": str(tmp_path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(milliseconds / 1000)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=60)[1].strip() in ("", "interrupted")
+
+
+def test_files_where_somebody_stands_are_not_run(tmp_path):
+    for name in ("typing", "http", "testbed"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')")
+    for arguments in (["--help"], ["dlq", "--help"]):
+        done = subprocess.run(
+            [ROOT / "testbed", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("to", "errors"), [("| true", ""), (">&-", ""), (">/dev/full", "help: ")])
+def test_help_that_nobody_reads_is_no_traceback(to, errors):
+    shell = f"{sys.executable} -m testbed --help {to}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.stderr.startswith(errors)
+    assert len(done.stderr.splitlines()) == bool(errors)
 
 
 def test_help_of_a_command_works_without_installed_packages(tmp_path):
