@@ -32,7 +32,7 @@ def _show_overview() -> int:
     try:
         print(overview(), flush=True)  # noqa: T201 - a closed standard output is none, which print knows
     except OSError as exc:
-        sys.stdout = None  # type: ignore[assignment] # or Python tries again at its end, and complains
+        sys.stdout = None  # or Python tries again at its end, and complains
         if not isinstance(exc, BrokenPipeError):  # whoever read has seen enough
             sys.stderr.write(f"help: {exc}\n")
         return 1
