@@ -7,156 +7,34 @@ decode, in every shape that we know; another goes on sending ordinary messages, 
 import itertools
 import json
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 import heaviest
-from conftest import running
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import BD_SEQ, Metric, Payload, decode_payload, encode_payload
 from iiot.topics import SPARKPLUG_DATA
-from memory_limit import MemoryLimit, compose_limit, memory_limit
-from support import free_port, wait_until, yardstick
-from testbed.engines.native.process import Command
+from limited_service import PACE, PATIENCE, Client, Limited, Ordinary, limited, own_certificate
+from support import wait_until, yardstick
 
 BLOCKED_SECONDS = 0.25
 """Longest block of an event loop, on a machine on which `yardstick` takes `YARDSTICK_SECONDS`."""
 YARDSTICK_SECONDS = 0.35
-PACE = 0.05
-"""Seconds between two messages of the ordinary device."""
-PATIENCE = 60.0
 GROUP = "IIoT"
-
-
-class Client:
-    """A device on paho-mqtt with its certificate, which waits for each PUBACK."""
-
-    def __init__(self, broker, name):
-        self.name = name
-        files = broker.identity(name)
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
-        self._client.tls_set(str(files.ca), str(files.cert), str(files.key))
-        self._client.connect(broker.host, broker.tls_port)
-        self._client.loop_start()
-        wait_until(self._client.is_connected, f"{name} is connected")
-
-    def publish(self, topic: str, payload: bytes) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE)
-
-    def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-@dataclass
-class Limited:
-    """A service inside the memory of its container."""
-
-    port: int
-    memory: MemoryLimit
-    log: Path
-    unhealthy: list[str] = field(default_factory=list)
-
-    def get(self, path: str) -> tuple[int, bytes]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def metric(self, name: str) -> float:
-        """The sum of a metric's series."""
-        lines = self.get("/metrics")[1].decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Ask for the service's health all the time; what is not 200 is kept."""
-        stop = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(stop,), name="health")
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
-
-    def _watch(self, stop: threading.Event) -> None:
-        while not stop.wait(PACE):
-            try:
-                status, body = self.get("/api/health")
-            except (OSError, HTTPException) as exc:
-                self.unhealthy.append(repr(exc))
-            else:
-                if status != 200:
-                    self.unhealthy.append(f"{status} {body[:200]!r}")
-
-
-class Ordinary:
-    """A device that sends numbered messages at a steady pace until the block ends."""
-
-    def __init__(self, client: Client, send: Callable[[Client, int], None]):
-        self.sent = 0
-        self._client, self._send = client, send
-        self._stop = threading.Event()
-
-    def __enter__(self):
-        self._thread = threading.Thread(target=self._run, name="ordinary device")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(PACE):
-            self._send(self._client, self.sent + 1)
-            self.sent += 1
 
 
 @pytest.fixture(scope="module")
 def slower() -> float:
     """How many times slower than a quiet machine this one is."""
     return max(1.0, yardstick(time.thread_time) / YARDSTICK_SECONDS)
-
-
-@contextmanager
-def limited(service: str, broker, directory: Path, **settings: str) -> Iterator[Limited]:
-    """A service with its own certificate, as in compose, and its container's memory."""
-    port, log = free_port(), directory / "log.txt"
-    environment = {
-        "PYTHONPATH": ":".join(path for path in sys.path if path.endswith("/src")),
-        "HTTP_PORT": str(port),
-        "LOG_FORMAT": "json",
-        **settings,
-    }
-    with memory_limit(service, compose_limit(service)) as memory:
-        words = memory.command(sys.executable, "-m", service.replace("-", "_"))
-        with running(service, Command(words, directory, environment), log):
-            found = Limited(port, memory, log)
-            wait_until(lambda: found.get("/api/health")[0] == 200, f"{service} is healthy", seconds=PATIENCE)
-            yield found
-        assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
-
-
-def own_certificate(service: str, broker) -> dict[str, str]:
-    """The settings with which a service connects."""
-    own = broker.client_settings(service).model_dump(exclude_none=True)
-    return {name.upper(): str(value) for name, value in own.items()}
 
 
 def send_birth(client: Client) -> None:
