@@ -144,9 +144,8 @@ def _list(value: dict[str, Any], key: str, field: str) -> list[Any]:
 
 
 def _text(value: Any, field: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidValueError(field, value, "text")
-    return value
+    encode_value(DataType.STRING, value, field)
+    return str(value)
 
 
 def _datatype(label: Any, field: str) -> DataType:

@@ -124,3 +124,17 @@ def test_json_that_the_datatype_cannot_hold_is_refused(datatype, value):
 def test_null_is_null():
     assert value_from_json(DataType.INT8, None) is None
     assert value_to_json(DataSet([], [], [])) == {"columns": [], "types": [], "rows": []}
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value"),
+    [
+        (DataType.DATA_SET, {"columns": ["\ud800"], "types": ["Int8"], "rows": []}),
+        (DataType.TEMPLATE, {"ref": "\ud800"}),
+        (DataType.TEMPLATE, {"ref": "t", "metrics": [{"name": "\ud800", "type": "Int8", "value": 1}]}),
+        (DataType.TEMPLATE, {"ref": "t", "parameters": [{"name": "\ud800", "type": "Int8", "value": 1}]}),
+    ],
+)
+def test_names_that_are_no_unicode_are_refused_like_values(datatype, value):
+    with pytest.raises(InvalidValueError, match="text"):
+        value_from_json(datatype, value)
