@@ -174,7 +174,8 @@ def _wanted_timeout(request: web.Request, default: float) -> float:
         wanted = float(request.query.get("timeout", default))
     except ValueError:
         return default
-    return min(max(wanted, default), LONGEST) + 1
+    # Of `nan` aiohttp would make no time limit at all.
+    return min(max(default, wanted), LONGEST) + 1
 
 
 def _detail(body: str) -> str:
