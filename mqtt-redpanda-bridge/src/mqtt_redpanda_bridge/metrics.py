@@ -11,7 +11,8 @@ from prometheus_client.utils import floatToGoString
 
 from mqtt_redpanda_bridge.dispatch import Dispatcher
 from mqtt_redpanda_bridge.group import Group
-from mqtt_redpanda_bridge.pump import LATENCY_BUCKETS, Pump, RouteCounters
+from mqtt_redpanda_bridge.lane import LATENCY_BUCKETS, RouteCounters
+from mqtt_redpanda_bridge.pump import Pump
 
 F = TypeVar("F", CounterMetricFamily, GaugeMetricFamily)
 

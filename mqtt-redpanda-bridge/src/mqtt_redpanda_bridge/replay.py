@@ -22,7 +22,8 @@ from iiot.replays import Place
 from iiot.sparkplug.births import BirthCatalog
 from iiot.topics import REPLAYED, dlq
 from mqtt_redpanda_bridge.encode import Context
-from mqtt_redpanda_bridge.pump import Lane, Outlet, RouteCounters
+from mqtt_redpanda_bridge.lane import Lane, RouteCounters
+from mqtt_redpanda_bridge.pump import Outlet
 from mqtt_redpanda_bridge.routes import RouteTable
 
 DELIVERY_TIMEOUT: Final = 10.0
