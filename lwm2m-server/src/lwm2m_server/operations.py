@@ -3,9 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -17,12 +15,11 @@ from iiot.sparing import SparingLog
 from iiot.telemetry import get_logger
 from lwm2m_server.answer_check import checked, unintelligible
 from lwm2m_server.answers import answer
+from lwm2m_server.job_table import JobTable
 from lwm2m_server.models import Models
 from lwm2m_server.registry import Registration, Registry
 from lwm2m_server.request_queue import (
     MAX_ATTEMPTS,
-    MAX_PENDING,
-    MAX_QUEUED,
     REQUEST,
     Delayed,
     Events,
@@ -79,22 +76,19 @@ class Operations:
         self._metrics = metrics
         self._wall_ms = wall_ms
         self._ttl = ttl
-        self._queues: dict[str, deque[Job]] = {}
-        self._in_flight: dict[str, Job] = {}
-        self._by_token: dict[tuple[str, str], Job] = {}
-        self._count = 0
+        self._jobs = JobTable()
         # Even numbers from a random start: neither an old token nor, on the OMA topic, a device's odd one.
         self._token = secrets.randbits(40) * 2
 
     @property
     def pending(self) -> int:
         """Commands sent and without an answer."""
-        return len(self._by_token)
+        return self._jobs.awaited
 
     @property
     def queued(self) -> int:
         """Commands that wait to be sent."""
-        return sum(map(len, self._queues.values()))
+        return self._jobs.queued
 
     def next_token(self) -> str:
         """A token that was never used."""
@@ -127,7 +121,7 @@ class Operations:
         if not registration.reachable:
             return await self._delay(registration, job)
         job.waiter = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(endpoint, deque()).append(job)
+        self._jobs.wait(job)
         self.pump(endpoint)
         try:
             async with asyncio.timeout(timeout):
@@ -135,26 +129,26 @@ class Operations:
         except TimeoutError as error:
             self._metrics.command(command.operation, "timeout", timeout)
             job.note_end(Failure.TIMEOUT)
-            if self._in_flight.get(endpoint) is job:
+            if self._jobs.flying(endpoint) is job:
                 self._registry.sleep(endpoint)
             raise NoAnswerError(f"{endpoint} did not answer within {timeout:g} s") from error
         finally:
-            self._withdraw(job)
+            self._jobs.withdraw(job)
             self.pump(endpoint)
 
     def submit(self, endpoint: str, command: Command) -> None:
         """Queue a command of the server's own; its outcome goes to the listeners only."""
         job = self._job(endpoint, command, self._ttl, bounded=False)
-        self._queues.setdefault(endpoint, deque()).append(job)
+        self._jobs.wait(job)
         self.pump(endpoint)
 
     def tell(self, endpoint: str, command: Command) -> None:
         """Send a command past the queue: nobody waits for its answer, and nothing waits behind it."""
         registration = self._registry.get(endpoint)
-        if registration is None or (endpoint, command.token) in self._by_token:
+        if registration is None or self._jobs.awaiting(endpoint, command.token) is not None:
             return
         job = self._job(endpoint, command, self._ttl, bounded=False)
-        self._by_token[job.key] = job
+        self._jobs.pass_by(job)
         job.deadline = time.monotonic() + ANSWER_SECONDS
         try:
             self._send(endpoint, registration.profile, job.command)
@@ -177,7 +171,7 @@ class Operations:
         """
         job = self._job(endpoint, command, timeout)
         job.waiter = asyncio.get_running_loop().create_future()
-        self._by_token[job.key] = job
+        self._jobs.pass_by(job)
         job.deadline = time.monotonic() + ANSWER_SECONDS
         try:
             self._send(endpoint, profile, job.command)
@@ -187,16 +181,16 @@ class Operations:
             self._metrics.command(command.operation, "timeout", timeout)
             raise NoAnswerError(f"{endpoint} did not answer within {timeout:g} s") from error
         finally:
-            self._withdraw(job)
+            self._jobs.withdraw(job)
 
     def command(self, endpoint: str, token: str) -> Command | None:
         """The command that waits for an answer with this token."""
-        job = self._by_token.get((endpoint, token))
+        job = self._jobs.awaiting(endpoint, token)
         return None if job is None else job.command
 
     def handle(self, endpoint: str, response: Response) -> None:
         """A response from a device; one that matches no command is dropped."""
-        job = self._by_token.pop((endpoint, response.token), None)
+        job = self._jobs.awaiting(endpoint, response.token)
         if job is None:
             self._metrics.unmatched_response()
             _sparing.warning("response_unmatched", endpoint=endpoint, token=response.token[:40])
@@ -204,7 +198,7 @@ class Operations:
         try:
             self._finish(job, self._fitting(job, response))
         finally:
-            self._land(job)
+            self._jobs.land(job)
             self.pump(endpoint)
 
     def not_understood(self, endpoint: str, token: str, error: IiotError) -> None:
@@ -227,26 +221,23 @@ class Operations:
     def pump(self, endpoint: str) -> None:
         """Send what waits for a device, if it can be reached and nothing is in flight."""
         registration = self._registry.get(endpoint)
-        queue = self._queues.get(endpoint)
-        if registration is None or not queue or not registration.reachable or not registration.ready:
+        if registration is None or not registration.reachable or not registration.ready:
             return
-        while queue and endpoint not in self._in_flight:
-            job = queue.popleft()
-            if job.waiter is None or not job.waiter.done():
-                self._in_flight[endpoint] = self._by_token[job.key] = job
-                job.deadline = time.monotonic() + ANSWER_SECONDS
-                if job.delayed and job.once:
-                    # Noted before it leaves, so that a restart does not send it again.
-                    job.sent = True
-                    self._events.put(REQUEST, job.id, job.dump(), partial(self._transmit, job))
-                elif not self._transmit(job):
-                    break
-        if not queue:
-            self._queues.pop(endpoint, None)
+        while (job := self._jobs.next(endpoint)) is not None:
+            if job.waiter is not None and job.waiter.done():
+                continue
+            self._jobs.fly(job)
+            job.deadline = time.monotonic() + ANSWER_SECONDS
+            if job.delayed and job.once:
+                # Noted before it leaves, so that a restart does not send it again.
+                job.sent = True
+                self._events.put(REQUEST, job.id, job.dump(), partial(self._transmit, job))
+            elif not self._transmit(job):
+                break
 
     def registered(self, endpoint: str) -> None:
         """A device registered anew: it answers nothing that it was asked before."""
-        job = self._in_flight.get(endpoint)
+        job = self._jobs.flying(endpoint)
         if job is not None and job.waiter is None:
             self._retry(job)
         self.pump(endpoint)
@@ -256,27 +247,24 @@ class Operations:
         for job in self.queue(endpoint):
             if not job.delayed:
                 self._finish(job, Failure.ENDED)
-            elif job is self._in_flight.get(endpoint):
+            elif job is self._jobs.flying(endpoint):
                 self._retry(job)
 
     def tick(self, now: float) -> None:
         """Give up what nobody answered, and what waited too long. `now` in monotonic s."""
-        for job in [job for job in self._by_token.values() if job.waiter is None and now >= job.deadline]:
-            if self._in_flight.get(job.endpoint) is not job:
+        for job in self._jobs.overdue(now):
+            if self._jobs.flying(job.endpoint) is not job:
                 self._finish(job, Failure.TIMEOUT)  # nothing waits behind it, see `tell`
                 continue
             self._registry.sleep(job.endpoint)
             self._retry(job)
             self.pump(job.endpoint)
-        wall = self._wall_ms()
-        for queue in [*self._queues.values()]:
-            for job in [job for job in queue if job.waiter is None and job.expires <= wall]:
-                self._finish(job, Failure.EXPIRED)
+        for job in self._jobs.expired(self._wall_ms()):
+            self._finish(job, Failure.EXPIRED)
 
     def queue(self, endpoint: str) -> list[Job]:
         """What waits for a device, the one in flight first."""
-        flying = self._in_flight.get(endpoint)
-        return ([] if flying is None else [flying]) + [*self._queues.get(endpoint, ())]
+        return self._jobs.of(endpoint)
 
     def cancel(self, endpoint: str, request_id: str | None = None) -> int:
         """Take requests out of the queue, one or all; what was sent already may still have its effect."""
@@ -289,12 +277,12 @@ class Operations:
     def restore(self, bodies: Iterable[bytes]) -> None:
         """Take back stored requests, oldest first."""
         for job in sorted(map(Job.load, bodies), key=lambda job: (job.created, job.id)):
-            self._count += 1
+            self._jobs.count += 1
             if job.sent and job.once:
-                self._in_flight[job.endpoint] = self._by_token[job.key] = job
+                self._jobs.fly(job)
                 job.deadline = time.monotonic() + ANSWER_SECONDS
             else:
-                self._queues.setdefault(job.endpoint, deque()).append(job)
+                self._jobs.wait(job)
 
     def check_registered(self, endpoint: str) -> Registration:
         """The registration of a device.
@@ -308,11 +296,9 @@ class Operations:
         return registration
 
     def _job(self, endpoint: str, command: Command, ttl: float, *, bounded: bool = True) -> Job:
-        if bounded and self._count >= MAX_PENDING:
-            raise UnavailableError(f"{MAX_PENDING} requests already wait for devices")
-        if bounded and len(self._queues.get(endpoint, ())) >= MAX_QUEUED:
-            raise UnavailableError(f"{MAX_QUEUED} requests already wait for {endpoint}")
-        self._count += 1
+        if bounded:
+            self._jobs.check_room(endpoint)
+        self._jobs.count += 1
         number, now = self.next_token(), self._wall_ms()
         told = replace(command, token=command.token or number)
         return Job(number, endpoint, told, now, now + round(ttl * 1000))
@@ -324,9 +310,9 @@ class Operations:
             self._check(registration.endpoint, registration.profile, job.command)
             self._events.put(REQUEST, job.id, job.dump(), durable.set)
         except Exception as error:
-            self._withdraw(job)
+            self._jobs.withdraw(job)
             raise job.refusal(error) from error
-        self._queues.setdefault(job.endpoint, deque()).append(job)
+        self._jobs.wait(job)
         self._metrics.command(job.command.operation, "delayed", 0.0)
         job.note("command_waits", ttl_s=(job.expires - job.created) / 1000)
         await durable.wait()
@@ -334,7 +320,7 @@ class Operations:
 
     def _transmit(self, job: Job) -> bool:
         """False when the broker is away."""
-        if self._in_flight.get(job.endpoint) is not job:
+        if self._jobs.flying(job.endpoint) is not job:
             return True  # cancelled meanwhile
         registration = self._registry.get(job.endpoint)
         job.attempts, job.deadline = job.attempts + 1, time.monotonic() + ANSWER_SECONDS
@@ -345,9 +331,9 @@ class Operations:
                     self._send(job.endpoint, registration.profile, job.command)
         except MqttError as error:
             if job.waiter is None:
-                self._land(job)
+                self._jobs.land(job)
                 job.attempts, job.sent = job.attempts - 1, False
-                self._queues.setdefault(job.endpoint, deque()).appendleft(job)
+                self._jobs.wait(job, first=True)
             else:
                 self._metrics.command(job.command.operation, "unavailable", 0.0)
                 self._fail(job, UnavailableError(f"broker: {error}"))
@@ -364,11 +350,11 @@ class Operations:
             self._metrics.command(job.command.operation, "timeout", ANSWER_SECONDS)
             self._finish(job, Failure.TIMEOUT)
             return
-        self._land(job)
-        self._queues.setdefault(job.endpoint, deque()).appendleft(job)
+        self._jobs.land(job)
+        self._jobs.wait(job, first=True)
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
-        self._withdraw(job)
+        self._jobs.withdraw(job)
         if isinstance(outcome, Response):
             seconds = max(0.0, time.monotonic() + ANSWER_SECONDS - job.deadline)
             self._metrics.command(job.command.operation, outcome.code.dotted, seconds)
@@ -389,7 +375,7 @@ class Operations:
         if waiter is None:
             self._finish(job, Response(token=job.command.token, code=Code.BAD_REQUEST, error=str(error)))
             return
-        self._withdraw(job)
+        self._jobs.withdraw(job)
         if not waiter.done():
             waiter.set_exception(error)
 
@@ -397,23 +383,3 @@ class Operations:
         if isinstance(outcome, Response):
             return job.told() | {"response": answer(job.command, outcome, self._models.of(job.endpoint))}
         return job.told() | {"response": None, "failure": outcome.value}
-
-    def _land(self, job: Job) -> None:
-        """It is no longer in flight."""
-        if self._in_flight.get(job.endpoint) is job:
-            del self._in_flight[job.endpoint]
-        if self._by_token.get(job.key) is job:
-            del self._by_token[job.key]
-
-    def _withdraw(self, job: Job) -> None:
-        """It is over: neither in flight nor queued."""
-        self._land(job)
-        queue = self._queues.get(job.endpoint)
-        if queue is not None:
-            with suppress(ValueError):
-                queue.remove(job)
-            if not queue:
-                del self._queues[job.endpoint]
-        if not job.over:
-            job.over = True
-            self._count -= 1

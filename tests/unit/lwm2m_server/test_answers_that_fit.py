@@ -206,7 +206,7 @@ async def test_nor_does_one_that_cannot_be_stored(monkeypatch):
     huge = Command(operation=Operation.WRITE, path=LIFETIME, records=(Record(LIFETIME, 2**70),))
     with pytest.raises(TypeError):
         await bench.operations.request("d1", huge, 5)
-    assert (bench.operations.queue("d1"), bench.operations._count) == ([], 0)
+    assert (bench.operations.queue("d1"), bench.operations._jobs.count) == ([], 0)
 
 
 async def test_an_answer_on_which_the_server_fails_blocks_nobody(bench, monkeypatch):

@@ -152,7 +152,7 @@ async def test_unknown_and_unreachable(bench, monkeypatch):
     bench.broker_away = True
     with pytest.raises(UnavailableError, match="not connected"):
         await bench.operations.request("d1", READ, 5)
-    monkeypatch.setattr("lwm2m_server.operations.MAX_PENDING", 0)
+    monkeypatch.setattr("lwm2m_server.job_table.MAX_PENDING", 0)
     with pytest.raises(UnavailableError, match="already wait"):
         await bench.operations.request("d1", READ, 5)
     assert bench.operations.pending == 0
@@ -271,7 +271,7 @@ async def test_a_restart_sends_reads_again_and_remembers_that_an_execute_left(sl
 
 
 async def test_too_many_for_one_device(sleeper, monkeypatch):
-    monkeypatch.setattr("lwm2m_server.operations.MAX_QUEUED", 1)
+    monkeypatch.setattr("lwm2m_server.job_table.MAX_QUEUED", 1)
     await delayed(sleeper)
     with pytest.raises(UnavailableError, match="already wait for d1"):
         await sleeper.operations.request("d1", READ, 5)
