@@ -12,9 +12,11 @@ import orjson
 
 from iiot.budgets import ELEMENTS, NESTING, BudgetError
 from iiot.errors import DecodeError, shown
-from iiot.json_nesting import check_nesting
 
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, also one without an end, which is tried only once: not again from each quote in it."""
+_OTHER: Final = bytes(set(range(256)) - set(b"[]{}"))
+_SAME: Final = bytes.maketrans(b"{}", b"[]")
 _OPENING: Final = (b"[", b"{")
 
 
@@ -27,7 +29,7 @@ def loads(payload: bytes) -> Any:
     """
     # Commas and brackets bound values and levels; only of a message with many of them the strings are left
     # out.
-    opened = sum(map(payload.count, _OPENING))
+    opened = _opened(payload)
     if opened > NESTING or payload.count(b",") + opened >= ELEMENTS:
         _check(payload)
     try:
@@ -42,9 +44,38 @@ def loads(payload: bytes) -> Any:
 def _check(payload: bytes) -> None:
     bare = _STRING.sub(b"", payload)
     # Each value but the first follows a comma or a bracket that opens.
-    if bare.count(b",") + sum(map(bare.count, _OPENING)) >= ELEMENTS:
+    if bare.count(b",") + _opened(bare) >= ELEMENTS:
         raise BudgetError("elements", ELEMENTS, "JSON")
-    check_nesting(bare, "JSON")
+    _check_levels(bare, "JSON")
+
+
+def check_nesting(text: bytes, what: str) -> None:
+    """Refuse JSON of more than `NESTING` levels, told from its bytes.
+
+    Args:
+        text: valid JSON.
+        what: names it in the error.
+
+    Raises:
+        BudgetError: deeper.
+    """
+    if _opened(text) > NESTING:
+        _check_levels(_STRING.sub(b"", text), what)
+
+
+def _opened(text: bytes) -> int:
+    return sum(map(text.count, _OPENING))
+
+
+def _check_levels(bare: bytes, what: str) -> None:
+    if _opened(bare) <= NESTING:
+        return
+    brackets = bare.translate(_SAME, _OTHER)
+    for _ in range(NESTING):  # each round takes the innermost level away
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return
+    raise BudgetError("levels of JSON", NESTING, what)
 
 
 def _members(value: object) -> int:

@@ -12,7 +12,7 @@ from iiot._pb.sparkplug_b_pb2 import Payload as _Pb
 from iiot.budgets import BudgetError
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.identity import check_device_id
-from iiot.json_nesting import check_nesting
+from iiot.json_input import check_nesting
 from iiot.kafka import Headers
 from iiot.lwm2m import json_profile
 from iiot.sparkplug.births import BirthCatalog, is_removal

@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 
-from iiot import dead_letters, json_nesting, replays, schemas
+from iiot import dead_letters, json_input, replays, schemas
 from iiot.dead_letters import DeadLetter
 from iiot.errors import DecodeError, IiotError, KafkaError
 from iiot.kafka import Headers, ensure_topics
@@ -173,7 +173,7 @@ def _event(record: Record, letter: DeadLetter) -> Replay:
         raise DecodeError(f"not JSON: {exc}") from exc
     if not isinstance(event, dict) or event.get("type") in _NOTICES or not event.get("endpoint"):
         raise DecodeError(f"not an event of a device: {letter.reason}")
-    json_nesting.check_nesting(letter.payload, "event")
+    json_input.check_nesting(letter.payload, "event")
     number, moment = event.get("id"), event.get("timestamp")
     endpoint = str(event["endpoint"])
     told = {
