@@ -192,7 +192,7 @@ async def test_no_request_makes_a_service_fail(service, tmp_path, monkeypatch):
         raise KafkaError("away")
 
     monkeypatch.setattr(Topics, "newest", away)  # each would wait until it knows
-    timeout = aiohttp.ClientTimeout(total=60)
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=60)  # all wait for a connection at first
     async with (
         SERVICES[service](tmp_path) as port,
         aiohttp.ClientSession(

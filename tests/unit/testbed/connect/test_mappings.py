@@ -17,8 +17,11 @@ BIG = "1795502677947123"
 SHIPPED = (Path(__file__).parents[4] / "redpanda-connect-config.yaml").read_text()
 
 
-def process(text, metadata, *steps):
-    """Metadata and payloads of what comes out when `text` goes through the file's processors."""
+def process(text, metadata, *steps, tries=0):
+    """Metadata and payloads of what comes out when `text` goes through the file's processors.
+
+    What must come is waited for so many times more: the engine may be slow to start.
+    """
     whole = yaml.safe_load(fill_in(SHIPPED, {"MAX_EVENT_BYTES": "500"}))
     assignments = "".join(
         f"\nmeta {name} = {orjson.dumps(value).decode()}" for name, value in metadata.items()
@@ -40,13 +43,15 @@ def process(text, metadata, *steps):
     }
     consumer = open_consumer(document)
     found = consumer.poll()
+    for _ in range(tries):
+        found = found or consumer.poll()
     consumer.acknowledge()
     return found
 
 
 def record(text):
     metadata = {"source": "lwm2m-http-source", "kafka_topic": "events"}
-    (message,) = process(text, metadata, {"resource": "event_to_record"})
+    (message,) = process(text, metadata, {"resource": "event_to_record"}, tries=20)
     return message
 
 
@@ -129,7 +134,7 @@ def test_an_event_may_be_nested_as_deep_as_ordinary_readers_go():
 )  # fmt: skip
 def test_a_cursor_that_no_feed_can_have_is_one_ahead_of_all(stored, after):
     store = {"cache": {"resource": "cursor", "operator": "set", "key": "lwm2m-http-source", "value": stored}}
-    (message,) = process(b"", {}, store, {"resource": "cursor_get"})
+    (message,) = process(b"", {}, store, {"resource": "cursor_get"}, tries=20)
     assert message.metadata["after"] == after
 
 
