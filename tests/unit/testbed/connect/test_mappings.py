@@ -167,6 +167,7 @@ def test_a_page_yields_its_events_a_notice_of_what_is_missing_and_the_next_curso
         {"after": after},
         {"resource": "page_to_events"},
         {"unarchive": {"format": "json_array"}},
+        tries=20 if events else 0,
     )
     values = [orjson.loads(message.payload) for message in found]
     assert [value["type"] if isinstance(value, dict) else value for value in values] == events
