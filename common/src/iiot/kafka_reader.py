@@ -17,6 +17,8 @@ from iiot.errors import KafkaError
 
 TIMEOUT: Final = 2.0
 """Seconds for each answer."""
+PATIENCE: Final = 10.0
+"""Seconds until the next records: a cold Kafka on a busy machine takes some for the first."""
 KEPT_BYTES: Final = 32 * 1024 * 1024
 """Values of records that are kept at a time: the largest are a hundred times larger than ordinary ones."""
 _EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -120,7 +122,7 @@ class TopicReader:
         """As `newest_of`, one at a time, in no order over partitions, however large they are.
 
         Raises:
-            KafkaError: no broker answers.
+            KafkaError: no broker answers, or records stop to come: a part is never given for the whole.
             KeyError: there is no such topic.
         """
         with self._asking():
@@ -197,16 +199,18 @@ class TopicReader:
     def _read(self, starts: dict[tuple[str, int], int], ends: dict[tuple[str, int], int]) -> Iterator[Record]:
         heard = time.monotonic()
         left = {key for key, start in starts.items() if start < ends[key]}
-        while left and time.monotonic() - heard < TIMEOUT:
+        while left:
+            if time.monotonic() - heard > PATIENCE:
+                raise KafkaError(f"{self._brokers}: no records for {PATIENCE:g} s")
             for message in self._consumer.consume(500, 0.05):
                 heard = time.monotonic()
-                record = _record(message)
-                if record is None:
-                    continue
-                key = (record.topic, record.partition)
-                if record.offset >= ends[key] - 1:
-                    left.discard(key)
-                yield record
+                if (record := _record(message)) is not None:
+                    key = (record.topic, record.partition)
+                    if record.offset >= ends[key] - 1:
+                        left.discard(key)
+                    yield record
+                elif _is_end(message):  # the last offsets of a compacted topic may have no record
+                    left.discard((message.topic() or "", message.partition() or 0))
 
 
 def _age(record: Record) -> tuple[datetime, int, int]:
