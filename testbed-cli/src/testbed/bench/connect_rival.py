@@ -56,7 +56,9 @@ IN_ORDER: Final = (
     Configuration("redpanda", 1, 500, "5ms", 1),
     Configuration("redpanda", 1, 500, "10ms", 1),
     Configuration("kafka_franz", 1, 500, "10ms", 1),
+    Configuration("redpanda", 1, 2_000, "20ms", 1),
     Configuration("kafka_franz", 1, 2_000, "20ms", 1),
+    Configuration("kafka_franz", 1, 5_000, "20ms", 1),
 )
 OUT_OF_ORDER: Final = (
     Configuration("redpanda", None, 500, "10ms", 64),
