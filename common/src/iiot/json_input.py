@@ -15,6 +15,9 @@ from iiot.errors import DecodeError, shown
 
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string, also one without an end, which is tried only once: not again from each quote in it."""
+_BLOCK: Final = 250
+_ELEMENTS: Final = re.compile(rb'(?:(?:[^",\[{]++|"(?:[^"\\]++|\\.)*+")*+[,\[{]){%d}' % _BLOCK, re.DOTALL)
+"""So many values: each but the first follows a comma or a bracket that opens. Nothing is made of them."""
 _OTHER: Final = bytes(set(range(256)) - set(b"[]{}"))
 _SAME: Final = bytes.maketrans(b"{}", b"[]")
 _OPENING: Final = (b"[", b"{")
@@ -30,8 +33,9 @@ def loads(payload: bytes) -> Any:
     # Commas and brackets bound values and levels; only of a message with many of them the strings are left
     # out.
     opened = _opened(payload)
-    if opened > NESTING or payload.count(b",") + opened >= ELEMENTS:
-        _check(payload)
+    if payload.count(b",") + opened >= ELEMENTS:
+        _check_elements(payload)
+    check_nesting(payload, "JSON")
     try:
         value = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
@@ -41,12 +45,12 @@ def loads(payload: bytes) -> Any:
     return value
 
 
-def _check(payload: bytes) -> None:
-    bare = _STRING.sub(b"", payload)
-    # Each value but the first follows a comma or a bracket that opens.
-    if bare.count(b",") + _opened(bare) >= ELEMENTS:
-        raise BudgetError("elements", ELEMENTS, "JSON")
-    _check_levels(bare, "JSON")
+def _check_elements(payload: bytes) -> None:
+    count = at = 0
+    while (block := _ELEMENTS.match(payload, at)) is not None:
+        at, count = block.end(), count + _BLOCK
+        if count >= ELEMENTS:
+            raise BudgetError("elements", ELEMENTS, "JSON")
 
 
 def check_nesting(text: bytes, what: str) -> None:

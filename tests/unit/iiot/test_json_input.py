@@ -1,3 +1,4 @@
+import tracemalloc
 from time import process_time
 
 import orjson
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import heaviest
 from iiot import json_input
 from iiot.budgets import ELEMENTS, NESTING, BudgetError
 from iiot.errors import DecodeError
@@ -73,3 +75,18 @@ def test_a_string_without_an_end_is_looked_at_once(end):
     with pytest.raises(DecodeError):
         json_input.loads(b"[" * (NESTING + 1) + b'"' + b'\\"' * 50_000 + end)
     assert process_time() - before < 2
+
+
+REFUSED = ("nested arrays", "nested objects", "small numbers", "wrong paths", "one key many times", "no JSON")
+
+
+@pytest.mark.parametrize("shape", REFUSED)
+def test_what_holds_too_many_values_is_refused_before_anything_is_made_of_it(shape):
+    payload = heaviest.LWM2M_JSON[shape]
+    tracemalloc.start()
+    try:
+        with pytest.raises(BudgetError, match="elements"):
+            json_input.loads(payload)
+        assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
+    finally:
+        tracemalloc.stop()
