@@ -30,12 +30,13 @@ def loads(payload: bytes) -> Any:
         BudgetError: more values or deeper levels than the budgets allow.
         DecodeError: not JSON, or a name stands twice in an object.
     """
-    # Commas and brackets bound values and levels; only of a message with many of them the strings are left
-    # out.
+    # Commas and brackets bound values and levels; only of a message with many of them those in strings are
+    # told apart.
     opened = _opened(payload)
     if payload.count(b",") + opened >= ELEMENTS:
         _check_elements(payload)
-    check_nesting(payload, "JSON")
+    if opened > NESTING:
+        _check_levels(payload, "JSON")
     try:
         value = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
@@ -64,14 +65,15 @@ def check_nesting(text: bytes, what: str) -> None:
         BudgetError: deeper.
     """
     if _opened(text) > NESTING:
-        _check_levels(_STRING.sub(b"", text), what)
+        _check_levels(text, what)
 
 
 def _opened(text: bytes) -> int:
     return sum(map(text.count, _OPENING))
 
 
-def _check_levels(bare: bytes, what: str) -> None:
+def _check_levels(text: bytes, what: str) -> None:
+    bare = _STRING.sub(b"", text)
     if _opened(bare) <= NESTING:
         return
     brackets = bare.translate(_SAME, _OTHER)

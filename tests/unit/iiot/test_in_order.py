@@ -2,23 +2,9 @@ import asyncio
 import threading
 
 from iiot.in_order import BATCH, LARGE_BYTES, InOrder
+from support import HeldRunner
 
 LARGE = LARGE_BYTES + 1
-
-
-class Runner:
-    """Stands for the worker thread: does what it was given when told to."""
-
-    def __init__(self):
-        self.jobs = []
-
-    def __call__(self, work, then):
-        self.jobs.append((work, then))
-
-    def finish(self):
-        work, then = self.jobs.pop(0)
-        work()
-        then()
 
 
 def add(line, log, name, size=1):
@@ -26,13 +12,13 @@ def add(line, log, name, size=1):
 
 
 def test_small_messages_are_handled_at_once():
-    log, run = [], Runner()
+    log, run = [], HeldRunner()
     add(InOrder(run), log, "a", LARGE_BYTES)
     assert (log, run.jobs) == (["work a", "then a"], [])
 
 
 def test_what_comes_behind_a_large_message_waits_for_it():
-    log, run = [], Runner()
+    log, run = [], HeldRunner()
     line = InOrder(run)
     for name, size in (("a", LARGE), ("b", 1), ("c", LARGE), ("d", 1)):
         add(line, log, name, size)
@@ -47,7 +33,7 @@ def test_what_comes_behind_a_large_message_waits_for_it():
 
 
 def test_many_that_waited_leave_the_event_loop_its_turn():
-    log, run = [], Runner()
+    log, run = [], HeldRunner()
     line = InOrder(run)
     add(line, log, "large", LARGE)
     for number in range(2 * BATCH):
@@ -61,7 +47,7 @@ def test_many_that_waited_leave_the_event_loop_its_turn():
 
 
 def test_messages_that_waited_are_large_together():
-    log, run = [], Runner()
+    log, run = [], HeldRunner()
     line = InOrder(run)
     for name, size in (("large", LARGE), ("a", LARGE_BYTES), ("b", LARGE_BYTES)):
         add(line, log, name, size)
@@ -73,7 +59,7 @@ def test_messages_that_waited_are_large_together():
 
 
 def test_an_error_behind_the_work_stops_nobody_else():
-    log, run = [], Runner()
+    log, run = [], HeldRunner()
     line = InOrder(run)
     line.add(LARGE, lambda: None, lambda: 1 / 0)
     add(line, log, "b")

@@ -17,6 +17,7 @@ from mqtt_redpanda_bridge.encode import Context
 from mqtt_redpanda_bridge.pump import Pump
 from mqtt_redpanda_bridge.routes import Route, RouteTable
 from sparkplug_hostile import HOSTILE
+from support import HeldRunner
 
 TOO_LARGE = "MSG_SIZE_TOO_LARGE: Broker: Message size too large"
 MAYBE_LATER = "UNKNOWN_TOPIC_OR_PART: Broker: Unknown topic or partition"
@@ -190,7 +191,7 @@ def letters(kafka):
 
 
 def test_a_dead_letter_that_is_too_large_is_cut_until_kafka_takes_it(kafka, letters):
-    worker, message = Worker(), Incoming(POISON, b"\xff" * 900_000)
+    worker, message = HeldRunner(), Incoming(POISON, b"\xff" * 900_000)
     pump = make_pump(kafka, run=worker)
     pump.handle(message)
     worker.finish()
@@ -418,21 +419,6 @@ def test_nothing_is_lost_or_acknowledged_early_whatever_the_order_of_events(step
     assert totals(pump)["received"] == settled()
 
 
-class Worker:
-    """Stands for the worker thread: does what it was given when told to."""
-
-    def __init__(self):
-        self.jobs = []
-
-    def __call__(self, work, then):
-        self.jobs.append((work, then))
-
-    def finish(self):
-        work, then = self.jobs.pop(0)
-        work()
-        then()
-
-
 def node_birth(count):
     metrics = [Metric(f"Line/Cell{n}", n, DataType.INT32, alias=n + 1) for n in range(count)]
     return encode_payload(Payload(1, metrics, 0))
@@ -445,7 +431,7 @@ def data(alias):
 
 @pytest.mark.parametrize("large", [node_birth(2_000), HOSTILE["4 kB of zlib"]], ids=["birth", "compressed"])
 def test_what_comes_behind_a_large_message_waits_for_it_and_is_in_flight(kafka, large):
-    worker = Worker()
+    worker = HeldRunner()
     pump = make_pump(kafka, states=DeviceStates(10_000), run=worker)
     messages = [
         Incoming("spBv1.0/g/NBIRTH/n", large),
@@ -468,7 +454,7 @@ def test_what_comes_behind_a_large_message_waits_for_it_and_is_in_flight(kafka, 
 
 
 def test_data_behind_a_large_birth_has_its_names(kafka):
-    worker = Worker()
+    worker = HeldRunner()
     pump = make_pump(kafka, run=worker)
     pump.handle(Incoming("spBv1.0/g/NBIRTH/n", node_birth(2_000)))
     pump.handle(Incoming("spBv1.0/g/NDATA/n", data(7)))
@@ -478,7 +464,7 @@ def test_data_behind_a_large_birth_has_its_names(kafka):
 
 
 def test_a_birth_that_another_bridge_delivers_is_learnt_in_its_turn(kafka):
-    worker, log = Worker(), []
+    worker, log = HeldRunner(), []
     pump = make_pump(kafka, run=worker)
     pump.in_order(node_birth(2_000), lambda: log.append(len(kafka.pending)))
     pump.handle(Incoming(GOOD))
