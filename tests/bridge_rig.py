@@ -45,8 +45,7 @@ class Bridge:
             "KAFKA_BROKERS": kafka,
             "HTTP_PORT": str(self.http_port),
             "LOG_FORMAT": "json",
-            # Bridges of all tests have one session: the next one takes back filters that it does not want.
-            "STATE_FILE": str(mosquitto.certs.parent / "bridge.sqlite"),
+            "STATE_FILE": str(log.parent / "bridge.sqlite"),
             **environment,
         }
         self.process = None
@@ -86,21 +85,41 @@ class Bridge:
         self.process.terminate()
         return self.process.wait(10)
 
+    def end(self):
+        """Terminate it, if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.terminate()
+
     def resident_bytes(self):
         statm = Path(f"/proc/{self.process.pid}/statm").read_text()
         return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
-def running_bridge(mosquitto, kafka, directory, **environment):
-    bridge = Bridge(mosquitto, kafka, directory / "bridge.log", **environment)
-    bridge.start()
+def ending(mosquitto, bridges):
+    """End bridges with the block, and their session: it would fill up with all that other tests send."""
     try:
+        yield bridges
+    finally:
+        for bridge in bridges:
+            bridge.end()
+        mosquitto.end_session("mqtt-redpanda-bridge")
+
+
+@contextmanager
+def stopped_bridge(mosquitto, kafka, directory, **environment):
+    """A bridge that the block may start."""
+    bridge = Bridge(mosquitto, kafka, directory / "bridge.log", **environment)
+    with ending(mosquitto, [bridge]):
+        yield bridge
+
+
+@contextmanager
+def running_bridge(mosquitto, kafka, directory, **environment):
+    with stopped_bridge(mosquitto, kafka, directory, **environment) as bridge:
+        bridge.start()
         bridge.wait_healthy()
         yield bridge
-    finally:
-        if bridge.process.poll() is None:
-            bridge.terminate()
 
 
 @contextmanager
@@ -112,12 +131,8 @@ def running_group(mosquitto, kafka, directory, count, **environment):
         Bridge(mosquitto, kafka, directory / f"bridge-{number}.log", PEER_PORT=str(port), **environment)
         for number, port in enumerate(ports, 1)
     ]
-    try:
+    with ending(mosquitto, bridges):
         yield bridges
-    finally:
-        for bridge in bridges:
-            if bridge.process is not None and bridge.process.poll() is None:
-                bridge.terminate()
 
 
 def wait_for_members(bridges, seconds=60):

@@ -11,6 +11,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 
 from conftest import running
+from iiot.identity import SERVICES
 from memory_limit import MemoryLimit, compose_limit, memory_limit
 from support import free_port, wait_until
 from testbed.engines.native.process import Command
@@ -121,11 +122,24 @@ def limited(service: str, broker, directory: Path, **settings: str) -> Iterator[
     }
     with memory_limit(service, compose_limit(service)) as memory:
         words = memory.command(sys.executable, "-m", service.replace("-", "_"))
-        with running(service, Command(words, directory, environment), log):
+        with (
+            session_ended(service, broker),
+            running(service, Command(words, directory, environment), log),
+        ):
             found = Limited(port, memory, log)
             wait_until(lambda: found.get("/api/health")[0] == 200, f"{service} is healthy", seconds=PATIENCE)
             yield found
         assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+
+
+@contextmanager
+def session_ended(service: str, broker) -> Iterator[None]:
+    """Leave no session of the service behind: it would fill up with all that other tests send."""
+    try:
+        yield
+    finally:
+        if service in SERVICES:
+            broker.end_session(service)
 
 
 def own_certificate(service: str, broker) -> dict[str, str]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import paho.mqtt.client as paho
+
 from iiot import certs
 from iiot.identity import SERVICES
 from iiot.settings import MqttSettings
@@ -47,6 +49,17 @@ class Broker:
             mqtt_cert=files.cert,
             mqtt_key=files.key,
         )
+
+    def end_session(self, name: str) -> None:
+        """End the session of this client, with its subscriptions and what waits for it."""
+        files = self.identity(name)
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
+        client.tls_set(str(files.ca), str(files.cert), str(files.key))
+        client.connect(self.host, self.tls_port, clean_start=True)
+        client.loop_start()
+        wait_until(client.is_connected, f"{name} has a new session")
+        client.disconnect()
+        client.loop_stop()
 
 
 def free_port() -> int:

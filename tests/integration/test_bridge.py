@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bridge_rig import ALL_TOPICS, Bridge, Device, Fleet, Reader, judge, now, running_bridge
+from bridge_rig import ALL_TOPICS, Device, Fleet, Reader, judge, now, running_bridge, stopped_bridge
 from iiot.budgets import MESSAGE_BYTES
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, encode_payload
@@ -141,7 +141,7 @@ def test_sigterm_under_load_flushes_and_leaves_the_rest_to_the_next_bridge(bridg
 
 def test_the_state_file_keeps_names_over_a_restart(mosquitto, kafka, tmp_path, device):
     time_ms = now()
-    with running_bridge(mosquitto, kafka, tmp_path, STATE_FILE=str(tmp_path / "bridge.sqlite")) as bridge:
+    with running_bridge(mosquitto, kafka, tmp_path) as bridge:
         reader = Reader(kafka, [SPARKPLUG_DATA])
         birth = Payload(time_ms, [Metric("Battery/Level", 85, DataType.INT8, time_ms, alias=3)], 1)
         device.publish("spBv1.0/IIoT/DBIRTH/{name}/asset", encode_payload(birth))
@@ -159,9 +159,9 @@ def test_the_state_file_keeps_names_over_a_restart(mosquitto, kafka, tmp_path, d
 def test_wrong_routes_end_the_start_with_the_reason(mosquitto, kafka, tmp_path):
     routes = tmp_path / "routes.yaml"
     routes.write_text("routes: [{name: x, filters: ['a/#/b'], topic: t, format: raw, key: topic}]")
-    bridge = Bridge(mosquitto, kafka, tmp_path / "log", ROUTES_FILE=str(routes))
-    bridge.start()
-    assert bridge.process.wait(15) == 2
+    with stopped_bridge(mosquitto, kafka, tmp_path, ROUTES_FILE=str(routes)) as bridge:
+        bridge.start()
+        assert bridge.process.wait(15) == 2
     assert "# as the last level only" in bridge.log.read_text()
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from kafka import KafkaAdminClient
 
-from bridge_rig import Bridge, Device, Fleet, Reader, judge, most_repeats, running_bridge
+from bridge_rig import Device, Fleet, Reader, judge, most_repeats, running_bridge, stopped_bridge
 from own_broker import own_mosquitto
 from own_kafka import own_kafka
 from support import free_port, wait_until
@@ -183,17 +183,12 @@ def test_a_deleted_topic_comes_back_and_nothing_after_that_is_lost(
         wait_until(lambda: bridge.metrics()["bridge_delivered_total"] == sent, "all delivered", seconds=30)
 
 
-def test_kafka_absent_at_the_start(mosquitto, tmp_path, devices):
-    port = free_port()
-    bridge = Bridge(mosquitto, f"127.0.0.1:{port}", tmp_path / "bridge.log")
-    bridge.start()
-    try:
+def test_kafka_absent_at_the_start(mosquitto, tmp_path):
+    with stopped_bridge(mosquitto, f"127.0.0.1:{free_port()}", tmp_path) as bridge:
+        bridge.start()
         status, body = wait_until(bridge.health, "health answers without Kafka")
         assert status == 503
         assert body["kafka"]["connected"] is False
-    finally:
         started = time.monotonic()
         assert bridge.terminate() == 0
         assert time.monotonic() - started < 5
-        for device in devices:
-            device.close()

@@ -6,9 +6,7 @@ import ssl
 from contextlib import contextmanager
 from zlib import crc32
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from bridge_rig import (
     Device,
@@ -16,8 +14,8 @@ from bridge_rig import (
     Reader,
     judge,
     most_repeats,
-    running_bridge,
     running_group,
+    stopped_bridge,
     wait_for_members,
 )
 from iiot.sparkplug.datatypes import DataType
@@ -239,14 +237,16 @@ def test_filters_of_an_earlier_configuration_are_taken_back(mosquitto, kafka, un
     form = "routes: [{{name: r, filters: [{}], topic: {}, format: raw, key: topic}}]"
     old.write_text(form.format("lwm2m/+/send", name))
     new.write_text(form.format("lwm2m/#", name))
-    state = {"STATE_FILE": str(tmp_path / "bridge.sqlite")}
-    clear_session(mosquitto)
-    for file in (old, new):
-        with running_bridge(mosquitto, kafka, tmp_path, ROUTES_FILE=str(file), **state) as bridge:
-            pass
-    device = Device(mosquitto, unique("device"))
-    with running_bridge(mosquitto, kafka, tmp_path, ROUTES_FILE=str(new), **state) as bridge:
+    with stopped_bridge(mosquitto, kafka, tmp_path) as bridge:
+        for file in (old, new):
+            bridge.environment["ROUTES_FILE"] = str(file)
+            bridge.start()
+            bridge.wait_healthy()
+            bridge.terminate()
+        bridge.start()
+        bridge.wait_healthy()
         reader = Reader(kafka, [name])
+        device = Device(mosquitto, unique("device"))
         for _ in range(20):
             device.send_lwm2m()
         device.close()
@@ -254,16 +254,3 @@ def test_filters_of_an_earlier_configuration_are_taken_back(mosquitto, kafka, un
         wait_until(lambda: bridge.metrics()["bridge_in_flight"] == 0, "all is delivered")
         assert bridge.metrics()["bridge_received_total"] == 20
         reader.close()
-    clear_session(mosquitto)
-
-
-def clear_session(mosquitto):
-    """End the session: other state files do not know what this test had subscribed."""
-    identity = mosquitto.identity("mqtt-redpanda-bridge")
-    client = paho.Client(CallbackAPIVersion.VERSION2, "mqtt-redpanda-bridge", protocol=paho.MQTTv5)
-    client.tls_set(str(identity.ca), str(identity.cert), str(identity.key))
-    client.connect(mosquitto.host, mosquitto.tls_port, clean_start=True)
-    client.loop_start()
-    wait_until(client.is_connected, "the session is new")
-    client.disconnect()
-    client.loop_stop()

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from bridge_rig import Bridge, Device, Reader, running_bridge
+from bridge_rig import Device, Reader, running_bridge, stopped_bridge
 from iiot import schemas
 from iiot.schema_registry import RegistryError, register
 from iiot.sparkplug.payload import Payload, encode_payload
@@ -54,9 +54,8 @@ def test_the_confluent_wire_format_on_request(mosquitto, kafka, tmp_path, unique
     )
     port = free_port()
     settings = {"ROUTES_FILE": str(routes), "SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{port}"}
-    bridge = Bridge(mosquitto, kafka, tmp_path / "bridge.log", **settings)
-    bridge.start()
-    try:
+    with stopped_bridge(mosquitto, kafka, tmp_path, **settings) as bridge:
+        bridge.start()
         # Without an id there is no record: it takes nothing from the broker until the registry gave one.
         wait_until(lambda: "PUT http" in bridge.health()[1]["schemas"], "the failure shows")
         assert bridge.health()[0] == 503
@@ -68,7 +67,6 @@ def test_the_confluent_wire_format_on_request(mosquitto, kafka, tmp_path, unique
         device.send_lwm2m()
         values = {record.topic: record.value for record in reader.wait_for(2)}
         reader.close()
-    finally:
         assert bridge.terminate() == 0
     ids = {subject: 1000 + at for at, subject in enumerate(registry.subjects)}
     assert values[protobuf_topic] == struct.pack(">bIb", 0, ids[f"{protobuf_topic}-value"], 0) + payload

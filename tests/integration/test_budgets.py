@@ -111,7 +111,7 @@ def clients(mosquitto, unique):
 def test_the_bridge(mosquitto, kafka, tmp_path, clients, slower):
     heavy, other = clients
     settings = own_certificate("mqtt-redpanda-bridge", mosquitto)
-    settings |= {"KAFKA_BROKERS": kafka, "STATE_FILE": str(mosquitto.certs.parent / "bridge.sqlite")}
+    settings |= {"KAFKA_BROKERS": kafka, "STATE_FILE": str(tmp_path / "bridge.sqlite")}
     with limited("mqtt-redpanda-bridge", mosquitto, tmp_path, **settings) as service:
         send_birth(other)
         counted = KafkaCount(kafka, SPARKPLUG_DATA, other.name)
