@@ -30,12 +30,12 @@ def dlq_command(bridge, kafka, monkeypatch):
     """Runs `./testbed dlq`; gives exit status, standard output and standard error."""
     monkeypatch.setenv("KAFKA_BROKERS", kafka)
     monkeypatch.setenv("BRIDGE_URL", f"http://127.0.0.1:{bridge.http_port}")
+    return run_dlq
 
-    def run(*arguments):
-        result = CliRunner().invoke(app, ["dlq", *arguments])
-        return result.exit_code, result.stdout, result.stderr
 
-    return run
+def run_dlq(*arguments):
+    result = CliRunner().invoke(app, ["dlq", *arguments])
+    return result.exit_code, result.stdout, result.stderr
 
 
 @pytest.fixture
@@ -117,6 +117,24 @@ def test_all_of_a_device_are_replayed_in_their_order(dlq_command, bridge, kafka,
     records = reader.wait_for(5)
     reader.close()
     assert [json.loads(record.value)["payload"]["seq"] for record in records] == list(range(5))
+
+
+def test_a_bridge_that_wants_a_token_refuses_all_letters_at_once(
+    mosquitto, kafka, tmp_path, unique, monkeypatch
+):
+    token, device = tmp_path / "token", unique("guarded")
+    token.write_text("t" * 40)
+    token.chmod(0o600)
+    write_letters(kafka, device, *(b'{"seq":%d}' % seq for seq in range(3)))
+    with running_bridge(mosquitto, kafka, tmp_path, API_TOKEN_FILE=str(token)) as bridge:
+        monkeypatch.setenv("KAFKA_BROKERS", kafka)
+        monkeypatch.setenv("BRIDGE_URL", f"http://127.0.0.1:{bridge.http_port}")
+        replay = ("replay", "--all", "--device", device)
+        status, output, error = run_dlq(*replay)
+        assert (status, output, error.count("API_TOKEN_FILE")) == (2, "", 1)
+        monkeypatch.setenv("API_TOKEN_FILE", str(token))
+        status, output, error = run_dlq(*replay)
+        assert (status, output.count("replayed to"), error) == (0, 3, "")
 
 
 def test_what_would_become_a_letter_again_is_told(dlq_command, poisoned):

@@ -41,6 +41,7 @@ def replay(url: str, token: str | None, place: Place, *, dry_run: bool, again: b
     Raises:
         BridgeAwayError: no bridge answers at `url`.
         RefusedError: it refused.
+        SettingsError: it takes no letter from whoever has this token, or none.
     """
     body = {"letter": str(place), "dry_run": dry_run, "again": again}
     return asyncio.run(_post(f"{url.rstrip('/')}/api/dead-letters/replay", token, body))
@@ -56,7 +57,9 @@ async def _post(url: str, token: str | None, body: dict[str, object]) -> dict[st
             answer: dict[str, Any] = await response.json(content_type=None)
             if response.status == 200:
                 return answer
-            hint = ", set API_TOKEN_FILE" if response.status == 401 else ""
-            raise RefusedError(f"{answer.get('detail', response.status)}{hint}")
+            reason = str(answer.get("detail", response.status))
+            if response.status == 401:
+                raise SettingsError([f"API_TOKEN_FILE: {reason}"])
+            raise RefusedError(reason)
     except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as exc:
         raise BridgeAwayError(f"{url}: {exc or type(exc).__name__}") from exc
