@@ -225,12 +225,6 @@ class Client:
         return [event["type"] for event in await self.events(endpoint)]
 
 
-def forget_session(broker: Broker) -> None:
-    """Let the broker forget what a server of MQTT 3.1.1 left there: its session has no end."""
-    with device(broker, "lwm2m-server", version=paho.MQTTv311):
-        pass
-
-
 @asynccontextmanager
 async def running_server(broker: Broker, database: Path, **changes: Any) -> AsyncIterator[Client]:
     """A server in this process, with a session that ends with it."""

@@ -1,13 +1,12 @@
 """One edge node with two devices and a host, without a broker."""
 
+from iiot.sparkplug.composite import Property
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.edge import EdgeNode, MetricDefinition
 from iiot.sparkplug.host import SparkplugHost
 from iiot.sparkplug.host_events import LifeEvent, RequestRebirth
 from iiot.sparkplug.host_policy import HostPolicy
-from iiot.sparkplug.payload import (
-    decode_payload,
-)
+from iiot.sparkplug.payload import Payload, decode_payload
 from iiot.sparkplug.rebirth import RebirthPolicy
 from iiot.sparkplug.topic import parse_topic
 
@@ -41,6 +40,10 @@ class Plant:
             )
         return outputs
 
+    def receive(self, topic, *metrics):
+        """A message of these metrics, with the number that the host expects."""
+        return self.host.receive(topic, Payload(T0, list(metrics), self.node.order.expected), self.now)
+
     def wait(self, ms):
         self.now += ms
         return self.host.tick(self.now)
@@ -72,6 +75,15 @@ class Plant:
         unit = self.node.devices[device]
         return unit.quality(unit.metrics[metric])
 
+    def judged(self, metric="Temperature"):
+        """The quality of a metric of the pump, and why it is bad."""
+        return self.quality(metric=metric), self.pump.metrics[metric].quality()[1]
+
 
 def life(change, device=None, time=T0):
     return LifeEvent(change, "IIoT", "n", device, time)
+
+
+def says(code, datatype=DataType.INT32):
+    """Properties that tell this quality code."""
+    return {"Quality": Property(datatype, code)}

@@ -3,18 +3,11 @@
 import asyncio
 
 import cbor2
-import pytest
 
-from lwm2m_rig import device, oma_device, running_server
+from lwm2m_rig import device, oma_device
 from support import eventually
 
 CONFIG = {"delete": ["/1"], "objects": {"1": {"0": {"0": 101, "1": 300}}}}
-
-
-@pytest.fixture
-async def server(mosquitto, tmp_path):
-    async with running_server(mosquitto, tmp_path / "server.db") as client:
-        yield client
 
 
 async def configure(server, name):

@@ -6,17 +6,11 @@ import struct
 import cbor2
 import pytest
 
-from lwm2m_rig import device, oma_device, running_server
+from lwm2m_rig import device, oma_device
 from support import eventually
 
 BIGNUM = b"\xc2\x59\x13\x88" + b"\xff" * 5000
 BATTERY = "/3/0/9"
-
-
-@pytest.fixture
-async def server(mosquitto, tmp_path):
-    async with running_server(mosquitto, tmp_path / "server.db") as client:
-        yield client
 
 
 @pytest.fixture

@@ -5,18 +5,11 @@ import base64
 import json
 import ssl
 
-import pytest
 from cryptography import x509
 
 from lwm2m_rig import ROOT, device, oma_device, running_server
 
 MODELS = ROOT / "tests" / "models"
-
-
-@pytest.fixture
-async def server(mosquitto, tmp_path):
-    async with running_server(mosquitto, tmp_path / "s.db") as client:
-        yield client
 
 
 async def _listen(response, wanted):

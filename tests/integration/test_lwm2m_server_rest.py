@@ -12,12 +12,6 @@ OK = {"valid": True, "success": True, "failure": False}
 
 
 @pytest.fixture
-async def server(mosquitto, tmp_path):
-    async with running_server(mosquitto, tmp_path / "server.db") as client:
-        yield client
-
-
-@pytest.fixture
 async def plain(mosquitto, server, unique):
     with device(mosquitto, unique("json")) as made:
         await asyncio.to_thread(made.register, bindingMode="U")

@@ -9,7 +9,7 @@ from iiot.sparkplug.host_state import Quality
 from iiot.sparkplug.payload import Metric, Payload
 from iiot.sparkplug.rebirth import RebirthReason
 from iiot.sparkplug.topic import MessageType, Topic
-from sparkplug_plant import ASK, KEY, T0, Plant
+from sparkplug_plant import ASK, KEY, T0, Plant, says
 
 BAD, STALE, GOOD = Quality.BAD, Quality.STALE, Quality.GOOD
 INT32 = DataType.INT32
@@ -18,48 +18,34 @@ DBIRTH = Topic(MessageType.DBIRTH, *KEY, "pump")
 NBIRTH = Topic(MessageType.NBIRTH, *KEY)
 
 
-def says(code, datatype=INT32):
-    return {"Quality": Property(datatype, code)}
-
-
 UNIT = {"engUnit": Property(DataType.STRING, "Cel"), "low": Property(INT32, -5)}
-
-
-def receive(plant, topic, *metrics):
-    seq = plant.node.order.expected
-    return plant.host.receive(topic, Payload(T0, list(metrics), seq), plant.now)
-
-
-def pump(plant, name="Temperature"):
-    unit = plant.pump
-    return unit.quality(unit.metrics[name]), unit.metrics[name].quality()[1]
 
 
 @pytest.mark.parametrize("code", [0, 500])
 @pytest.mark.parametrize("later", [None, {}, {"low": Property(INT32, 1)}, says(192), says(None)])
 def test_without_the_property_quality_a_value_is_good_again(code, later):
     plant = Plant().connect()
-    receive(plant, DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE, properties=UNIT | says(code)))
-    assert pump(plant)[0] is (STALE if code else BAD)
-    receive(plant, DDATA, Metric("Temperature", 2.0, properties=later))
-    assert (plant.temperature, *pump(plant)) == (2.0, GOOD, None)
+    plant.receive(DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE, properties=UNIT | says(code)))
+    assert plant.judged()[0] is (STALE if code else BAD)
+    plant.receive(DDATA, Metric("Temperature", 2.0, properties=later))
+    assert (plant.temperature, *plant.judged()) == (2.0, GOOD, None)
 
 
 def test_properties_that_data_leaves_out_stay():
     plant = Plant().connect()
-    receive(plant, DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE, properties=dict(UNIT)))
-    receive(plant, DDATA, Metric("Temperature", 2.0, properties=says(0)))
+    plant.receive(DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE, properties=dict(UNIT)))
+    plant.receive(DDATA, Metric("Temperature", 2.0, properties=says(0)))
     assert plant.pump.metrics["Temperature"].properties == UNIT | says(0)
-    receive(plant, DDATA, Metric("Temperature", 2.0, properties={"low": Property(INT32, 7)}))
-    receive(plant, DDATA, Metric("Temperature", 2.0))
+    plant.receive(DDATA, Metric("Temperature", 2.0, properties={"low": Property(INT32, 7)}))
+    plant.receive(DDATA, Metric("Temperature", 2.0))
     assert plant.pump.metrics["Temperature"].properties == UNIT | {"low": Property(INT32, 7)}
 
 
 @pytest.mark.parametrize("code", [64, 193, -1, "good", True, 192.0, 2**40])
 def test_a_quality_that_the_specification_does_not_know_is_bad_and_says_so(code):
     plant = Plant().connect()
-    receive(plant, DDATA, Metric("Temperature", 2.0, properties=says(code)))
-    quality, reason = pump(plant)
+    plant.receive(DDATA, Metric("Temperature", 2.0, properties=says(code)))
+    quality, reason = plant.judged()
     assert quality is BAD
     assert repr(code) in reason
     assert "192" in reason
@@ -80,25 +66,25 @@ def test_a_value_that_cannot_be_used_is_bad_and_everything_else_of_the_message_l
     plant = Plant().connect()
     before = plant.pump.metrics["Mode"].timestamp
     plant.now += 50
-    outputs = receive(plant, DDATA, metric, Metric("Temperature", 5.0))
-    quality, reason = pump(plant, "Mode")
+    outputs = plant.receive(DDATA, metric, Metric("Temperature", 5.0))
+    quality, reason = plant.judged("Mode")
     assert quality is BAD
     assert reason
     assert outputs == [Refusal(DDATA, "Mode", reason, 1)]
     mode = plant.pump.metrics["Mode"]
     assert (mode.value, mode.timestamp, mode.datatype) == (-1, before, DataType.INT8)  # the last good one
-    assert (plant.temperature, *pump(plant)) == (5.0, GOOD, None)
+    assert (plant.temperature, *plant.judged()) == (5.0, GOOD, None)
     assert plant.host.counters.undecodable == 1
     assert plant.wait(60_000) == [ASK]  # the value may be of a birth that was missed; and no gap follows
-    receive(plant, DDATA, Metric("Mode", 3))
-    assert (mode.value, *pump(plant, "Mode")) == (3, GOOD, None)
+    plant.receive(DDATA, Metric("Mode", 3))
+    assert (mode.value, *plant.judged("Mode")) == (3, GOOD, None)
     assert (plant.host.counters.gaps, plant.host.counters.ignored) == (0, 0)
 
 
 def test_another_datatype_than_the_births_is_taken_where_the_value_is_of_both():
     plant = Plant().connect()
-    receive(plant, DDATA, Metric("Mode", 5, DataType.INT64))
-    assert (plant.pump.metrics["Mode"].value, *pump(plant, "Mode")) == (5, GOOD, None)
+    plant.receive(DDATA, Metric("Mode", 5, DataType.INT64))
+    assert (plant.pump.metrics["Mode"].value, *plant.judged("Mode")) == (5, GOOD, None)
 
 
 def test_a_metric_of_a_birth_that_cannot_be_used_is_bad_alone():
@@ -108,15 +94,15 @@ def test_a_metric_of_a_birth_that_cannot_be_used_is_bad_alone():
         Metric("Odd", None, None, fault="unknown datatype 99"),
         Metric("Untold", 5),
     ]
-    outputs = receive(plant, DBIRTH, *metrics)
+    outputs = plant.receive(DBIRTH, *metrics)
     assert plant.pump.online
-    assert (plant.temperature, *pump(plant)) == (1.0, GOOD, None)
-    assert pump(plant, "Odd") == (BAD, "unknown datatype 99")
-    assert pump(plant, "Untold")[0] is BAD
+    assert (plant.temperature, *plant.judged()) == (1.0, GOOD, None)
+    assert plant.judged("Odd") == (BAD, "unknown datatype 99")
+    assert plant.judged("Untold")[0] is BAD
     assert plant.pump.metrics["Untold"].value is None
     assert Refusal(DBIRTH, "Odd", "unknown datatype 99", 1) in outputs
-    receive(plant, DDATA, Metric("Odd", 5), Metric("Untold", 6), Metric("Temperature", 2.0))
-    assert (plant.temperature, plant.pump.metrics["Odd"].value, pump(plant, "Odd")[0]) == (2.0, None, BAD)
+    plant.receive(DDATA, Metric("Odd", 5), Metric("Untold", 6), Metric("Temperature", 2.0))
+    assert (plant.temperature, plant.pump.metrics["Odd"].value, plant.judged("Odd")[0]) == (2.0, None, BAD)
 
 
 @pytest.mark.parametrize("topic", [NBIRTH, DBIRTH])
@@ -143,18 +129,18 @@ def test_a_birth_without_names_is_no_birth_and_asks_for_another(topic, metrics):
 
 def test_a_birth_with_one_metric_without_a_name_is_one_of_the_others_and_asks_for_another():
     plant = Plant().connect()
-    receive(plant, DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE), Metric(None, 1, INT32))
+    plant.receive(DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE), Metric(None, 1, INT32))
     assert (plant.pump.metrics.keys(), plant.pump.online) == ({"Temperature"}, True)
     assert plant.wait(0) == [ASK]
-    receive(plant, DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE), Metric(None, 1, INT32))
+    plant.receive(DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE), Metric(None, 1, INT32))
     assert plant.host.counters.gaps == 0
 
 
 def test_an_alias_that_two_metrics_have_stands_for_none():
     plant = Plant().connect()
     birth = [Metric(name, 0, INT32, alias=alias) for name, alias in (("a", 4), ("b", 4), ("c", 5), ("d", 4))]
-    receive(plant, DBIRTH, *birth)
-    receive(plant, DDATA, Metric(None, 9, alias=4), Metric(None, 8, alias=5))
+    plant.receive(DBIRTH, *birth)
+    plant.receive(DDATA, Metric(None, 9, alias=4), Metric(None, 8, alias=5))
     assert {name: state.value for name, state in plant.pump.metrics.items()} == {
         "a": 0,
         "b": 0,
@@ -167,23 +153,23 @@ def test_an_alias_that_two_metrics_have_stands_for_none():
 
 def test_of_two_metrics_with_one_name_the_last_counts_with_its_alias():
     plant = Plant().connect()
-    receive(plant, DBIRTH, Metric("a", 1, INT32, alias=4), Metric("a", 2, INT32, alias=5))
+    plant.receive(DBIRTH, Metric("a", 1, INT32, alias=4), Metric("a", 2, INT32, alias=5))
     assert plant.host.counters.non_conformant[NonConformity.DUPLICATE_METRIC] == 1
     assert plant.pump.metrics["a"].value == 2
-    receive(plant, DDATA, Metric(None, 3, alias=5))
+    plant.receive(DDATA, Metric(None, 3, alias=5))
     assert plant.pump.metrics["a"].value == 3
-    receive(plant, DDATA, Metric(None, 4, alias=4))
+    plant.receive(DDATA, Metric(None, 4, alias=4))
     assert plant.host.counters.unknown_metrics == 1
 
 
 def test_devices_and_metrics_of_an_edge_node_have_their_limits():
     plant = Plant(max_devices=2, max_metrics=9).connect()  # two of the node's own, two of each device
     third = Topic(MessageType.DBIRTH, *KEY, "third")
-    (refusal,) = receive(plant, third, Metric("a", 1, INT32))
+    (refusal,) = plant.receive(third, Metric("a", 1, INT32))
     assert isinstance(refusal, Refusal)
     assert plant.node.devices.keys() == {"pump", "fan"}
     many = [Metric(f"m{number}", 1, INT32) for number in range(10)]
-    outputs = receive(plant, DBIRTH, *many)
+    outputs = plant.receive(DBIRTH, *many)
     assert (len(plant.pump.metrics), plant.node.size) == (5, 9)
     assert outputs[-1].count == 5
     limits = plant.host.counters.over_limit

@@ -12,26 +12,12 @@ from iiot.sparkplug.host_events import Limit, Refusal
 from iiot.sparkplug.host_state import Quality
 from iiot.sparkplug.payload import Metric, Parameter, Payload, Template
 from iiot.sparkplug.topic import MessageType, Topic
-from sparkplug_plant import KEY, T0, Plant
+from sparkplug_plant import KEY, T0, Plant, says
 
 BAD, GOOD = Quality.BAD, Quality.GOOD
 INT32 = DataType.INT32
 DDATA = Topic(MessageType.DDATA, *KEY, "pump")
 DBIRTH = Topic(MessageType.DBIRTH, *KEY, "pump")
-
-
-def says(code):
-    return {"Quality": Property(INT32, code)}
-
-
-def receive(plant, topic, *metrics):
-    seq = plant.node.order.expected
-    return plant.host.receive(topic, Payload(T0, list(metrics), seq), plant.now)
-
-
-def pump(plant, name="Temperature"):
-    unit = plant.pump
-    return unit.quality(unit.metrics[name]), unit.metrics[name].quality()[1]
 
 
 def test_messages_that_wait_take_no_more_bytes_than_they_may():
@@ -62,43 +48,41 @@ LARGE = [
 def test_a_birth_whose_values_take_too_much_is_taken_as_far_as_there_is_room(datatype, value):
     plant = Plant(max_bytes=5_000).connect()
     large = [Metric(f"m{number}", value, datatype) for number in range(100)]
-    outputs = receive(plant, DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE), *large)
+    outputs = plant.receive(DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE), *large)
     known = len(plant.pump.metrics)
     assert 2 <= known < 20
     assert plant.host.counters.over_limit[Limit.METRICS] == outputs[-1].count == 101 - known
     assert "5000 bytes" in outputs[-1].reason
-    receive(plant, DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE))
+    plant.receive(DBIRTH, Metric("Temperature", 1.0, DataType.DOUBLE))
     assert plant.node.weight == plant.pump.weight == 0
 
 
 def test_a_value_that_takes_too_much_is_bad_and_the_last_good_one_stays():
     plant = Plant(max_bytes=5_000).connect()
-    receive(
-        plant, DBIRTH, Metric("Note", "old", DataType.STRING), Metric("Temperature", 1.0, DataType.DOUBLE)
-    )
+    plant.receive(DBIRTH, Metric("Note", "old", DataType.STRING), Metric("Temperature", 1.0, DataType.DOUBLE))
     before = plant.node.weight
-    outputs = receive(plant, DDATA, Metric("Note", "x" * 6_000), Metric("Temperature", 2.0))
+    outputs = plant.receive(DDATA, Metric("Note", "x" * 6_000), Metric("Temperature", 2.0))
     reason = "the edge node's values take more than 5000 bytes"
     assert outputs == [Refusal(DDATA, "Note", reason, 1)]
-    assert (plant.pump.metrics["Note"].value, *pump(plant, "Note")) == ("old", BAD, reason)
+    assert (plant.pump.metrics["Note"].value, *plant.judged("Note")) == ("old", BAD, reason)
     assert (plant.temperature, plant.node.weight) == (2.0, before)
     assert plant.host.counters.over_limit[Limit.BYTES] == 1
     for text in ("x" * 4_000, "y" * 4_500, "new"):
-        receive(plant, DDATA, Metric("Note", text))
-        assert (plant.pump.metrics["Note"].value, *pump(plant, "Note")) == (text, GOOD, None)
+        plant.receive(DDATA, Metric("Note", text))
+        assert (plant.pump.metrics["Note"].value, *plant.judged("Note")) == (text, GOOD, None)
     assert plant.node.weight == before
 
 
 def test_properties_that_data_invents_have_an_end_and_those_that_come_again_cost_nothing():
     plant = Plant(max_bytes=20_000).connect()
     for number in range(200):
-        receive(
-            plant, DDATA, Metric("Temperature", 2.0, properties={"low": Property(INT32, number)} | says(0))
+        plant.receive(
+            DDATA, Metric("Temperature", 2.0, properties={"low": Property(INT32, number)} | says(0))
         )
-        receive(plant, DDATA, Metric("Temperature", 2.0))
+        plant.receive(DDATA, Metric("Temperature", 2.0))
     assert plant.host.counters.over_limit[Limit.BYTES] == 0
     for number in range(200):
-        receive(plant, DDATA, Metric("Temperature", 2.0, properties={f"p{number}": Property(INT32, number)}))
+        plant.receive(DDATA, Metric("Temperature", 2.0, properties={f"p{number}": Property(INT32, number)}))
     assert plant.host.counters.over_limit[Limit.BYTES] > 100
     assert len(plant.pump.metrics["Temperature"].properties) < 100
 
@@ -127,14 +111,14 @@ def test_properties_that_data_invents_have_an_end_and_those_that_come_again_cost
 )
 def test_a_metric_that_comes_many_times_is_compared_with_its_birth_only_so_often(born, sent):
     plant = Plant().connect()
-    receive(plant, DBIRTH, born, Metric("Temperature", 1.0, DataType.DOUBLE))
+    plant.receive(DBIRTH, born, Metric("Temperature", 1.0, DataType.DOUBLE))
     many = [replace(sent) for _ in range(200)]
-    outputs = receive(plant, DDATA, *many, Metric("Temperature", 2.0))
+    outputs = plant.receive(DDATA, *many, Metric("Temperature", 2.0))
     assert "more than 400000 comparisons with its birth" in outputs[-1].reason
     assert 100 < outputs[-1].count < 200
     assert (plant.temperature, plant.host.counters.gaps) == (2.0, 0)
-    receive(plant, DDATA, sent)
-    assert pump(plant, "M") == (GOOD, None)
+    plant.receive(DDATA, sent)
+    assert plant.judged("M") == (GOOD, None)
 
     catalog = BirthCatalog()
     catalog.learn(DBIRTH, Payload(T0, [born], 1))
