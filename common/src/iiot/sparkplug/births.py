@@ -223,8 +223,7 @@ def _complete(metric: Metric, definition: Definition, meter: EntryMeter) -> None
     properties = None
     if definition.properties and (sent := metric.properties):
         meter.compare(len(definition.properties))
-        types = ((key, datatype) for key, datatype in definition.properties if key in sent)
-        properties = {key: Property(datatype, None) for key, datatype in types}
+        properties = {key: Property(datatype, None) for key, datatype in definition.properties if key in sent}
     metric.resolve(definition.name, definition.datatype, properties, meter)
     if not isinstance(metric.value, Template):
         return
@@ -233,7 +232,7 @@ def _complete(metric: Metric, definition: Definition, meter: EntryMeter) -> None
     for member in metric.value.metrics:
         if member.name in known:
             _complete(member, known[member.name], meter)
-    told = dict(definition.parameters)
+    types = dict(definition.parameters)
     metric.value.parameters = [
-        complete_parameter(entry, told.get(entry.name, entry.datatype)) for entry in metric.value.parameters
+        complete_parameter(entry, types.get(entry.name, entry.datatype)) for entry in metric.value.parameters
     ]

@@ -8,7 +8,6 @@ it, which is only shown, so no decision depends on a clock that is wrong or is s
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from iiot.errors import SessionStateError
@@ -21,7 +20,15 @@ from iiot.sparkplug.host_checks import (
     note_session,
     note_trailing_birth,
 )
-from iiot.sparkplug.host_events import Cause, Change, LifeEvent, NonConformity, Output, RequestRebirth
+from iiot.sparkplug.host_events import (
+    Cause,
+    Change,
+    LifeEvent,
+    NonConformity,
+    Output,
+    Refusal,
+    RequestRebirth,
+)
 from iiot.sparkplug.host_inventory import HostInventory, refusals
 from iiot.sparkplug.host_state import Ended, NodeState, UnitState
 from iiot.sparkplug.host_waiting import fill
@@ -280,7 +287,7 @@ class SparkplugHost(HostInventory):
         self.nodes_online += not node.unit.online
         node.births += 1
         node.bd_seq = bd_seq
-        born = self._unit_birth(node, topic, payload, now)
+        born = self._unit_birth(node, node.unit, topic, payload, now)
         self._waiting.restart(node, payload)
         return [*replaced, *born, *self._drain(node, now)]
 
@@ -325,13 +332,12 @@ class SparkplugHost(HostInventory):
     def _device_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         if unusable := self._unusable(node, topic, payload, now):
             return unusable
-        unit = node.devices.get(topic.device or "")
+        unit = self._unit(node, topic)
+        if unit is None:
+            return [Refusal(topic, None, f"more than {self._policy.max_devices} devices", 1)]
         appeared = [] if node.is_online else [self._event(Change.BORN, node, now)]
-        was_online = unit is not None and unit.online
-        outputs = self._unit_birth(node, topic, payload, now)
-        unit = node.devices.get(topic.device or "")
-        self.devices_online += unit is not None and not was_online
-        return [*appeared, *outputs] if unit is not None else outputs
+        self.devices_online += not unit.online
+        return [*appeared, *self._unit_birth(node, unit, topic, payload, now)]
 
     def _device_death(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
         unit = node.devices.get(topic.device or "")
@@ -350,10 +356,10 @@ class SparkplugHost(HostInventory):
         unit = node.unit if topic.device is None else node.devices.get(topic.device)
         outputs: list[Output] = []
         if unit is not None and unit.confirmed is not None and not unit.online:
-            appeared = None if node.is_online else self._event(Change.BORN, node, now)
+            appeared = [] if node.is_online else [self._event(Change.BORN, node, now)]
             unit.online, unit.stale = True, False
             self.devices_online += 1
-            outputs = [*filter(None, [appeared]), self._event(Change.BORN, node, now, topic.device)]
+            outputs = [*appeared, self._event(Change.BORN, node, now, topic.device)]
         if unit is None or not unit.online:
             self.counters.ignored += 1
             if not topic.short_form:
@@ -385,7 +391,7 @@ class SparkplugHost(HostInventory):
             if is_light(metric, state):
                 reason = state.take(metric, time, meter)
             else:
-                reason = self._take_heavy(node, unit, state, metric, partial(state.take, metric, time, meter))
+                reason = self._take_heavy(node, unit, state, metric, time, meter)
             if reason is not None:
                 self.counters.undecodable += 1
                 self.rebirths.want(node.key, RebirthReason.UNDECODABLE, now, (topic.device, state.name))

@@ -44,11 +44,6 @@ def faults_of_birth(node: NodeState, unit: UnitState, payload: Payload) -> Itera
         yield NonConformity.ALIAS_COLLISION
 
 
-def nameless(payload: Payload) -> int:
-    """How many metrics of a birth have no name, so that nobody can tell what they are."""
-    return sum(metric.name is None for metric in payload.metrics)
-
-
 def bd_seq_of_birth(payload: Payload) -> int | None:
     """The bdSeq of an NBIRTH."""
     return next((n for metric in payload.metrics if metric.name == BD_SEQ for n in _number(metric)), None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from iiot.sparkplug.births import birth_fault
 from iiot.sparkplug.composite import QUALITY
-from iiot.sparkplug.host_checks import SESSION_FAULTS, bd_seq_of_birth, faults_of_birth, nameless
+from iiot.sparkplug.host_checks import SESSION_FAULTS, bd_seq_of_birth, faults_of_birth
 from iiot.sparkplug.host_events import (
     Cause,
     Change,
@@ -26,6 +26,7 @@ from iiot.sparkplug.weight import growth
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from iiot.sparkplug.datatypes import EntryMeter
     from iiot.sparkplug.host_metric import MetricState
     from iiot.sparkplug.host_policy import HostPolicy
     from iiot.sparkplug.payload import Metric, Payload
@@ -54,18 +55,18 @@ class HostInventory:
     def _held(self) -> int:
         return self._waiting.held
 
-    def _unit_birth(self, node: NodeState, topic: Topic, payload: Payload, now: int) -> list[Output]:
-        """Take over a birth; a unit whose birth tells no metric is not born, and nothing of it changes."""
-        unit = self._unit(node, topic)
-        if unit is None:
-            return [Refusal(topic, None, f"more than {self._policy.max_devices} devices", 1)]
+    def _unit_birth(
+        self, node: NodeState, unit: UnitState, topic: Topic, payload: Payload, now: int
+    ) -> list[Output]:
+        """Take over a birth."""
         for kind in faults_of_birth(node, unit, payload):
             self._note(kind)
         refused = [(metric, metric.fault) for metric in payload.metrics if metric.fault is not None]
         self.counters.undecodable += len(refused)
-        if nameless(payload):
+        unnamed = [(metric, "no name") for metric in payload.metrics if metric.name is None]
+        if unnamed:
             self.rebirths.want(node.key, RebirthReason.INCOMPLETE_BIRTH, now, (topic.device,))
-            refused += [(metric, "no name") for metric in payload.metrics if metric.name is None]
+        refused += unnamed
         unit.seen_at = self.epoch + now
         surplus = self._take_birth(node, unit, payload)
         outputs: list[Output] = []
@@ -90,7 +91,7 @@ class HostInventory:
         """Take over the metrics; return how many are too many or too large."""
         count, before = len(unit.metrics), unit.weight
         most = self._policy.max_metrics - node.size + count
-        surplus = len(unit.born(payload, unit.seen_at, most, self._policy.max_bytes - node.weight + before))
+        surplus = unit.born(payload, unit.seen_at, most, self._policy.max_bytes - node.weight + before)
         node.size += len(unit.metrics) - count
         node.weight += unit.weight - before
         self.counters.over_limit[Limit.METRICS] += surplus
@@ -102,11 +103,12 @@ class HostInventory:
         unit: UnitState,
         state: MetricState,
         metric: Metric,
-        take: Callable[[], str | None],
+        time: int,
+        meter: EntryMeter,
     ) -> str | None:
         """Let a metric take in what may be large; if that is too much, it keeps what it had."""
         kept = state.kept
-        reason = take()
+        reason = state.take(metric, time, meter)
         changed = {QUALITY, *(metric.properties or ())}
         more = growth(kept, state.kept, changed)
         if more > 0 and node.weight + more > self._policy.max_bytes:

@@ -70,7 +70,7 @@ class UnitState:
             return Quality.STALE
         return metric.quality()[0]
 
-    def born(self, payload: Payload, now: int, most: int, room: int) -> set[str]:
+    def born(self, payload: Payload, now: int, most: int, room: int) -> int:
         """Take over the metrics of a birth; what was known before is forgotten.
 
         Metrics without a name are left out. Of several with one name the last counts; an alias that several
@@ -83,7 +83,7 @@ class UnitState:
             room: bytes that they may take.
 
         Returns:
-            The names of those that were left out because they are too many or too large.
+            How many names were left out because they are too many or too large.
         """
         born_at = now if payload.timestamp is None else payload.timestamp
         self.metrics, self.aliases, self.weight = {}, None, 0
@@ -104,17 +104,17 @@ class UnitState:
                 left.add(metric.name)
                 continue
             self.weight += added
-            self._remove_alias(name)
+            if before is not None:
+                self._remove_alias(before)
             self.metrics[name] = state
             if metric.alias is not None:
                 self._add_alias(metric.alias, state, taken)
         self.online, self.stale, self.born_at, self.confirmed = True, False, born_at, None
-        return left
+        return len(left)
 
-    def _remove_alias(self, name: str) -> None:
+    def _remove_alias(self, before: MetricState) -> None:
         """Of an earlier metric of the same name."""
-        before = self.metrics.get(name)
-        if before is not None and before.alias is not None and self.aliases is not None:
+        if before.alias is not None and self.aliases is not None:
             del self.aliases[before.alias]
 
     def _add_alias(self, alias: int, state: MetricState, taken: set[int]) -> None:
