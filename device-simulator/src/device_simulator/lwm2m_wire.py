@@ -191,8 +191,7 @@ class OmaWire:
         bootstrap = isinstance(message, BootstrapRequest)
         if isinstance(message, Response):
             bootstrap = request is not None and request.operation in _BOOTSTRAP
-            reason = _text(message.error) if isinstance(message.error, Refusal) else message.error
-            message = replace(message, content=self._answer(message, request), error=reason)
+            message = replace(message, content=self._answer(message, request))
             self._note_observation(message, request)
         elif isinstance(message, Notify):
             message = replace(message, content=self._notification(message))
@@ -325,10 +324,6 @@ class OmaWire:
 
 def _why(exc: DecodeError | InvalidValueError) -> str | Refusal:
     return Refusal.of(exc) if isinstance(exc, InvalidValueError) else str(exc)
-
-
-def _text(refusal: Refusal) -> str:
-    return str(InvalidValueError(refusal.field, refusal.value, refusal.allowed))
 
 
 def wire_of(plan: DevicePlan, settings: SimulatorSettings, definitions: Definitions) -> Wire:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from iiot.errors import DecodeError, IiotError, InvalidValueError
-from iiot.lwm2m.message import SUCCESS, Code, Command, Operation, Record, Response
+from iiot.lwm2m.message import SUCCESS, Code, Command, Operation, Response
 from iiot.lwm2m.model import Definitions
 from iiot.lwm2m.path import Path
 from iiot.lwm2m.records import absolute, outside, sound, unambiguous
@@ -58,7 +58,7 @@ def _values(command: Command, response: Response, _: str, definitions: Definitio
     empty = not response.records
     if empty and command.operation is Operation.READ and _holds_one(asked[0], definitions):
         raise InvalidValueError("values", None, f"the value of {asked[0]}")
-    return replace(response, records=tuple(_typed(record, definitions) for record in response.records))
+    return replace(response, records=tuple(map(definitions.typed_record, response.records)))
 
 
 def _links(command: Command, response: Response, _: str, __: Definitions) -> Response:
@@ -92,12 +92,6 @@ def _check_within(paths: tuple[Path, ...], asked: tuple[Path, ...]) -> None:
 def _holds_one(path: Path, definitions: Definitions) -> bool:
     known = definitions.resource(path)
     return path.level == "resource instance" or (known is not None and not known.multiple)
-
-
-def _typed(record: Record, definitions: Definitions) -> Record:
-    if record.value is None:
-        return record
-    return replace(record, value=definitions.typed(record.path, record.value))
 
 
 _Check = Callable[[Command, Response, str, Definitions], Response]

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from iiot.lwm2m.message import Attributes, Command, Operation, Response
-from iiot.lwm2m.observe import NAMES
+from iiot.lwm2m.observe import given
 from iiot.lwm2m.path import ROOT, Path
 from lwm2m_server.operations import Operations
 from lwm2m_server.request_queue import Outcome
@@ -68,12 +68,6 @@ class Observation:
             "notified": self.notified,
             "notifications": self.notifications,
         }
-
-
-def given(attributes: Attributes | None) -> dict[str, int | float | bool]:
-    """Attributes by name, as JSON."""
-    values = {} if attributes is None else {name: getattr(attributes, name) for name in NAMES}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 class Storage(Protocol):
@@ -193,7 +187,7 @@ class Observations:
         if command.operation is Operation.CANCEL_OBSERVE:
             self._cancelling.discard((endpoint, command.token))
             return
-        known = self._all.get(endpoint, {}).get(command.token)
+        known = self.known(endpoint, command.token)
         if command.operation not in _OBSERVE or known is None:
             return
         if isinstance(outcome, Response):

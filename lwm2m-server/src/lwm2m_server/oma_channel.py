@@ -131,9 +131,6 @@ class OmaChannel:
         if isinstance(message, Response) and message.records:
             payload = content.encode(Format.SENML_CBOR, message.records, ROOT, self._models.of(endpoint))
             message = replace(message, records=(), content=Content(Format.SENML_CBOR, payload))
-        if isinstance(message, Response) and isinstance(message.error, Refusal):
-            reason = message.error
-            message = replace(message, error=str(reason))
         payload = oma_profile.encode_downlink(message, extensions=self._extensions, root=root)
         return sendable(str(Topic(endpoint, interface, self._prefix)), payload)
 

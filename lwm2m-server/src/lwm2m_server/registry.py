@@ -156,6 +156,7 @@ class Registry:
             binding=message.binding,
             sms=message.sms,
             links=message.links,
+            versions=told_versions(message.links),
             profile=profile,
             registered_ms=now,
             updated_ms=now,
@@ -186,6 +187,7 @@ class Registry:
         if message.links is not None:
             # Without a Profile ID of its own, the one of before stands for another list.
             registration.links, registration.profile_id = message.links, message.profile_id
+            registration.versions = told_versions(message.links)
         if message.root is not None:
             registration.root = message.root
         if message.formats is not None:
@@ -264,7 +266,9 @@ class Registry:
         kept: dict[str, Any] = orjson.loads(stored)
         links = tuple(Link(Path.parse(path), attributes) for path, attributes in kept.pop("links"))
         heard, kept["formats"] = self._clock.monotonic(), tuple(kept.get("formats", ()))
-        registration = Registration(links=links, deadline=math.inf, heard=heard, **kept)
+        registration = Registration(
+            links=links, versions=told_versions(links), deadline=math.inf, heard=heard, **kept
+        )
         self._learn(registration)
         age = max(0.0, (self._clock.wall_ms() - registration.updated_ms) / 1000)
         self._add(registration)
@@ -274,7 +278,6 @@ class Registry:
         return registration
 
     def _learn(self, known: Registration) -> None:
-        known.versions = told_versions(known.links)
         self.profile_ids.learn(known.endpoint, known.profile_id, known.links, known.root, known.formats)
 
     def _add(self, registration: Registration) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from iiot.lwm2m.message import Attributes, Command, ObjectLink, Operation, Record, Value
-from iiot.lwm2m.observe import NAMES
+from iiot.lwm2m.observe import given
 from iiot.lwm2m.path import Path
 
 
@@ -21,9 +21,7 @@ def dump(command: Command) -> dict[str, Any]:
         "path_format": command.path_format,
     }
     if command.attributes is not None:
-        given = {name: getattr(command.attributes, name) for name in NAMES}
-        given = {name: value for name, value in given.items() if value is not None}
-        body["attributes"] = given | dict.fromkeys(command.attributes.unset)
+        body["attributes"] = given(command.attributes) | dict.fromkeys(command.attributes.unset)
     return body
 
 

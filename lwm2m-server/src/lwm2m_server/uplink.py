@@ -334,8 +334,7 @@ class Uplink:
 
     def _update(self, endpoint: str, message: Update, profile: str) -> _Effect:
         message = self._completed(endpoint, message)
-        listed = message.links is not None
-        definitions = self._models.told(message.links or ()) if listed else self._models.of(endpoint)
+        definitions = self._models.of(endpoint) if message.links is None else self._models.told(message.links)
         registration_check.check(message, profile, definitions)
         registration = self._registry.update(endpoint, message)
         self._values.record(endpoint, message.records, self._clock.wall_ms())

@@ -6,7 +6,7 @@
 `docs/lwm2m.md` describes the bodies. All of it travels at QoS 1 and is never retained.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -32,6 +32,7 @@ from iiot.lwm2m.message import (
     Update,
     Uplink,
 )
+from iiot.lwm2m.observe import given
 from iiot.lwm2m.path import MAX_ID, Path
 from iiot.lwm2m.records import distinct
 from iiot.lwm2m.registration import MAX_LIFETIME, check_binding
@@ -105,7 +106,7 @@ def decode_uplink(topic: Topic, payload: bytes) -> Uplink:
                 binding=binding,
                 links=links,
                 records=records,
-                profile_id=_profile_id(body),
+                profile_id=profile_id.check(values.text(body, "pid")),
                 **_ledger(body),
             )
         case "dereg":
@@ -256,14 +257,9 @@ def _register(endpoint: str, body: dict[str, Any]) -> Register:
         binding=_binding(body) or "U",
         links=links,
         records=records,
-        profile_id=_profile_id(body),
+        profile_id=profile_id.check(values.text(body, "pid")),
         **_ledger(body),
     )
-
-
-def _profile_id(body: dict[str, Any]) -> str | None:
-    given = values.text(body, "pid")
-    return None if given is None else profile_id.check(given)
 
 
 def _response(token: str, operation: Operation | None, body: dict[str, Any]) -> Response:
@@ -338,10 +334,7 @@ def _command_body(message: Command) -> dict[str, Any]:
     if message.arguments:
         body["arguments"] = message.arguments
     if message.attributes is not None:
-        known = {field.name: getattr(message.attributes, field.name) for field in fields(Attributes)}
-        unset = known.pop("unset")
-        body["attributes"] = {name: value for name, value in known.items() if value is not None}
-        body["attributes"] |= dict.fromkeys(sorted(unset))
+        body["attributes"] = given(message.attributes) | dict.fromkeys(sorted(message.attributes.unset))
     if message.depth is not None:
         body["depth"] = message.depth
     return body

@@ -389,8 +389,3 @@ Uplink: TypeAlias = Register | Update | Deregister | Send | Notify | BootstrapRe
 
 Downlink: TypeAlias = Command | Response
 """What a server sends."""
-
-
-def records_of(values: Mapping[Path, Value]) -> tuple[Record, ...]:
-    """Records of current values."""
-    return tuple(Record(path, value) for path, value in values.items())

@@ -15,7 +15,7 @@ from iiot.lwm2m.datatypes import coerce
 from iiot.lwm2m.definition import DefinitionError, Object, Resource
 from iiot.lwm2m.definition_ddf import parse_ddf
 from iiot.lwm2m.definition_yaml import parse_common, parse_yaml
-from iiot.lwm2m.message import Value
+from iiot.lwm2m.message import Record, Value
 from iiot.lwm2m.path import Path
 
 __all__ = ["DefinitionError", "Definitions", "Object", "Resource", "built_in", "implied_version", "load"]
@@ -104,6 +104,13 @@ class Definitions(Mapping[int, Object]):
         if value is None:
             raise InvalidValueError(str(path), value, "a value")
         return value
+
+    def typed_record(self, record: Record) -> Record:
+        """The record with its value `typed`; one without a value as it is."""
+        if record.value is None:
+            return record
+        value = self.typed(record.path, record.value)
+        return record if value is record.value else Record(record.path, value, record.time)
 
 
 @lru_cache(maxsize=1)

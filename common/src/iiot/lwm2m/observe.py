@@ -19,6 +19,12 @@ COMPOSITE: Final = ("pmin", "pmax", "epmin", "epmax", "con")
 """What an Observe-Composite may give: attributes that hold for all its paths (Core 6.4.4)."""
 
 
+def given(attributes: Attributes | None) -> dict[str, int | float | bool]:
+    """The attributes that are set, by name; none of None."""
+    values = {} if attributes is None else {name: getattr(attributes, name) for name in NAMES}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What holds where no attribute says otherwise: resources 2 and 3 of object 1, in s; 0 is none."""
@@ -42,7 +48,7 @@ class OwnAttributes:
         """
         for name in sorted(self.attributes.unset):
             raise InvalidValueError(name, None, "a value: an Observe unsets nothing")
-        for name, value in _given(self.attributes).items():
+        for name, value in given(self.attributes).items():
             if self.composite and name not in COMPOSITE:
                 raise InvalidValueError(name, value, f"only {', '.join(COMPOSITE)} in an Observe-Composite")
 
@@ -69,7 +75,7 @@ class AttributeStore:
         """
         _check_node(path, change, kind)
         before = self._attached.get(path, Attributes())
-        merged: dict[str, Any] = _given(before) | _given(change)
+        merged: dict[str, Any] = given(before) | given(change)
         self._attached[path] = Attributes(**{name: merged[name] for name in merged.keys() - change.unset})
         try:
             for node in [node for node in self._attached if path.contains(node)]:
@@ -80,7 +86,7 @@ class AttributeStore:
 
     def attached(self, path: Path) -> dict[str, int | float | bool]:
         """What is attached to the node itself, by name; what Discover shows."""
-        return _given(self._attached.get(path, Attributes()))
+        return given(self._attached.get(path, Attributes()))
 
     def inherited(self, path: Path) -> dict[str, int | float | bool]:
         """What holds at a node, by name: attached to it or inherited from above, the nearest level wins."""
@@ -94,7 +100,7 @@ class AttributeStore:
         held: dict[str, Any] = self.inherited(path)
         if own is not None:
             ignored = COMPOSITE if own.composite else ()
-            held = {name: held[name] for name in held if name not in ignored} | _given(own.attributes)
+            held = {name: held[name] for name in held if name not in ignored} | given(own.attributes)
         return Attributes(**held)
 
     def check_observe(self, path: Path, own: "OwnAttributes", kind: Type | None = None) -> None:
@@ -254,11 +260,6 @@ def _reaches(difference: float, step: float) -> bool:
 
 def _is_number(*values: Value) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-
-
-def _given(attributes: Attributes) -> dict[str, int | float | bool]:
-    values = ((name, getattr(attributes, name)) for name in NAMES)
-    return {name: value for name, value in values if value is not None}
 
 
 def _check_node(path: Path, change: Attributes, kind: Type | None) -> None:

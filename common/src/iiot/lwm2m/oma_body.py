@@ -1,13 +1,13 @@
 """One message of the OMA profile as a CBOR map: written field by field, read with every field checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, Final
 
 import cbor2
 
 from iiot.budgets import DIGITS
 from iiot.errors import DecodeError, InvalidValueError
+from iiot.lwm2m import observe
 from iiot.lwm2m.alternate_path import NONE, joined, without
 from iiot.lwm2m.content import Format, cbor, link, senml
 from iiot.lwm2m.message import Attributes, Code, Content, Response
@@ -61,8 +61,8 @@ class Writer:
         content = message.content
         if content is None and message.links:
             content = Content(Format.LINK, link.encode(message.links, self._root).encode())
-        if content is None and isinstance(message.error, str) and self._extensions:
-            content = Content(Format.TEXT, message.error.encode())
+        if content is None and message.error is not None and self._extensions:
+            content = Content(Format.TEXT, str(message.error).encode())
         self.content(content, required=bool(message.records))
         if message.location is not None:
             self.extend("location", joined(self._root, message.location))
@@ -112,10 +112,8 @@ class Writer:
         Raises:
             InvalidValueError: without extensions, one that has no key or is to be unset.
         """
-        for field in fields(Attributes):
-            value = None if field.name == "unset" else getattr(attributes, field.name)
-            if value is not None:
-                self._attribute(field.name, int(value) if isinstance(value, bool) else value)
+        for name, value in observe.given(attributes).items():
+            self._attribute(name, int(value) if isinstance(value, bool) else value)
         for name in sorted(attributes.unset):
             self._attribute(name, None)
 

@@ -233,7 +233,7 @@ def _register(endpoint: str, body: Reader) -> Register:
         links=found.links,
         root=found.root,
         formats=found.formats,
-        profile_id=_profile_id(body),
+        profile_id=profile_id.check(body.text("pid")),
         **body.ledger(),
     )
 
@@ -250,14 +250,9 @@ def _update(body: Reader) -> Update:
         links=None if found is None else found.links,
         root=found.root if found is not None and says else None,
         formats=found.formats if found is not None and says else None,
-        profile_id=_profile_id(body),
+        profile_id=profile_id.check(body.text("pid")),
         **body.ledger(),
     )
-
-
-def _profile_id(body: Reader) -> str | None:
-    given = body.text("pid")
-    return None if given is None else profile_id.check(given)
 
 
 def _object_list(links: Iterable[Link], root: str, formats: Sequence[int]) -> bytes:

@@ -16,7 +16,7 @@ from lwm2m_server.nodes import shown
 from lwm2m_server.observations import Observations
 from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registration, Registry
-from lwm2m_server.request_queue import Job, UnknownEndpointError
+from lwm2m_server.request_queue import Job
 from lwm2m_server.values import Point, Values
 
 _UNKNOWN: Final = {404: "No device of that name is registered"}
@@ -126,11 +126,12 @@ class Clients:
 
     async def client(self, _: web.Request, wanted: p.Device) -> web.Response:
         """One registration."""
-        return json_response(describe(self._registered(wanted.endpoint), secure=self._secure))
+        registered = self._operations.check_registered(wanted.endpoint)
+        return json_response(describe(registered, secure=self._secure))
 
     async def latest(self, _: web.Request, wanted: p.Device) -> web.Response:
         """Latest values."""
-        self._registered(wanted.endpoint)
+        self._operations.check_registered(wanted.endpoint)
         found = self._values.latest(wanted.endpoint, ROOT)
         return json_response(
             [{"path": str(path), **self._point(wanted.endpoint, path, at)} for path, at in found.items()]
@@ -138,7 +139,7 @@ class Clients:
 
     async def history(self, _: web.Request, wanted: p.History) -> web.Response:
         """Values of a node, oldest first."""
-        self._registered(wanted.endpoint)
+        self._operations.check_registered(wanted.endpoint)
         found = self._values.history(wanted.endpoint, wanted.node, wanted.since, wanted.limit)
         return json_response(
             [
@@ -149,7 +150,7 @@ class Clients:
 
     async def sends(self, _: web.Request, wanted: p.Newest) -> web.Response:
         """The newest Sends, newest first, as their events."""
-        self._registered(wanted.endpoint)
+        self._operations.check_registered(wanted.endpoint)
         bodies = await self._events.bodies(self._values.sends(wanted.endpoint)[: wanted.limit])
         return web.Response(body=b"[" + b",".join(bodies) + b"]", content_type="application/json")
 
@@ -185,15 +186,9 @@ class Clients:
 
     async def models(self, _: web.Request, wanted: p.Device) -> web.Response:
         """Definitions of the objects that a device registered."""
-        registered = self._registered(wanted.endpoint)
+        registered = self._operations.check_registered(wanted.endpoint)
         known = (self._models.general.version(number, told) for number, told in registered.versions)
         return json_response([describe_object(found) for found in known if found is not None])
-
-    def _registered(self, endpoint: str) -> Registration:
-        registration = self._registry.get(endpoint)
-        if registration is None:
-            raise UnknownEndpointError(f"no device {endpoint[:64]!r} is registered")
-        return registration
 
     def _point(self, endpoint: str, path: Path, point: Point) -> dict[str, Any]:
         resource = self._models.of(endpoint).resource(path)

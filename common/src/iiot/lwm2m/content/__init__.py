@@ -91,10 +91,7 @@ def decode(
     def typed(record: Record) -> Record:
         if record.path.is_open and not path.is_open:
             raise InvalidValueError("path", str(record.path), "instance ids 0..65534, but in a Create")
-        if record.value is None:
-            return record
-        value = definitions.typed(record.path, record.value)
-        return record if value is record.value else Record(record.path, value, record.time)
+        return definitions.typed_record(record)
 
     records = unambiguous(checked(_decode(content, path, definitions, root), typed))
     return records if keep_faults else sound(records)

@@ -91,10 +91,7 @@ def _decode(text: str, root: str) -> Links:
     found = list(islice(_scan(text), LINKS + 1))
     if len(found) > LINKS:
         raise BudgetError("links", LINKS, "link format")
-    given = _root(found)
-    if given is not None:
-        root = given[0]
-    attributes = given[1] if given is not None else {}
+    root, attributes = _root(found) or (root, {})
     links = []
     for target, attached in found:
         full = "/" + target.strip("/")
