@@ -10,7 +10,7 @@ from iiot.errors import InvalidValueError
 from iiot.kafka import TopicSpec
 from iiot.kafka_reader import Record
 from iiot.topic_shape import DEAD_LETTER_RETENTION_HOURS
-from iiot.topics import REPLAYED, dlq
+from iiot.topics import REPLAYED, is_dlq
 
 MARKS: Final = TopicSpec(
     REPLAYED,
@@ -38,7 +38,7 @@ class Place:
         """
         topic, *numbers = text.split(":")
         right = [number for number in numbers if number.isascii() and number.isdigit() and len(number) < 19]
-        if len(right) != 2 or right != numbers or not topic.endswith(dlq("")):
+        if len(right) != 2 or right != numbers or not is_dlq(topic):
             raise InvalidValueError("letter", text[:300], _ALLOWED)
         return cls(topic, int(right[0]), int(right[1]))
 

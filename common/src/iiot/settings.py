@@ -27,6 +27,8 @@ def empty_is_none(value: Any) -> Any:
 
 Directory = Annotated[DirectoryPath | None, BeforeValidator(empty_is_none)]
 """A directory that exists, or none."""
+OptionalPath = Annotated[Path | None, BeforeValidator(empty_is_none)]
+"""A path, or none."""
 
 
 class ServiceSettings(BaseSettings):
@@ -109,6 +111,19 @@ def load(settings_type: type[S], **overrides: Any) -> S:
         return settings_type(**overrides)
     except ValidationError as exc:
         raise SettingsError([_problem(settings_type, error) for error in exc.errors()]) from exc
+
+
+def load_with_defaults(
+    settings_type: type[S], defaults: Mapping[str, Any], environment: Mapping[str, str]
+) -> S:
+    """As `load`, with defaults for the variables that `environment` does not have.
+
+    Raises:
+        SettingsError: with a line for each bad variable.
+    """
+    return load(
+        settings_type, **{name: value for name, value in defaults.items() if name.upper() not in environment}
+    )
 
 
 def effective(settings: BaseSettings) -> Mapping[str, str]:

@@ -18,3 +18,8 @@ TELEMETRY = (SPARKPLUG_DATA, LWM2M_REGISTRATION, LWM2M_UPDATES, LWM2M_HTTP, LWM2
 def dlq(topic: str) -> str:
     """Name of the dead-letter sibling of a topic."""
     return f"{topic}.dlq"
+
+
+def is_dlq(topic: str) -> bool:
+    """Whether a topic is one of dead letters."""
+    return topic.endswith(dlq(""))

@@ -13,6 +13,7 @@ from console.tap import Tap
 from console.topics import Topics
 from console.upstream import UnavailableError, Upstreams, parse
 from iiot.errors import KafkaError
+from iiot.topics import is_dlq
 
 FRESH: Final = 1.5
 """s for which an answer serves every page."""
@@ -109,7 +110,7 @@ class Overview:
             "records": sum(topic["records"] for topic in topics),
             "rate": sum(known) if known else None,
             "topics": len(topics),
-            "dead_letters": sum(topic["records"] for topic in topics if topic["name"].endswith(".dlq")),
+            "dead_letters": sum(topic["records"] for topic in topics if is_dlq(topic["name"])),
         }
         return {"status": "healthy", "detail": "", "health": {}, "figures": figures}
 

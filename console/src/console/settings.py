@@ -1,12 +1,11 @@
 """Settings of the console."""
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from iiot.rest import ApiSettings
-from iiot.settings import KafkaSettings, MqttSettings, ServiceSettings
+from iiot.settings import KafkaSettings, MqttSettings, OptionalPath, ServiceSettings
 
 
 def _http_url(text: str) -> str:
@@ -33,14 +32,9 @@ class Settings(ServiceSettings, MqttSettings, KafkaSettings, ApiSettings):
     experiments_url: Url = "http://localhost:8089"
     upstream_timeout: float = Field(default=5.0, gt=0, le=60)
     """s to wait for an answer of another part, unless the request says `timeout`."""
-    alerts_token_file: Path | None = None
+    alerts_token_file: OptionalPath = None
     """File that holds the token of Alertmanager's webhook; without it the webhook takes nothing."""
     alerts_keep: int = Field(default=500, ge=1, le=10_000)
     """Alerts received by webhook that are kept at most."""
     max_lookers: int = Field(default=32, ge=1, le=1000)
     """Live streams open at the same time, of all pages together."""
-
-    @field_validator("alerts_token_file", mode="before")
-    @classmethod
-    def _no_token_file(cls, value: object) -> object:
-        return value or None

@@ -85,9 +85,8 @@ class Access:
             return READ | WRITE if owned else READ
         if not self.is_enforced:
             return _ALL
-        for contents in self._controls(instance):
-            return _granted(contents, self.server)
-        return 0
+        control = next(self._controls(instance), None)
+        return 0 if control is None else _granted(self._state.created[control], self.server)
 
     def created(self, instance: Path) -> None:
         """The server created an instance, and so owns it."""
@@ -103,9 +102,8 @@ class Access:
 
     def deleted(self, instance: Path) -> None:
         """An instance is gone, and with it what says who may use it."""
-        for path, contents in list(self._state.created.items()):
-            if path.ids[0] == CONTROL and _is_about(contents, instance):
-                del self._state.created[path]
+        for path in tuple(self._controls(instance)):
+            del self._state.created[path]
 
     def _check_create(self, path: Path) -> None:
         object_id = path.ids[0]
@@ -117,10 +115,10 @@ class Access:
         if there and not any(self.rights(found) & right for found in there):
             raise _refusal(f"do this on {path}")
 
-    def _controls(self, instance: Path) -> Iterator[dict[int, Held]]:
+    def _controls(self, instance: Path) -> Iterator[Path]:
         for path, contents in self._state.created.items():
             if path.ids[0] == CONTROL and _is_about(contents, instance):
-                yield contents
+                yield path
 
 
 def _granted(contents: dict[int, Held], server: int) -> int:

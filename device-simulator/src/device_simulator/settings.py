@@ -10,7 +10,7 @@ from device_simulator.servers import Server, parse_servers
 from device_simulator.sleep import SleepPlan
 from iiot.errors import InvalidValueError
 from iiot.lwm2m import alternate_path
-from iiot.settings import Directory, MqttSettings, ServiceSettings, TopicPrefix, empty_is_none
+from iiot.settings import Directory, MqttSettings, OptionalPath, ServiceSettings, TopicPrefix, empty_is_none
 from iiot.sparkplug.topic import check_id
 
 
@@ -70,7 +70,7 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     """What firmware updates end in."""
     profile: str = Field(default="default", min_length=1)
     """Name of a shipped profile, or the path of a YAML file."""
-    kinds_dir: Annotated[Path | None, BeforeValidator(empty_is_none)] = None
+    kinds_dir: OptionalPath = None
     """Directory with more kinds of devices."""
     objects_dir: Directory = None
     """Directory with more definitions of LwM2M objects, YAML or OMA's XML."""
@@ -85,7 +85,7 @@ class SimulatorSettings(ServiceSettings, MqttSettings):
     fleet_id: str = Field(default="", max_length=40)
     """Part of the device ids, so that several simulators can share a broker."""
     sparkplug_group: Annotated[str, AfterValidator(_group)] = "IIoT"
-    device_ca_dir: Annotated[Path | None, BeforeValidator(empty_is_none)] = None
+    device_ca_dir: OptionalPath = None
     """Directory of the device authority (`ca.crt`, `ca.key`); needed with TLS unless MQTT_CERT is given."""
     state_dir: Path = Path(".testbed/simulator")
     """Where certificates and bdSeq numbers are kept."""

@@ -269,17 +269,12 @@ class Tree(Generic[D]):
         """Objects that the device has even without an instance."""
         return self._creatable | {instance.ids[0] for instance in device.presets}
 
-    def _creates(self, device: D, object_id: int) -> bool:
-        return object_id in self._creatable or (
-            self.definitions[object_id].multiple
-            and any(instance.ids[0] == object_id for instance in device.presets)
-        )
-
     def _creatable_object(self, device: D, path: Path) -> int:
         if path.object_id in CLOSED_OBJECTS:
             raise OperationError(Code.UNAUTHORIZED, f"{path} is for bootstrap servers only")
-        known = path.object_id in self.definitions
-        if known and path.level in ("object", "instance") and self._creates(device, path.ids[0]):
+        known = self.definitions.get(path.ids[0]) if path.ids else None
+        creates = known is not None and known.multiple and path.ids[0] in self._offered(device)
+        if creates and path.level in ("object", "instance"):
             return path.ids[0]
         if not any(instance.ids[:1] == path.ids[:1] for instance in self.instances(device)):
             raise OperationError(Code.NOT_FOUND, f"{path} does not exist")

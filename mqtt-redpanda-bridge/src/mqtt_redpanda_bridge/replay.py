@@ -8,6 +8,7 @@ device states learn from what is old. Letters of Redpanda Connect hold records t
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -106,16 +107,14 @@ class Replayer:
             return made
 
     def _look(self, place: Place) -> tuple[Record, int | None]:
-        reader = self._open_reader()
         try:
-            record = reader.at(place.topic, place.partition, place.offset)
-            if record is None:
-                raise LetterGoneError(f"{place}: there is no such record, or no more")
-            marks = replays.read_marks(reader.read_all(REPLAYED))
+            with closing(self._open_reader()) as reader:
+                record = reader.at(place.topic, place.partition, place.offset)
+                if record is None:
+                    raise LetterGoneError(f"{place}: there is no such record, or no more")
+                marks = replays.read_marks(reader.read_all(REPLAYED))
         except KeyError as exc:
             raise LetterGoneError(f"{place}: there is no such topic or partition") from exc
-        finally:
-            reader.close()
         return record, marks.get(replays.mark_key(record))
 
     def _make(self, record: Record) -> Replay:

@@ -1,6 +1,7 @@
 """The device states that bridges have written so far, read back from their compacted topic."""
 
 import asyncio
+from contextlib import closing
 from typing import Final
 
 from iiot.errors import KafkaError
@@ -34,10 +35,7 @@ async def restore(states: DeviceStates, settings: BridgeSettings) -> None:
 def _read(settings: BridgeSettings) -> DeviceStates:
     # All in the thread that uses it, the states too: a stop may come while it reads.
     found = DeviceStates(0, settings.max_devices)
-    reader = TopicReader(settings.kafka_brokers, settings.mqtt_client_id)
-    try:
+    with closing(TopicReader(settings.kafka_brokers, settings.mqtt_client_id)) as reader:
         for key, value in reader.read_all(DEVICE_STATE):
             found.restore(key, value)
-    finally:
-        reader.close()
     return found

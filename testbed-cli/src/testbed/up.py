@@ -208,9 +208,7 @@ def _clean_up(console: Console, engine: Engine | None, problem: str, *, started:
         console.print("stopping what was started", style="dim")
     if engine is not None and started:
         engine.stop()
-    Console(emoji=False, stderr=True).print(
-        f"up: {problem}", style="red", markup=False, highlight=False, soft_wrap=True
-    )
+    view.complain(f"up: {problem}")
 
 
 @contextmanager

@@ -19,6 +19,11 @@ def console() -> Console:
     return Console(emoji=False) if sys.stdout.isatty() else Console(emoji=False, width=160)
 
 
+def complain(text: str) -> None:
+    """An error in one line, as it is, on standard error."""
+    Console(emoji=False, stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
 def brokers(engine: Engine) -> str:
     """Where Kafka clients of this machine connect; an address, since some machines resolve no names."""
     return f"127.0.0.1:{Ports(engine.port_offset()).of('kafka')['kafka']}"

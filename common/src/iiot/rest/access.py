@@ -1,15 +1,14 @@
 """Who may call an API: one bearer token (RFC 6750), and pages of other sites never."""
 
 import hmac
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import field_validator
 from pydantic_settings import BaseSettings
 
 from iiot.errors import SettingsError
+from iiot.settings import OptionalPath
 from iiot.telemetry import problem
 from iiot.token_file import read_token
 
@@ -19,15 +18,10 @@ _INVALID: Final = ', error="invalid_token"'
 class ApiSettings(BaseSettings):
     """Who may use the HTTP API. Mix into a service's settings."""
 
-    api_token_file: Path | None = None
+    api_token_file: OptionalPath = None
     """File that holds the bearer token; without it everyone who reaches the port may write."""
     api_reads_open: bool = True
     """Whether reads need no token."""
-
-    @field_validator("api_token_file", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return value or None
 
 
 class Access:

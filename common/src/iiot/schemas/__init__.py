@@ -16,6 +16,7 @@ from iiot.topics import (
     LWM2M_UPDATES,
     LWM2M_WEBSOCKET,
     SPARKPLUG_DATA,
+    is_dlq,
 )
 
 SPARKPLUG_JSON: Final = "sparkplug-data"
@@ -47,7 +48,7 @@ class Schema:
 
 def name_of(topic: str) -> str | None:
     """The name of the schema of a topic's values, with the topics' default routes; None for other topics."""
-    return DEAD_LETTER if topic.endswith(".dlq") else _BY_TOPIC.get(topic)
+    return DEAD_LETTER if is_dlq(topic) else _BY_TOPIC.get(topic)
 
 
 @cache

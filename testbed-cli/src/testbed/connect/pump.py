@@ -32,7 +32,7 @@ class Record:
     @property
     def is_letter(self) -> bool:
         """Whether it goes to a dead-letter topic."""
-        return self.topic.endswith(topics.dlq(""))
+        return topics.is_dlq(self.topic)
 
 
 @dataclass(slots=True)

@@ -9,12 +9,11 @@ from typing import Annotated, Final
 import orjson
 import typer
 from pydantic import Field
-from rich.console import Console
 
 from iiot.errors import InvalidValueError, KafkaError, SettingsError
 from iiot.replays import Place
 from iiot.rest import ApiSettings
-from iiot.settings import KafkaSettings, load
+from iiot.settings import KafkaSettings, load_with_defaults
 from testbed import view
 from testbed.dlq import client, letters, show
 from testbed.dlq.client import BridgeAwayError, RefusedError
@@ -168,7 +167,7 @@ def _print_json(value: object) -> None:
 def _run(command: str, arguments: list[str], action: Callable[[DlqSettings], None]) -> None:
     """Do it here, or in the containers' network, where the bridge answers."""
     with _explained(command):
-        engine = _engine()
+        engine = choose.unless_told("KAFKA_BROKERS", "BRIDGE_URL")
         if isinstance(engine, DockerEngine):
             if not engine.status():
                 raise EngineError("no container is running")
@@ -179,7 +178,6 @@ def _run(command: str, arguments: list[str], action: Callable[[DlqSettings], Non
 @contextmanager
 def _explained(command: str) -> Iterator[None]:
     """Errors in a line, with the exit status that belongs to them."""
-    errors = Console(emoji=False, stderr=True)
     try:
         yield
     except KeyboardInterrupt:
@@ -192,14 +190,8 @@ def _explained(command: str) -> Iterator[None]:
         status, text = EXIT_NOT_RUNNING, f"{exc}. Is the testbed running? Start it with ./testbed up"
     else:
         return
-    errors.print(f"dlq {command}: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+    view.complain(f"dlq {command}: {text}")
     raise typer.Exit(status)
-
-
-def _engine() -> Engine | None:
-    """The engine of the running testbed; None when variables say where everything is, as in a container."""
-    told = all(name in os.environ for name in ("KAFKA_BROKERS", "BRIDGE_URL"))
-    return None if told else choose.in_use()
 
 
 def _settings(engine: Engine | None) -> DlqSettings:
@@ -208,6 +200,4 @@ def _settings(engine: Engine | None) -> DlqSettings:
         "kafka_brokers": f"localhost:{ports.of('kafka')['kafka']}",
         "bridge_url": f"http://localhost:{ports.http(BRIDGE)}",
     }
-    return load(
-        DlqSettings, **{name: value for name, value in defaults.items() if name.upper() not in os.environ}
-    )
+    return load_with_defaults(DlqSettings, defaults, os.environ)

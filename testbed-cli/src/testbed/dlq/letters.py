@@ -1,8 +1,8 @@
 """The dead letters that Kafka has, read without a consumer group. Blocking calls."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Self
@@ -12,7 +12,7 @@ from iiot.dead_letters import DeadLetter
 from iiot.errors import DecodeError, IiotError
 from iiot.kafka_reader import Record, TopicReader
 from iiot.replays import Place
-from iiot.topics import REPLAYED, dlq
+from iiot.topics import REPLAYED, dlq, is_dlq
 
 _NUMBER: Final = re.compile(r"\d+")
 
@@ -90,14 +90,9 @@ class Group:
     letters: Sequence[Found]
 
 
-@contextmanager
-def reading(brokers: str) -> Iterator[TopicReader]:
+def reading(brokers: str) -> closing[TopicReader]:
     """A reader that is closed at the end."""
-    reader = TopicReader(brokers, "testbed-dlq")
-    try:
-        yield reader
-    finally:
-        reader.close()
+    return closing(TopicReader(brokers, "testbed-dlq"))
 
 
 def read(reader: TopicReader, wanted: Filter) -> list[Found]:
@@ -148,10 +143,10 @@ def kind_of(reason: str) -> str:
 
 
 def _topics(reader: TopicReader, wanted: str | None) -> list[str]:
-    known = sorted(name for name in reader.counts() if name.endswith(dlq("")))
+    known = sorted(name for name in reader.counts() if is_dlq(name))
     if wanted is None:
         return known
-    name = wanted if wanted.endswith(dlq("")) else dlq(wanted)
+    name = wanted if is_dlq(wanted) else dlq(wanted)
     if name not in known:
         raise NoLettersError(f"--topic {wanted}: allowed: {', '.join(known) or 'none exists yet'}")
     return [name]

@@ -1,5 +1,6 @@
 """Which engine to use, and which one is in use."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 
@@ -35,6 +36,11 @@ def in_use() -> Engine | None:
     if last is not None and last.status():
         return last
     return docker.running() or last
+
+
+def unless_told(*variables: str) -> Engine | None:
+    """The engine in use; None when these variables say where everything is, as in a container."""
+    return None if all(name in os.environ for name in variables) else in_use()
 
 
 def remember(engine: Engine) -> None:

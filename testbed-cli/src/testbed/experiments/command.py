@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from iiot.errors import IiotError, InvalidValueError
+from testbed import view
 from testbed.engines import choose
 from testbed.engines.base import Engine, EngineError
 from testbed.engines.docker import DockerEngine
@@ -64,7 +65,7 @@ def run(
             raise InvalidValueError("experiment", name, f"one of {', '.join(EXPERIMENTS)}")
         EXPERIMENTS[name].check(parameters)
     except IiotError as exc:
-        raise _refuse(errors, exc, EXIT_USAGE) from exc
+        raise _refuse(exc, EXIT_USAGE) from exc
     try:
         engine = choose.in_use()
         if engine is None or not engine.status():
@@ -72,7 +73,7 @@ def run(
         client = Client(f"http://127.0.0.1:{Ports(engine.port_offset()).http('console')}", _token(engine))
         report = _carry_out(client, engine, name, parameters, errors)
     except IiotError as exc:
-        raise _refuse(errors, exc, EXIT_NOT_RUNNING) from exc
+        raise _refuse(exc, EXIT_NOT_RUNNING) from exc
     if as_json:
         typer.echo(orjson.dumps(report["json"], option=orjson.OPT_INDENT_2))
     else:
@@ -151,6 +152,6 @@ def _token(engine: Engine) -> str | None:
         raise EngineError(f"API_TOKEN_FILE={file!r}: cannot be read: {exc}") from exc
 
 
-def _refuse(errors: Console, problem: IiotError, status: int) -> typer.Exit:
-    errors.print(f"experiment: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+def _refuse(problem: IiotError, status: int) -> typer.Exit:
+    view.complain(f"experiment: {problem}")
     return typer.Exit(status)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -13,6 +13,7 @@ from iiot.errors import IiotError, KafkaError
 from iiot.http_client import open_session
 from iiot.kafka_reader import TopicReader
 from iiot.settings import MqttSettings
+from iiot.topics import is_dlq
 from testbed.experiments.guest import Guest
 from testbed.experiments.places import Places
 
@@ -188,8 +189,5 @@ async def living(guests: Sequence[Guest]) -> AsyncIterator[None]:
 
 
 def _count_dead_letters(brokers: str) -> int:
-    reader = TopicReader(brokers, "testbed-experiment")
-    try:
-        return sum(count.ends for topic, count in reader.counts().items() if topic.endswith(".dlq"))
-    finally:
-        reader.close()
+    with closing(TopicReader(brokers, "testbed-experiment")) as reader:
+        return sum(count.ends for topic, count in reader.counts().items() if is_dlq(topic))

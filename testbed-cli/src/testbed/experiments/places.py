@@ -1,19 +1,12 @@
 """Where an experiment finds the parts, and what it may use."""
 
-from pathlib import Path
-from typing import Annotated
-
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from iiot import certs
 from iiot.errors import SettingsError
 from iiot.rest import ApiSettings
-from iiot.settings import KafkaSettings, MqttSettings
+from iiot.settings import KafkaSettings, MqttSettings, OptionalPath
 from testbed.verify.devices import parse_addresses
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
 
 
 class Places(KafkaSettings, ApiSettings):
@@ -27,9 +20,9 @@ class Places(KafkaSettings, ApiSettings):
     lwm2m_server_url: str = "http://localhost:8080"
     sparkplug_host_url: str = "http://localhost:8081"
     prometheus_url: str = "http://localhost:9090"
-    device_ca_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    device_ca_dir: OptionalPath = None
     """The device authority; without it an experiment can have no devices of its own."""
-    experiments_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    experiments_dir: OptionalPath = None
     """Where reports and the certificates of experiments' devices are kept; without it there are none."""
 
     @field_validator("simulators")

@@ -4,6 +4,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from iiot.topics import is_dlq
 from testbed.monitor import view
 from testbed.monitor.filter import Filter
 from testbed.monitor.model import Snapshot, TopicLine, sparkline
@@ -157,7 +158,7 @@ class Topics(Pane):
 
 
 def _topic(topic: TopicLine) -> tuple[Text, Text, Text]:
-    dead = topic.name.endswith(".dlq")
+    dead = is_dlq(topic.name)
     style = "dim" if dead and not topic.records else "bold red" if dead else ""
     return (
         Text(view.short_name(topic.name), style),

@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from iiot.settings import load
+from iiot.settings import load_with_defaults
 from testbed.engines.native.ports import Ports
 
 
@@ -46,6 +46,4 @@ def find(offset: int, environment: dict[str, str]) -> Places:
         "connect_url": f"http://localhost:{ports.http('redpanda-connect')}",
         "prometheus_url": f"http://localhost:{ports.http('prometheus')}",
     }
-    return load(
-        Places, **{name: value for name, value in defaults.items() if name.upper() not in environment}
-    )
+    return load_with_defaults(Places, defaults, environment)

@@ -85,7 +85,7 @@ def sparkplug_lint(
                 observe.now_ms(),
             )
     except (IiotError, OSError) as exc:
-        errors.print(f"sparkplug-lint: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
+        view.complain(f"sparkplug-lint: {exc}")
         raise typer.Exit(EXIT_CANNOT_LOOK) from exc
     findings = linter.finish(now)
     if as_json_:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from iiot.errors import IiotError, KafkaError, SettingsError
-from iiot.settings import KafkaSettings, load
+from iiot.settings import KafkaSettings, load_with_defaults
+from testbed import view
 from testbed.engines import choose
 from testbed.engines.base import Engine, EngineError
 from testbed.engines.docker import DockerEngine
@@ -82,7 +83,7 @@ def verify(
     # What is drawn on standard output stays alone there.
     console, errors = Console(emoji=False, stderr=to_stdout), Console(emoji=False, stderr=True)
     try:
-        engine = _engine()
+        engine = choose.unless_told(*map(str.upper, VerifySettings.model_fields))
         if isinstance(engine, DockerEngine):
             flags = [*["--json"] * as_json, *["--plot"] * plot, *["--watch", f"--every={every}"] * watch]
             length = [f"--seconds={seconds}"] if seconds is not None else []
@@ -95,7 +96,7 @@ def verify(
             result = _measure(window.Plan(*where, seconds or 60.0, patience), errors)
     except IiotError as exc:
         status, hint = _explain(exc)
-        errors.print(f"verify: {exc}{hint}", style="red", markup=False, highlight=False, soft_wrap=True)
+        view.complain(f"verify: {exc}{hint}")
         raise typer.Exit(status) from exc
     if as_json:
         _print_json(report.as_json(result), in_one_line=watch)
@@ -136,12 +137,6 @@ def _draw(result: window.Result, file: Path) -> None:
         file.write_text(drawn, "utf-8")
 
 
-def _engine() -> Engine | None:
-    """The engine of the running testbed; None when variables say where everything is, as in a container."""
-    told = all(name.upper() in os.environ for name in VerifySettings.model_fields)
-    return None if told else choose.in_use()
-
-
 def _in_container(engine: DockerEngine, options: list[str], plot_file: Path | None) -> int:
     if not engine.status():
         raise EngineError("no container is running")
@@ -160,9 +155,7 @@ def _settings(engine: Engine | None) -> VerifySettings:
         "kafka_brokers": f"localhost:{ports.of('kafka')['kafka']}",
         "simulators": f"localhost:{ports.http('device-simulator')}",
     }
-    return load(
-        VerifySettings, **{name: value for name, value in defaults.items() if name.upper() not in os.environ}
-    )
+    return load_with_defaults(VerifySettings, defaults, os.environ)
 
 
 def _measure(plan: window.Plan, console: Console) -> window.Result:
