@@ -37,11 +37,10 @@ class Bridge:
     def __init__(self, mosquitto, kafka, log, **environment):
         self.http_port = free_port()
         self.log = log
-        settings = mosquitto.client_settings("mqtt-redpanda-bridge")
         self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("/src")),
-            **{name.upper(): str(value) for name, value in settings.model_dump(exclude_none=True).items()},
+            **mosquitto.environment("mqtt-redpanda-bridge"),
             "KAFKA_BROKERS": kafka,
             "HTTP_PORT": str(self.http_port),
             "LOG_FORMAT": "json",

@@ -101,10 +101,6 @@ SPARKPLUG = {
 """Sparkplug payloads by what they are made of."""
 
 
-def _text(content: str) -> bytes:
-    return content.encode()[:PACKET]
-
-
 def _deep(opening: str, closing: str) -> bytes:
     levels = PACKET // (len(opening) + len(closing)) - 10
     return ('{"values":' + opening * levels + "1" + closing * levels + "}").encode()

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-import paho.mqtt.client as paho
-
 from conftest import running
 from iiot.identity import SERVICES
-from memory_limit import MemoryLimit, compose_limit, memory_limit
+from memory_limit import compose_limit, memory_limit
 from support import free_port, wait_until
 from testbed.engines.native.process import Command
 
@@ -26,12 +24,7 @@ class Client:
 
     def __init__(self, broker, name):
         self.name = name
-        files = broker.identity(name)
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
-        self._client.tls_set(str(files.ca), str(files.cert), str(files.key))
-        self._client.connect(broker.host, broker.tls_port)
-        self._client.loop_start()
-        wait_until(self._client.is_connected, f"{name} is connected")
+        self._client = broker.connected(name)
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE)
@@ -46,8 +39,6 @@ class Limited:
     """A service inside the memory of its container."""
 
     port: int
-    memory: MemoryLimit
-    log: Path
     unhealthy: list[str] = field(default_factory=list)
 
     def get(self, path: str) -> tuple[int, bytes]:
@@ -90,8 +81,8 @@ class Limited:
 class Ordinary:
     """A device that sends numbered messages at a steady pace until the block ends."""
 
-    def __init__(self, client: Client, send: Callable[[Client, int], None]):
-        self.sent = 0
+    def __init__(self, client: Client, send: Callable[[Client, int], None], sent: int):
+        self.sent = sent
         self._client, self._send = client, send
         self._stop = threading.Event()
 
@@ -118,6 +109,7 @@ def limited(service: str, broker, directory: Path, **settings: str) -> Iterator[
         "PYTHONPATH": ":".join(path for path in sys.path if path.endswith("/src")),
         "HTTP_PORT": str(port),
         "LOG_FORMAT": "json",
+        **(broker.environment(service) if service in SERVICES else {}),
         **settings,
     }
     with memory_limit(service, compose_limit(service)) as memory:
@@ -126,7 +118,7 @@ def limited(service: str, broker, directory: Path, **settings: str) -> Iterator[
             session_ended(service, broker),
             running(service, Command(words, directory, environment), log),
         ):
-            found = Limited(port, memory, log)
+            found = Limited(port)
             wait_until(lambda: found.get("/api/health")[0] == 200, f"{service} is healthy", seconds=PATIENCE)
             yield found
         assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
@@ -140,9 +132,3 @@ def session_ended(service: str, broker) -> Iterator[None]:
     finally:
         if service in SERVICES:
             broker.end_session(service)
-
-
-def own_certificate(service: str, broker) -> dict[str, str]:
-    """The settings with which a service connects."""
-    own = broker.client_settings(service).model_dump(exclude_none=True)
-    return {name.upper(): str(value) for name, value in own.items()}

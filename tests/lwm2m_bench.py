@@ -1,12 +1,24 @@
 """The LwM2M server's parts without broker, disk and HTTP: what unit tests of several of them share."""
 
+import asyncio
 from typing import Any
 
 import cbor2
 
 from iiot.errors import MqttError
 from iiot.lwm2m import model
-from iiot.lwm2m.message import Command, Deregister, Link, Notify, Record, Register, Response, Send, Update
+from iiot.lwm2m.message import (
+    Command,
+    Deregister,
+    Link,
+    Notify,
+    Operation,
+    Record,
+    Register,
+    Response,
+    Send,
+    Update,
+)
 from iiot.lwm2m.path import Path
 from lwm2m_rig import Clock
 from lwm2m_server.bootstrap import Bootstrap
@@ -18,8 +30,10 @@ from lwm2m_server.operations import Operations
 from lwm2m_server.registry import Registry
 from lwm2m_server.uplink import Uplink
 from lwm2m_server.values import Values
+from support import eventually
 
 TEMPERATURE = Record(Path.of(3303, 0, 5700), 23.5)
+READ = Command(operation=Operation.READ, path=Path.of(3, 0, 9))
 
 
 class Log:
@@ -174,3 +188,11 @@ class OmaBench(Bench):
         """What was published since the last call, as CBOR maps."""
         published, self.published = self.published, []
         return [cbor2.loads(payload) for _, payload in published]
+
+
+async def asking(bench, command=READ, seconds=5):
+    """A request under way, whose command has left."""
+    before = len(bench.sent)
+    task = asyncio.create_task(bench.operations.request("d1", command, seconds))
+    await eventually(lambda: len(bench.sent) > before, "the command is sent")
+    return task

@@ -272,3 +272,9 @@ def spawn_simulator(mosquitto, directory, **settings):
 async def metrics(server):
     async with server.session.get(server.url + "/metrics") as response:
         return await response.text()
+
+
+async def campaign_over(server: Client, campaign: dict[str, Any]) -> Any:
+    """The campaign once it does not run any more."""
+    _, body = await server.get(f"/api/firmware/campaigns/{campaign['id']}")
+    return body["state"] != "running" and body

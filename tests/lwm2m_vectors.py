@@ -1,10 +1,25 @@
 """The device object of Leshan's and the specification's examples, and definitions for test objects."""
 
+import cbor2
+
 from iiot.lwm2m import model
 from iiot.lwm2m.datatypes import Type
 from iiot.lwm2m.message import Record, Value
 from iiot.lwm2m.model import Definitions, Object, Resource
 from iiot.lwm2m.path import Path
+
+BIGNUM = b"\xc2\x59\x13\x88" + b"\xff" * 5000
+"""An integer in CBOR that takes quadratic time to print."""
+
+
+def senml_record(path: str, value: bytes) -> bytes:
+    """A record in SenML CBOR, whose value is encoded already."""
+    return b"\xa2\x00" + cbor2.dumps(path) + b"\x02" + value
+
+
+def senml_pack(*records: bytes) -> bytes:
+    """A pack of such records."""
+    return bytes([0x80 + len(records)]) + b"".join(records)
 
 
 def records(values: dict[str, Value | None]) -> tuple[Record, ...]:

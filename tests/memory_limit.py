@@ -25,18 +25,13 @@ def compose_limit(service: str) -> int:
 class MemoryLimit:
     """A control group: what is started in it cannot use more memory, and is killed where it tries."""
 
-    def __init__(self, group: Path, *, v1: bool):
-        self._group, self._v1 = group, v1
+    def __init__(self, group: Path):
+        self._group = group
 
     def command(self, *words: str) -> list[str]:
         """The command that puts itself into the group, then becomes this one."""
         enter = f'echo $$ > "{self._group}/cgroup.procs"; exec "$@"'
         return ["sh", "-c", enter, "limited", *words]
-
-    @property
-    def peak(self) -> int:
-        """Bytes that were used at most."""
-        return int((self._group / ("memory.max_usage_in_bytes" if self._v1 else "memory.peak")).read_text())
 
 
 @contextmanager
@@ -49,6 +44,6 @@ def memory_limit(name: str, limit: int):
     group.mkdir()
     try:
         (group / ("memory.limit_in_bytes" if v1 else "memory.max")).write_text(str(limit))
-        yield MemoryLimit(group, v1=v1)
+        yield MemoryLimit(group)
     finally:
         group.rmdir()

@@ -23,7 +23,8 @@ def many(part, size=MIB - 64):
     return part * (size // len(part))
 
 
-def nested(wrap, levels, core=b""):
+def nested(wrap, levels):
+    core = b""
     for _ in range(levels):
         core = wrap(core)
     return core

@@ -50,14 +50,24 @@ class Broker:
             mqtt_key=files.key,
         )
 
-    def end_session(self, name: str) -> None:
-        """End the session of this client, with its subscriptions and what waits for it."""
+    def environment(self, name: str) -> dict[str, str]:
+        """Environment variables with which a service of this name connects over TLS."""
+        settings = self.client_settings(name).model_dump(exclude_none=True)
+        return {key.upper(): str(value) for key, value in settings.items()}
+
+    def connected(self, name: str) -> paho.Client:
+        """A paho client with this certificate and a new session; its loop runs."""
         files = self.identity(name)
         client = paho.Client(paho.CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
         client.tls_set(str(files.ca), str(files.cert), str(files.key))
         client.connect(self.host, self.tls_port, clean_start=True)
         client.loop_start()
-        wait_until(client.is_connected, f"{name} has a new session")
+        wait_until(client.is_connected, f"{name} is connected")
+        return client
+
+    def end_session(self, name: str) -> None:
+        """End the session of this client, with its subscriptions and what waits for it."""
+        client = self.connected(name)
         client.disconnect()
         client.loop_stop()
 

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from bridge_rig import Device, Reader, running_bridge
 from lwm2m_rig import device, running_server
 from own_broker import open_mosquitto
 
@@ -34,3 +35,26 @@ def temperature(mosquitto, server, unique):
     """A device of the JSON profile that may speak to the server."""
     with device(mosquitto, unique("temp")) as made:
         yield made
+
+
+@pytest.fixture
+def bridge(mosquitto, kafka, tmp_path):
+    """A bridge that runs, with its defaults."""
+    with running_bridge(mosquitto, kafka, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def reader(bridge, kafka):
+    """What the bridge writes from now on."""
+    opened = Reader(kafka)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(name="device")
+def sending_device(mosquitto, unique):
+    """A device that numbers what it sends."""
+    connected = Device(mosquitto, unique("device"))
+    yield connected
+    connected.close()

@@ -3,34 +3,12 @@
 import base64
 import json
 
-import pytest
-
 from bridge_rig import ALL_TOPICS, Device, Fleet, Reader, judge, now, running_bridge, stopped_bridge
 from iiot.budgets import MESSAGE_BYTES
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import Metric, Payload, encode_payload
 from iiot.topics import LWM2M_REGISTRATION, LWM2M_UPDATES, SPARKPLUG_DATA, dlq
 from support import wait_until
-
-
-@pytest.fixture
-def bridge(mosquitto, kafka, tmp_path):
-    with running_bridge(mosquitto, kafka, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def reader(bridge, kafka):
-    opened = Reader(kafka)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def device(mosquitto, unique):
-    connected = Device(mosquitto, unique("device"))
-    yield connected
-    connected.close()
 
 
 def test_the_three_topics_with_keys_and_headers(bridge, reader, device):

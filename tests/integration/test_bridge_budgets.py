@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from bridge_rig import Device, Fleet, Reader, judge, now, running_bridge
 from iiot.budgets import QUEUE_BYTES
 from iiot.sparkplug.datatypes import DataType
@@ -15,26 +13,6 @@ from support import wait_until
 MIB = 1 << 20
 ROOM = QUEUE_BYTES + 48 * MIB
 """How much the bridge may grow: a Kafka that is slow at first leaves all messages in its client's queue."""
-
-
-@pytest.fixture
-def bridge(mosquitto, kafka, tmp_path):
-    with running_bridge(mosquitto, kafka, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def reader(bridge, kafka):
-    opened = Reader(kafka)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def device(mosquitto, unique):
-    connected = Device(mosquitto, unique("device"))
-    yield connected
-    connected.close()
 
 
 def letters(reader, device):

@@ -1,7 +1,7 @@
 """What waited while Kafka was away goes through the memory that docker-compose.yml gives a bridge."""
 
 import re
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,17 +31,16 @@ def peak_bytes(bridge):
     ids=["text", "births"],
 )
 def test_large_messages_that_waited_for_kafka_fit_into_memory(
-    mosquitto, tmp_path, unique, suffix, payload, count
+    mosquitto, stack, tmp_path, unique, suffix, payload, count
 ):
-    with ExitStack() as stack:
-        kafka, server = stack.enter_context(own_kafka(tmp_path / "kafka"))
-        bridge = stack.enter_context(running_bridge(mosquitto, kafka, tmp_path))
-        device = stack.enter_context(closing(Device(mosquitto, unique("device"))))
-        server.stop(kill=True)
-        for _ in range(count):
-            device.publish(suffix, payload)
-        device.wait_confirmed(seconds=90)
-        server.start()
-        wait_until(lambda: bridge.metrics()["bridge_delivered_total"] == count, "Kafka has all", seconds=120)
-        assert bridge.metrics()["bridge_dead_lettered_total"] == 0
-        assert peak_bytes(bridge) < compose_limit("mqtt-redpanda-bridge")
+    kafka, server = stack.enter_context(own_kafka(tmp_path / "kafka"))
+    bridge = stack.enter_context(running_bridge(mosquitto, kafka, tmp_path))
+    device = stack.enter_context(closing(Device(mosquitto, unique("device"))))
+    server.stop(kill=True)
+    for _ in range(count):
+        device.publish(suffix, payload)
+    device.wait_confirmed(seconds=90)
+    server.start()
+    wait_until(lambda: bridge.metrics()["bridge_delivered_total"] == count, "Kafka has all", seconds=120)
+    assert bridge.metrics()["bridge_dead_lettered_total"] == 0
+    assert peak_bytes(bridge) < compose_limit("mqtt-redpanda-bridge")

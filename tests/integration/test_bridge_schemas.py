@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from bridge_rig import Device, Reader, running_bridge, stopped_bridge
+from bridge_rig import Reader, running_bridge, stopped_bridge
 from iiot import schemas
 from iiot.schema_registry import RegistryError, register
 from iiot.sparkplug.payload import Payload, encode_payload
@@ -13,13 +13,6 @@ from iiot.topics import DEVICE_STATE, LWM2M_REGISTRATION, LWM2M_UPDATES, SPARKPL
 from schema_check import validator
 from schema_registry import running_registry
 from support import free_port, wait_until
-
-
-@pytest.fixture
-def device(mosquitto, unique):
-    connected = Device(mosquitto, unique("device"))
-    yield connected
-    connected.close()
 
 
 def test_the_default_topics_are_registered_when_a_registry_comes(mosquitto, kafka, tmp_path):

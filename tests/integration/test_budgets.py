@@ -22,7 +22,7 @@ import heaviest
 from iiot.sparkplug.datatypes import DataType
 from iiot.sparkplug.payload import BD_SEQ, Metric, Payload, decode_payload, encode_payload
 from iiot.topics import SPARKPLUG_DATA
-from limited_service import PACE, PATIENCE, Client, Limited, Ordinary, limited, own_certificate
+from limited_service import PACE, PATIENCE, Client, Limited, Ordinary, limited
 from support import wait_until, yardstick
 
 BLOCKED_SECONDS = 0.25
@@ -110,8 +110,7 @@ def clients(mosquitto, unique):
 
 def test_the_bridge(mosquitto, kafka, tmp_path, clients, slower):
     heavy, other = clients
-    settings = own_certificate("mqtt-redpanda-bridge", mosquitto)
-    settings |= {"KAFKA_BROKERS": kafka, "STATE_FILE": str(tmp_path / "bridge.sqlite")}
+    settings = {"KAFKA_BROKERS": kafka, "STATE_FILE": str(tmp_path / "bridge.sqlite")}
     with limited("mqtt-redpanda-bridge", mosquitto, tmp_path, **settings) as service:
         send_birth(other)
         counted = KafkaCount(kafka, SPARKPLUG_DATA, other.name)
@@ -122,8 +121,7 @@ def test_the_bridge(mosquitto, kafka, tmp_path, clients, slower):
                 (heaviest.LWM2M_JSON, f"lwm2m/{heavy.name}/send"),
                 (heaviest.LWM2M_OMA, f"lwm2m/rd/{heavy.name}"),
             ):
-                ordinary = Ordinary(other, send_data)
-                ordinary.sent = counted()
+                ordinary = Ordinary(other, send_data, counted())
                 hold(
                     service,
                     shapes,
@@ -138,9 +136,7 @@ def test_the_bridge(mosquitto, kafka, tmp_path, clients, slower):
 
 def test_the_sparkplug_host(mosquitto, tmp_path, clients, slower):
     heavy, other = clients
-    with limited(
-        "sparkplug-host", mosquitto, tmp_path, **own_certificate("sparkplug-host", mosquitto)
-    ) as service:
+    with limited("sparkplug-host", mosquitto, tmp_path) as service:
         send_birth(other)
 
         def arrived():
@@ -150,8 +146,7 @@ def test_the_sparkplug_host(mosquitto, tmp_path, clients, slower):
 
         wait_until(lambda: arrived() == 0, "the ordinary node is born")
         for kind in ("NBIRTH", "NDATA"):
-            ordinary = Ordinary(other, send_data)
-            ordinary.sent = arrived()
+            ordinary = Ordinary(other, send_data, arrived())
             topic = f"spBv1.0/{GROUP}/{kind}/{heavy.name}"
             hold(
                 service,
@@ -165,8 +160,7 @@ def test_the_sparkplug_host(mosquitto, tmp_path, clients, slower):
 
 def test_the_lwm2m_server(mosquitto, tmp_path, clients, slower):
     heavy, other = clients
-    settings = own_certificate("lwm2m-server", mosquitto) | {"DATABASE": str(tmp_path / "server.db")}
-    with limited("lwm2m-server", mosquitto, tmp_path, **settings) as service:
+    with limited("lwm2m-server", mosquitto, tmp_path, DATABASE=str(tmp_path / "server.db")) as service:
         register(other)
         register(heavy)
         numbers, cursor = set(), 0
@@ -185,8 +179,7 @@ def test_the_lwm2m_server(mosquitto, tmp_path, clients, slower):
             (heaviest.LWM2M_JSON, f"lwm2m/{heavy.name}/reg"),
             (heaviest.LWM2M_OMA, f"lwm2m/rd/{heavy.name}"),
         ):
-            ordinary = Ordinary(other, send_value)
-            ordinary.sent = arrived()
+            ordinary = Ordinary(other, send_value, arrived())
             hold(service, shapes, partial(heavy.publish, to), ordinary, arrived, slower)
 
 
@@ -301,7 +294,7 @@ class Page:
 
 def test_the_console(mosquitto, tmp_path, clients, slower):
     heavy, other = clients
-    with limited("console", mosquitto, tmp_path, **own_certificate("console", mosquitto)) as service:
+    with limited("console", mosquitto, tmp_path) as service:
         pages = [Page(service, client.name) for client in (other, heavy)]
         try:
             for shapes, to in (
@@ -309,8 +302,7 @@ def test_the_console(mosquitto, tmp_path, clients, slower):
                 (heaviest.LWM2M_JSON, f"lwm2m/{heavy.name}/send"),
                 (heaviest.LWM2M_OMA, f"lwm2m/rd/{heavy.name}"),
             ):
-                ordinary = Ordinary(other, send_data)
-                ordinary.sent = pages[0]()
+                ordinary = Ordinary(other, send_data, pages[0]())
                 hold(service, shapes, partial(heavy.publish, to), ordinary, pages[0], slower)
         finally:
             for page in pages:

@@ -242,23 +242,16 @@ def test_an_event_that_the_filter_leaves_out_is_not_shown_any_more(driver, tmp_p
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Feed) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with console(tmp_path, LWM2M_SERVER_URL=f"http://127.0.0.1:{server.server_port}") as url:
-                page = Page(driver, url)
-                page.open("events", "1 of 1 events")
-                page.one(".line").click()
-                page.wait_for("send of dev-1")
-                page.one("input[type=search]").send_keys("dev")
-                assert "send of dev-1" in page.text()
-                page.one("input[type=search]").send_keys("-nosuch")
-                page.wait_for("0 of 1 events")
-                assert "send of dev-1" not in page.text()
-        finally:
-            server.shutdown()
-            thread.join()
+    with _serving(Feed) as feed, console(tmp_path, LWM2M_SERVER_URL=feed) as url:
+        page = Page(driver, url)
+        page.open("events", "1 of 1 events")
+        page.one(".line").click()
+        page.wait_for("send of dev-1")
+        page.one("input[type=search]").send_keys("dev")
+        assert "send of dev-1" in page.text()
+        page.one("input[type=search]").send_keys("-nosuch")
+        page.wait_for("0 of 1 events")
+        assert "send of dev-1" not in page.text()
 
 
 def test_it_ends_on_sigterm(tmp_path):

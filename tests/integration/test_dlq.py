@@ -20,12 +20,6 @@ LETTERS = dlq(LWM2M_UPDATES)
 
 
 @pytest.fixture
-def bridge(mosquitto, kafka, tmp_path):
-    with running_bridge(mosquitto, kafka, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
 def dlq_command(bridge, kafka, monkeypatch):
     """Runs `./testbed dlq`; gives exit status, standard output and standard error."""
     monkeypatch.setenv("KAFKA_BROKERS", kafka)
@@ -89,7 +83,7 @@ def test_letters_are_counted_and_shown(dlq_command, poisoned):
     assert "error: undecodable: not JSON" in output
 
 
-def test_a_letter_is_replayed_once_to_its_topic(dlq_command, bridge, kafka, unique):
+def test_a_letter_is_replayed_once_to_its_topic(dlq_command, kafka, unique):
     device, payload = unique("replayed"), b'{"values":{"/3303/0/5700":1.5},"seq":3}'
     write_letters(kafka, device, payload)
     place, reader = place_of(dlq_command, device), Reader(kafka, [LWM2M_UPDATES])
@@ -109,7 +103,7 @@ def test_a_letter_is_replayed_once_to_its_topic(dlq_command, bridge, kafka, uniq
     assert "replayed" in dlq_command("list", "--each", "--device", device)[1]
 
 
-def test_all_of_a_device_are_replayed_in_their_order(dlq_command, bridge, kafka, unique):
+def test_all_of_a_device_are_replayed_in_their_order(dlq_command, kafka, unique):
     device = unique("several")
     write_letters(kafka, device, *(b'{"seq":%d}' % seq for seq in range(5)))
     reader = Reader(kafka, [LWM2M_UPDATES])
@@ -156,8 +150,10 @@ def test_what_would_become_a_letter_again_is_told(dlq_command, poisoned):
         (["replay", "--all", "a.dlq:0:1"], "name letters, or take --all"),
     ],
 )
-def test_wrong_usage_names_what_is_allowed(dlq_command, poisoned, arguments, reason):
-    status, _, error = dlq_command(*arguments)
+def test_wrong_usage_names_what_is_allowed(kafka, monkeypatch, arguments, reason):
+    monkeypatch.setenv("KAFKA_BROKERS", kafka)
+    monkeypatch.setenv("BRIDGE_URL", f"http://127.0.0.1:{free_port()}")
+    status, _, error = run_dlq(*arguments)
     assert status == 2
     assert reason in " ".join(re.sub("[^ -~]", " ", error).split())
 

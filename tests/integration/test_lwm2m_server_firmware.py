@@ -8,7 +8,7 @@ import urllib.request
 import cbor2
 import pytest
 
-from lwm2m_rig import device, oma_device, running_server
+from lwm2m_rig import campaign_over, device, oma_device, running_server
 from support import eventually
 
 PACKAGE = b"firmware " * 1000
@@ -99,11 +99,6 @@ async def upload(server):
     return package["id"]
 
 
-async def over(server, campaign):
-    _, body = await server.get(f"/api/firmware/campaigns/{campaign['id']}")
-    return body["state"] != "running" and body
-
-
 async def test_many_devices_are_updated_by_pull_and_push(server, mosquitto, unique):
     package = await upload(server)
     trust = str(mosquitto.certs / "ca" / "ca.crt")
@@ -127,11 +122,11 @@ async def test_many_devices_are_updated_by_pull_and_push(server, mosquitto, uniq
         assert (await server.call("DELETE", f"/api/firmware/packages/{package}"))[0] == 409
         request = {"package": package, "endpoints": [pushed.name], "method": "push", "timeout": 20}
         _, push = await server.call("POST", "/api/firmware/campaigns", json=request)
-        done = await eventually(lambda: over(server, pull), "the pull ends", 20)
+        done = await eventually(lambda: campaign_over(server, pull), "the pull ends", 20)
         assert (done["progress"]["succeeded"], done["progress"]["failed"]) == (1, 1)
         assert done["devices"][bad.name]["detail"] == "integrity check failed"
         assert done["devices"][good.name]["step"] == "succeeded"
-        done = await eventually(lambda: over(server, push), "the push ends", 20)
+        done = await eventually(lambda: campaign_over(server, push), "the push ends", 20)
         assert done["devices"][pushed.name]["detail"] == "the update failed"
         assert [five.package for five in fives] == [PACKAGE] * 3
         assert [five.updates for five in fives] == [1, 0, 1]
@@ -156,7 +151,7 @@ async def test_a_device_that_cannot_fetch_the_uri_is_not_given_it(server, mosqui
         await asyncio.to_thread(made.register, bindingMode="U")
         request = {"package": package, "endpoints": [made.name], "timeout": 20}
         _, campaign = await server.call("POST", "/api/firmware/campaigns", json=request)
-        done = await eventually(lambda: over(server, campaign), "the campaign ends", 20)
+        done = await eventually(lambda: campaign_over(server, campaign), "the campaign ends", 20)
         detail = "unsupported protocol: the device fetches coap, coaps (/5/0/8), not https"
         assert (done["devices"][made.name]["step"], done["devices"][made.name]["detail"]) == (
             "failed",
@@ -181,7 +176,7 @@ async def test_a_campaign_goes_on_after_a_restart(mosquitto, tmp_path, unique, f
             await eventually(lambda: five.state == 1, "the device downloads")
         five.state = 2
         async with running_server(mosquitto, tmp_path / "s.db") as server:
-            done = await eventually(lambda: over(server, campaign), "the campaign ends", 20)
+            done = await eventually(lambda: campaign_over(server, campaign), "the campaign ends", 20)
             assert done["devices"][made.name]["step"] == "succeeded"
             assert five.updates == 1
             url = f"/api/firmware/campaigns/{campaign['id']}"
@@ -193,7 +188,7 @@ async def test_a_campaign_is_cancelled_and_devices_that_are_not_there_time_out(s
     package = await upload(server)
     request = {"package": package, "endpoints": ["nobody", "no-one"], "concurrency": 1, "timeout": 0.3}
     _, campaign = await server.call("POST", "/api/firmware/campaigns", json=request)
-    done = await eventually(lambda: over(server, campaign), "all time out")
+    done = await eventually(lambda: campaign_over(server, campaign), "all time out")
     assert {d["detail"] for d in done["devices"].values()} == {"not done within 0.3 s: pending"}
     _, campaign = await server.call("POST", "/api/firmware/campaigns", json=request | {"timeout": 60})
     url = f"/api/firmware/campaigns/{campaign['id']}"

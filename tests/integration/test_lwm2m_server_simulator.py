@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lwm2m_rig import ROOT, running_server, spawn_simulator
+from lwm2m_rig import ROOT, campaign_over, running_server, spawn_simulator
 from support import eventually
 
 
@@ -22,11 +22,6 @@ async def simulator(mosquitto, directory, **settings):
 async def only(server):
     _, clients = await server.get("/api/clients")
     return clients and clients[0]["endpoint"]
-
-
-async def campaign_over(server, campaign):
-    _, body = await server.get(f"/api/firmware/campaigns/{campaign['id']}")
-    return body["state"] != "running" and body
 
 
 # The broker is the shipped one: what it forbids fails here, also below a prefix.
@@ -72,10 +67,7 @@ async def test_a_simulated_device_is_managed_observed_and_updated(mosquitto, tmp
         assert (await server.call("PUT", attributes))[0] == 200
         assert (await server.call("POST", f"{base}/3303/0/5700/observe"))[0] == 200
 
-        async def notified():
-            return (await server.get(f"{base}/observations"))[1][0]["notifications"] >= 2
-
-        await eventually(notified, "it notifies", 10)
+        await eventually(lambda: _notified(server, base), "it notifies", 10)
         assert (await server.call("DELETE", f"{base}/3303/0/5700/observe?active"))[0] == 200
         _, package = await server.call("POST", "/api/firmware/packages", data=b"new firmware")
         request = {"package": package["id"], "endpoints": [name], "timeout": 60}
@@ -87,6 +79,10 @@ async def test_a_simulated_device_is_managed_observed_and_updated(mosquitto, tmp
 
 async def _lists(server, base, path):
     return any(link["url"] == path for link in (await server.get(base))[1]["objectLinks"])
+
+
+async def _notified(server, base):
+    return (await server.get(f"{base}/observations"))[1][0]["notifications"] >= 2
 
 
 async def _sends(server, base):
@@ -175,10 +171,7 @@ async def test_a_device_below_an_alternate_path_is_managed_and_observed(mosquitt
         assert (await server.call("POST", f"{base}/3303/0/5605"))[0] == 200
         assert (await server.call("POST", f"{base}/3303/0/observe?pmin=0&pmax=1"))[0] == 200
 
-        async def notified():
-            return (await server.get(f"{base}/observations"))[1][0]["notifications"] >= 2
-
-        await eventually(notified, "it notifies", 10)
+        await eventually(lambda: _notified(server, base), "it notifies", 10)
         sends = await eventually(lambda: _sends(server, base), "it sends")
         assert "/3303/0/5700" in sends[0]["data"]["values"]
 

@@ -8,7 +8,7 @@ import pytest
 from iiot.errors import DecodeError, InvalidValueError
 from iiot.lwm2m.message import SUCCESS, Attributes, Code, Command, Link, Operation, Record, Response
 from iiot.lwm2m.path import Path
-from lwm2m_bench import Bench, OmaBench
+from lwm2m_bench import Bench, OmaBench, asking
 from lwm2m_server.answer_check import checked
 from lwm2m_server.nodes import created, from_body, from_paths
 from support import eventually
@@ -58,13 +58,6 @@ def bench():
     made.registers()
     made.counts.clear()
     return made
-
-
-async def asking(bench, command):
-    before = len(bench.sent)
-    task = asyncio.create_task(bench.operations.request("d1", command, 5))
-    await eventually(lambda: len(bench.sent) > before, "the command is sent")
-    return task
 
 
 def check(bench, operation, profile="json", **response):
@@ -199,7 +192,7 @@ async def test_nor_does_one_that_waited_for_a_sleeping_device(monkeypatch):
     assert bench.sent[-1].operation is Operation.READ
 
 
-async def test_nor_does_one_that_cannot_be_stored(monkeypatch):
+async def test_nor_does_one_that_cannot_be_stored():
     bench = Bench()
     bench.registers(binding="UQ")
     bench.registry.sleep("d1")

@@ -15,10 +15,10 @@ from iiot.lwm2m.path import Path
 from lwm2m_bench import Message, OmaBench
 from lwm2m_server import uplink
 from lwm2m_server.json_channel import JsonChannel
+from lwm2m_vectors import BIGNUM, senml_pack, senml_record
 
 REGISTER = {1: 6, 2: 1, 8: 60, 9: "1.2", 10: "M", 7: b"</1/0>,</3/0>,</3303/0>"}
 GOOD, OTHER, BATTERY = "/3303/0/5700", "/3303/0/5601", "/3/0/9"
-BIGNUM = b"\xc2\x59\x13\x88" + b"\xff" * 5000
 NOT_A_NUMBER = b"\xfb" + struct.pack("!d", math.nan)
 NOW = 1_795_000_000
 
@@ -63,14 +63,6 @@ def bench():
     return made
 
 
-def record(path, value):
-    return b"\xa2\x00" + cbor2.dumps(path) + b"\x02" + value
-
-
-def senml(*records):
-    return bytes([0x80 + len(records)]) + b"".join(records)
-
-
 def tree(value):
     return b"\xa1\x19\x0c\xe7\xa1\x00\xa2\x19\x16\x44\xfb" + struct.pack("!d", 19.5) + b"\x19\x15\xe1" + value
 
@@ -90,8 +82,8 @@ def tree(value):
 )
 @pytest.mark.parametrize("form", [112, 11544])
 def test_of_a_send_the_wrong_record_is_refused_and_named_and_the_others_are_taken(bench, value, shown, form):
-    good = record(GOOD, b"\xfb" + struct.pack("!d", 19.5))
-    payload = senml(good, record(OTHER, value)) if form == 112 else tree(value)
+    good = senml_record(GOOD, b"\xfb" + struct.pack("!d", 19.5))
+    payload = senml_pack(good, senml_record(OTHER, value)) if form == 112 else tree(value)
     assert bench.sends(payload, form).acked == 1
     (answer,) = bench.take()
     assert (answer[18], answer[2]) == (400, 3)
@@ -107,7 +99,7 @@ def test_of_a_send_the_wrong_record_is_refused_and_named_and_the_others_are_take
 
 
 def test_a_send_of_which_nothing_is_right_is_refused(bench):
-    bench.sends(senml(record(OTHER, BIGNUM)))
+    bench.sends(senml_pack(senml_record(OTHER, BIGNUM)))
     assert bench.take()[0][18] == 400
     kind, data = bench.told()
     assert (kind, data["code"], data["error"]["field"]) == ("refused", "4.00", OTHER)
@@ -128,7 +120,7 @@ def test_the_json_profile_names_the_record_too_and_asks_for_no_token(bench):
 
 def test_of_a_notification_likewise(bench):
     token = bench.observations.intend("d1", (Path.of(3303),), False).token
-    payload = senml(record(GOOD, b"\x13"), record(OTHER, NOT_A_NUMBER))
+    payload = senml_pack(senml_record(GOOD, b"\x13"), senml_record(OTHER, NOT_A_NUMBER))
     bench.says(cbor2.dumps({1: 23, 2: int(token), 19: 112, 7: payload}))
     kind, data = bench.told()
     assert (kind, data["values"]) == ("notification", {GOOD: 19.0})

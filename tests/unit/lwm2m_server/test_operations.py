@@ -6,7 +6,7 @@ import pytest
 from iiot.errors import DecodeError
 from iiot.lwm2m.message import Attributes, Code, Command, ObjectLink, Operation, Record, Register, Response
 from iiot.lwm2m.path import Path
-from lwm2m_bench import Bench
+from lwm2m_bench import READ, Bench, asking
 from lwm2m_server.answer_check import unintelligible
 from lwm2m_server.request_queue import (
     Delayed,
@@ -18,7 +18,6 @@ from lwm2m_server.request_queue import (
 from support import eventually
 
 BATTERY = Path.of(3, 0, 9)
-READ = Command(operation=Operation.READ, path=BATTERY)
 REBOOT = Command(operation=Operation.EXECUTE, path=Path.of(3, 0, 4))
 
 
@@ -37,14 +36,6 @@ def sleeper():
     made.registry.find_sleepers()
     made.log.events.clear()
     return made
-
-
-async def asking(bench, command=READ, seconds=5):
-    """A request under way, and the command that left for it."""
-    before = len(bench.sent)
-    task = asyncio.create_task(bench.operations.request("d1", command, seconds))
-    await eventually(lambda: len(bench.sent) > before, "the command is sent")
-    return task
 
 
 async def delayed(bench, command=READ, **options):
